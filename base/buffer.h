@@ -1,0 +1,45 @@
+/* A growable byte queue: appended at the end, consumed at the front. Owns its memory. The
+ * one who reads from the network bounds it; the buffer itself grows as it is asked to. */
+#pragma once
+
+#include "base/must.h"
+#include "base/span.h"
+
+struct buffer {
+    char *memory;
+    size_t start, end, capacity;
+};
+
+void buffer_free(struct buffer *buffer);
+
+static inline size_t buffer_length(const struct buffer *buffer)
+{
+    return buffer->end - buffer->start;
+}
+
+static inline struct span buffer_span(const struct buffer *buffer)
+{
+    /* without memory there is nothing to point into */
+    const char *start = buffer->memory ? buffer->memory + buffer->start : NULL;
+    return (struct span){start, buffer->end - buffer->start};
+}
+
+/* Room for at least `room` more bytes; write there, then say how many with buffer_grew. */
+char *buffer_room(struct buffer *buffer, size_t room);
+static inline void buffer_grew(struct buffer *buffer, size_t count)
+{
+    must(count <= buffer->capacity - buffer->end);
+    buffer->end += count;
+}
+
+void buffer_append(struct buffer *buffer, struct span bytes);
+void buffer_print(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_consume(struct buffer *buffer, size_t count);
+void buffer_clear(struct buffer *buffer);
+
+/* Gives back the memory of an empty buffer (an idle connection should cost nothing). */
+void buffer_trim(struct buffer *buffer);
+
+/* The bytes as one allocation that the caller frees, with a NUL behind them; the buffer
+ * is empty afterwards. */
+char *buffer_detach(struct buffer *buffer);

@@ -1,0 +1,106 @@
+#include "base/map.h"
+
+#include "base/must.h"
+
+#include <stdlib.h>
+
+static char gone; /* what marks a slot whose item was removed */
+#define GONE ((void *)&gone)
+
+#define CAPACITY_FIRST 64
+
+void map_init(struct map *map, uint64_t (*hash)(const void *item),
+              bool (*same)(const void *item, const void *key))
+{
+    *map = (struct map){.hash = hash, .same = same};
+}
+
+void map_free(struct map *map)
+{
+    free(map->slots);
+    map->slots = NULL;
+    map->count = map->used = map->capacity = 0;
+}
+
+uint64_t hash_number(uint64_t number)
+{
+    number += 0x9e3779b97f4a7c15ULL;
+    number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    number = (number ^ (number >> 27)) * 0x94d049bb133111ebULL;
+    return number ^ (number >> 31);
+}
+
+void *map_find(const struct map *map, uint64_t hash, const void *key)
+{
+    if (map->capacity == 0)
+        return NULL;
+    size_t mask = map->capacity - 1;
+    for (size_t at = hash & mask; map->slots[at] != NULL; at = (at + 1) & mask)
+        if (map->slots[at] != GONE && map->same(map->slots[at], key))
+            return map->slots[at];
+    return NULL;
+}
+
+static void put(struct map *map, void *item)
+{
+    size_t mask = map->capacity - 1;
+    size_t at = map->hash(item) & mask;
+    while (map->slots[at] != NULL)
+        at = (at + 1) & mask;
+    map->slots[at] = item;
+    map->used++;
+}
+
+/* Makes room: twice the size when it is full of items, the same size when of graves. */
+static void rehash(struct map *map)
+{
+    void **old = map->slots;
+    size_t old_capacity = map->capacity;
+    if (map->capacity == 0)
+        map->capacity = CAPACITY_FIRST;
+    else if (map->count * 2 >= map->capacity)
+        map->capacity *= 2;
+    map->slots = must_calloc(map->capacity, sizeof(*map->slots));
+    map->used = 0;
+    for (size_t i = 0; i < old_capacity; i++)
+        if (old[i] != NULL && old[i] != GONE)
+            put(map, old[i]);
+    free(old);
+}
+
+void map_add(struct map *map, void *item)
+{
+    if ((map->used + 1) * 4 > map->capacity * 3)
+        rehash(map);
+    put(map, item);
+    map->count++;
+}
+
+bool map_remove(struct map *map, const void *item)
+{
+    if (map->capacity == 0)
+        return false;
+    size_t mask = map->capacity - 1;
+    size_t at = map->hash(item) & mask;
+    for (; map->slots[at] != NULL; at = (at + 1) & mask) {
+        if (map->slots[at] != item)
+            continue;
+        bool last_of_run = map->slots[(at + 1) & mask] == NULL;
+        map->slots[at] = last_of_run ? NULL : GONE;
+        if (last_of_run)
+            map->used--;
+        map->count--;
+        return true;
+    }
+    return false;
+}
+
+void *map_walk(const struct map *map, size_t *at)
+{
+    while (*at < map->capacity) {
+        void *item = map->slots[(*at)++];
+        if (item != NULL && item != GONE)
+            return item;
+    }
+    return NULL;
+}
