@@ -1,0 +1,382 @@
+#include "queue/committer.h"
+
+#include "base/log.h"
+#include "base/must.h"
+#include "queue/inbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define VERDICTS_MAX COMMITTER_REMOVE_MAX /* an update dirties its page as a removal does */
+
+/* Changes in order, chained by their mails. */
+struct chain {
+    struct mail *first, **end;
+};
+
+struct committer {
+    struct spool *spool;
+    struct inbox inbox;
+    struct chain waiting; /* taken from the inbox, in no batch yet */
+
+    struct change *batch[COMMITTER_BATCH_MAX];
+    size_t batch_count;
+    struct segment_append bodies[COMMITTER_BATCH_MAX];
+
+    bool stalled;       /* verdicts did not fit: nothing else is tried */
+    size_t verdicts_max; /* per batch; fewer while stalled: some may fit where all do not */
+    bool full_told;
+    bool broken;
+
+    _Atomic uint64_t commits, changes, commit_us;
+};
+
+/* ---- chains ---- */
+
+static void chain_init(struct chain *chain)
+{
+    chain->first = NULL;
+    chain->end = &chain->first;
+}
+
+static void chain_append(struct chain *chain, struct mail *mails)
+{
+    *chain->end = mails;
+    while (*chain->end != NULL)
+        chain->end = &(*chain->end)->next;
+}
+
+static void chain_append_one(struct chain *chain, struct mail *mail)
+{
+    mail->next = NULL;
+    chain_append(chain, mail);
+}
+
+static struct change *chain_pop(struct chain *chain)
+{
+    struct mail *mail = chain->first;
+    chain->first = mail->next;
+    if (chain->first == NULL)
+        chain->end = &chain->first;
+    mail->next = NULL;
+    return container_of(mail, struct change, mail);
+}
+
+/* ---- changes ---- */
+
+static bool has_verdict(const struct change *change)
+{
+    return change->update != NULL || change->remove;
+}
+
+static bool is_new_mail(const struct change *change)
+{
+    return change->accept != NULL && !has_verdict(change);
+}
+
+static size_t body_bytes(const struct change *change)
+{
+    return change->accept && !change->own_file ? change->accept->place.length : 0;
+}
+
+static void answer(struct change *change, enum spool_result result)
+{
+    change->result = result;
+    mailbox_post(change->reply_to, &change->mail);
+}
+
+/* ---- life ---- */
+
+struct committer *committer_create(struct spool *spool)
+{
+    struct committer *committer = must_calloc(1, sizeof(*committer));
+    committer->spool = spool;
+    committer->verdicts_max = VERDICTS_MAX;
+    chain_init(&committer->waiting);
+    inbox_init(&committer->inbox);
+    return committer;
+}
+
+void committer_destroy(struct committer **committer)
+{
+    struct committer *destroyed = *committer;
+    *committer = NULL;
+    if (destroyed == NULL)
+        return;
+    must(destroyed->waiting.first == NULL);
+    inbox_free(&destroyed->inbox);
+    free(destroyed);
+}
+
+void committer_post(struct committer *committer, struct change *take)
+{
+    must(take->accept != NULL || has_verdict(take));
+    must(take->accept == NULL || take->accepted_count > 0);
+    mailbox_post(&committer->inbox.box, &take->mail);
+}
+
+/* ---- the batch ---- */
+
+/* The head of what waits, up to the bounds; one change fits always. */
+static void fill_batch(struct committer *committer)
+{
+    size_t bytes = 0;
+    size_t verdicts = 0;
+    committer->batch_count = 0;
+    while (committer->waiting.first != NULL && committer->batch_count < COMMITTER_BATCH_MAX) {
+        struct change *next = container_of(committer->waiting.first, struct change, mail);
+        bytes += body_bytes(next);
+        verdicts += has_verdict(next);
+        bool over = bytes > COMMITTER_BATCH_BYTES || verdicts > committer->verdicts_max;
+        if (over && committer->batch_count > 0)
+            break;
+        committer->batch[committer->batch_count++] = chain_pop(&committer->waiting);
+    }
+}
+
+/* Back to the head of what waits, in order. */
+static void put_batch_back(struct committer *committer)
+{
+    struct chain chain;
+    chain_init(&chain);
+    for (size_t i = 0; i < committer->batch_count; i++)
+        chain_append_one(&chain, &committer->batch[i]->mail);
+    chain_append(&chain, committer->waiting.first);
+    committer->waiting = chain;
+    committer->batch_count = 0;
+}
+
+static void answer_batch(struct committer *committer, enum spool_result result)
+{
+    for (size_t i = 0; i < committer->batch_count; i++)
+        answer(committer->batch[i], result);
+    committer->batch_count = 0;
+}
+
+static void refuse_new_mail_in_batch(struct committer *committer)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < committer->batch_count; i++) {
+        if (is_new_mail(committer->batch[i]))
+            answer(committer->batch[i], SPOOL_FULL);
+        else
+            committer->batch[kept++] = committer->batch[i];
+    }
+    committer->batch_count = kept;
+}
+
+static void refuse_new_mail_that_waits(struct committer *committer)
+{
+    struct chain kept;
+    chain_init(&kept);
+    while (committer->waiting.first != NULL) {
+        struct change *change = chain_pop(&committer->waiting);
+        if (is_new_mail(change))
+            answer(change, SPOOL_FULL);
+        else
+            chain_append_one(&kept, &change->mail);
+    }
+    committer->waiting = kept;
+    if (kept.first == NULL)
+        chain_init(&committer->waiting);
+}
+
+/* ---- one attempt at a batch ---- */
+
+static bool batch_has_new_mail(const struct committer *committer)
+{
+    for (size_t i = 0; i < committer->batch_count; i++)
+        if (is_new_mail(committer->batch[i]))
+            return true;
+    return false;
+}
+
+static void store_bodies(struct committer *committer, struct spool_batch *batch)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < committer->batch_count; i++) {
+        struct change *change = committer->batch[i];
+        if (change->accept == NULL)
+            continue;
+        struct message *message = change->accept;
+        if (change->own_file != NULL) {
+            message->place.own_file = true;
+            message->place.segment = message->id;
+            message->place.offset = 0;
+            spool_sync_own(batch, change->own_file);
+        } else {
+            committer->bodies[count++] = (struct segment_append){message->body, &message->place};
+        }
+    }
+    spool_append(batch, committer->bodies, count);
+}
+
+static void store_change(struct spool_batch *batch, const struct change *change)
+{
+    if (change->update != NULL)
+        spool_update(batch, change->update);
+    else if (change->remove)
+        spool_remove(batch, change->id, change->number);
+    if (change->accept != NULL)
+        spool_accept(batch, change->accept, change->accepted, change->accepted_count);
+}
+
+/* Verdicts first: they claim their room before new mail does. */
+static void store_records(struct committer *committer, struct spool_batch *batch)
+{
+    for (size_t i = 0; i < committer->batch_count; i++)
+        if (has_verdict(committer->batch[i]))
+            store_change(batch, committer->batch[i]);
+    for (size_t i = 0; i < committer->batch_count; i++)
+        if (!has_verdict(committer->batch[i]))
+            store_change(batch, committer->batch[i]);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static enum spool_result commit_batch(struct committer *committer)
+{
+    struct spool_batch batch;
+    uint64_t began = now_us();
+    spool_begin(committer->spool, &batch, batch_has_new_mail(committer));
+    store_bodies(committer, &batch);
+    store_records(committer, &batch);
+    enum spool_result result = spool_commit(&batch);
+    if (result == SPOOL_OK) {
+        atomic_fetch_add_explicit(&committer->commits, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&committer->changes, committer->batch_count,
+                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&committer->commit_us, now_us() - began, memory_order_relaxed);
+    }
+    return result;
+}
+
+/* ---- a turn ---- */
+
+/* Once per change of state. */
+static void tell_full(struct committer *committer, bool full)
+{
+    if (full == committer->full_told)
+        return;
+    committer->full_told = full;
+    if (full)
+        log_note("spool-full", "why", "%s", spool_why(committer->spool));
+    else
+        log_note("spool-has-room", "why", "mail is taken again");
+    log_flush();
+}
+
+/* Verdicts wait for room: fewer at a time, and all new mail is refused. */
+static void stall(struct committer *committer)
+{
+    put_batch_back(committer);
+    committer->stalled = true;
+    if (committer->verdicts_max > 1)
+        committer->verdicts_max /= 2;
+}
+
+static void unstall(struct committer *committer)
+{
+    committer->stalled = false;
+    committer->verdicts_max *= 2;
+    if (committer->verdicts_max > VERDICTS_MAX)
+        committer->verdicts_max = VERDICTS_MAX;
+}
+
+static void break_down(struct committer *committer)
+{
+    committer->broken = true;
+    answer_batch(committer, SPOOL_BROKEN);
+    while (committer->waiting.first != NULL)
+        answer(chain_pop(&committer->waiting), SPOOL_BROKEN);
+}
+
+static void settle(struct committer *committer, enum spool_result result)
+{
+    switch (result) {
+    case SPOOL_OK:
+        answer_batch(committer, SPOOL_OK);
+        unstall(committer);
+        return;
+    case SPOOL_FULL:
+        stall(committer);
+        return;
+    case SPOOL_BROKEN:
+        break_down(committer);
+        return;
+    }
+    must_not_reach();
+}
+
+static void process_batch(struct committer *committer)
+{
+    bool accepting = batch_has_new_mail(committer);
+    enum spool_result result = commit_batch(committer);
+    if (result == SPOOL_FULL || (result == SPOOL_OK && accepting))
+        tell_full(committer, result == SPOOL_FULL);
+    if (result == SPOOL_FULL && accepting) {
+        refuse_new_mail_in_batch(committer);
+        result = committer->batch_count > 0 ? commit_batch(committer) : SPOOL_OK;
+    }
+    settle(committer, result);
+}
+
+/* With nothing to write nobody else finds out that there is room again. */
+static void look_for_room(struct committer *committer)
+{
+    struct spool_batch batch;
+    if (!spool_full(committer->spool))
+        return;
+    spool_begin(committer->spool, &batch, true);
+    spool_abort(&batch);
+}
+
+static void pause_ms(int ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+static void gather(struct committer *committer, int wait_ms)
+{
+    if (committer->stalled && wait_ms != 0) {
+        pause_ms(wait_ms > 0 && wait_ms < COMMITTER_RETRY_MS ? wait_ms : COMMITTER_RETRY_MS);
+        wait_ms = 0;
+    }
+    if (committer->waiting.first != NULL)
+        wait_ms = 0;
+    chain_append(&committer->waiting, inbox_take(&committer->inbox, wait_ms));
+}
+
+bool committer_step(struct committer *committer, int wait_ms)
+{
+    if (committer->broken)
+        return false;
+    gather(committer, wait_ms);
+    if (committer->stalled)
+        refuse_new_mail_that_waits(committer);
+    fill_batch(committer);
+    if (committer->batch_count > 0)
+        process_batch(committer);
+    else
+        look_for_room(committer);
+    return !committer->broken;
+}
+
+const char *committer_why(const struct committer *committer)
+{
+    return spool_why(committer->spool);
+}
+
+void committer_facts(struct committer *committer, struct committer_facts *facts)
+{
+    facts->commits = atomic_load_explicit(&committer->commits, memory_order_relaxed);
+    facts->changes = atomic_load_explicit(&committer->changes, memory_order_relaxed);
+    facts->commit_us = atomic_load_explicit(&committer->commit_us, memory_order_relaxed);
+}

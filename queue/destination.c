@@ -1,0 +1,49 @@
+#include "queue/destination.h"
+
+const char *entry_state_name(enum entry_state state)
+{
+    switch (state) {
+    case ENTRY_WAITING:
+        return "waiting";
+    case ENTRY_READY:
+        return "ready";
+    case ENTRY_OUT:
+        return "out";
+    }
+    must_not_reach();
+}
+
+/* The only place that writes entry->state and the counts. */
+static void change_state(struct entry *entry, enum entry_state state)
+{
+    struct destination *destination = entry->destination;
+    must(destination->counts[entry->state] > 0);
+    destination->counts[entry->state]--;
+    destination->counts[state]++;
+    entry->state = (uint8_t)state;
+}
+
+void entry_move(struct entry *entry, enum entry_state state)
+{
+    list_remove(&entry->queued);
+    change_state(entry, state);
+    if (state == ENTRY_READY)
+        list_append(&entry->destination->queue, &entry->queued);
+}
+
+void entry_return(struct entry *entry)
+{
+    must(entry->state == ENTRY_OUT);
+    change_state(entry, ENTRY_READY);
+    list_prepend(&entry->destination->queue, &entry->queued);
+}
+
+struct entry *destination_next(struct destination *destination)
+{
+    struct list_node *first = list_first(&destination->queue);
+    if (first == NULL)
+        return NULL;
+    struct entry *entry = container_of(first, struct entry, queued);
+    entry_move(entry, ENTRY_OUT);
+    return entry;
+}

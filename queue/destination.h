@@ -1,0 +1,61 @@
+/* A destination: the envelopes that wait for one next hop, and which are out.
+ *
+ * Each envelope of the queue is known here by an entry of a few dozen bytes; the envelope
+ * itself is in memory only while it is fresh. An entry is in exactly one state:
+ *
+ *     WAITING   its due time has not come           (the scheduler's deadline index wakes it)
+ *     READY     it is in its destination's queue    (the first come is the first out)
+ *     OUT       somebody claimed it and works on it (nobody else may)
+ *
+ * Entries and destinations belong to the scheduler, which is the only one to make and free
+ * them. Nothing here locks, allocates or knows what a host is. */
+#pragma once
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "queue/message.h"
+
+enum entry_state {
+    ENTRY_WAITING,
+    ENTRY_READY,
+    ENTRY_OUT,
+};
+#define ENTRY_STATES 3
+
+const char *entry_state_name(enum entry_state state); /* "waiting" */
+
+struct entry {
+    uint64_t id; /* the message's */
+    struct destination *destination;
+    struct envelope *envelope;  /* owned, while fresh; NULL: read it from the spool */
+    struct list_node queued;    /* in the destination's queue while READY */
+    struct heap_node deadline;  /* in the scheduler's index, always */
+    uint16_t number;            /* the envelope's, within its message */
+    uint16_t recipients;
+    uint16_t attempts;
+    uint8_t state;              /* enum entry_state */
+    bool drop;                  /* the operator wants it gone as soon as it is not OUT */
+};
+
+struct destination {
+    char *name; /* a domain in lower case, or an address literal */
+    struct list queue;
+    unsigned counts[ENTRY_STATES];
+    void *route; /* how it is reached: the relay's, never looked at here */
+};
+
+static inline bool destination_is_empty(const struct destination *destination)
+{
+    return destination->counts[ENTRY_WAITING] + destination->counts[ENTRY_READY] +
+               destination->counts[ENTRY_OUT] ==
+           0;
+}
+
+/* The first entry of the queue, READY -> OUT; NULL when none is ready. */
+struct entry *destination_next(struct destination *destination);
+
+/* Into the state, from any other: READY goes to the end of the queue. */
+void entry_move(struct entry *entry, enum entry_state state);
+
+/* OUT -> READY at the head of the queue: it was claimed, but nothing was tried. */
+void entry_return(struct entry *entry);

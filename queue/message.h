@@ -1,0 +1,131 @@
+/* The nouns of mail at rest: message, recipient, envelope, verdict, attempt.
+ *
+ * A message is immutable once accepted and is shared by reference count between threads.
+ * An envelope is one message for one destination: the unit that is scheduled, claimed and
+ * retried. It holds one reference to its message. Whoever has an envelope in hand is its
+ * only owner; it passes from thread to thread by mailbox. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/span.h"
+
+#include <stdatomic.h>
+
+#define PATH_MAX_BYTES 1024        /* a forward- or reverse-path; RFC 5321 4.5.3.1.3 asks for 256 */
+#define DOMAIN_MAX_BYTES 255       /* RFC 5321 4.5.3.1.2 */
+#define REPLY_KEPT_MAX 400         /* bytes of a remote reply that the spool keeps per envelope */
+#define ENVELOPE_RECIPIENTS_MAX 100 /* RFC 5321 4.5.3.1.8: what every server takes at once */
+
+/* Where a body lies. Offset and length are bytes. */
+struct body_place {
+    uint64_t segment; /* a segment's number, or the message's own file when `own_file` */
+    uint64_t offset;
+    uint64_t length;
+    uint32_t crc; /* CRC-32C of all `length` bytes */
+    bool own_file;
+};
+
+enum message_flag {
+    MESSAGE_8BITMIME = 1 << 0, /* came with BODY=8BITMIME */
+    MESSAGE_BOUNCE = 1 << 1,   /* a delivery status notification that we wrote */
+};
+
+struct message {
+    atomic_uint references;
+    uint32_t flags;      /* enum message_flag */
+    uint64_t id;         /* time-ordered, unique for ever; 0 until it has one */
+    int64_t arrived_ms;  /* ms since 1970 */
+    const char *sender;  /* reverse-path without brackets; "" is the null sender */
+    struct body_place place;
+    char *body;          /* place.length bytes, or NULL: read it from the spool */
+    struct arena arena;  /* holds `sender`, and this struct's other strings */
+};
+
+/* One reference, id 0, no body. The sender is copied. Whoever writes the body sets `body`
+ * (malloc'd; freed with the message) and place.length and place.crc. */
+struct message *message_create(struct span sender, uint32_t flags, int64_t arrived_ms);
+struct message *message_keep(struct message *message); /* one more reference */
+void message_drop(struct message **message);           /* one less; frees at zero */
+
+/* Gives the message its body in memory: place.length bytes, malloc'd, moves in. */
+void message_take_body(struct message *message, char *take_body);
+
+/* Bytes of bodies in memory now, in the whole process. */
+uint64_t message_memory(void);
+
+/* ---- IDs: 44 bits of ms since 1970, 20 bits of counter; printed in Crockford base 32 ---- */
+
+#define MESSAGE_ID_TEXT 14 /* 13 digits and a NUL */
+char *message_id_format(uint64_t id, char text[MESSAGE_ID_TEXT]);
+bool message_id_parse(struct span text, uint64_t *id); /* any case */
+int64_t message_id_ms(uint64_t id); /* when it was given out: ms since 1970 */
+
+/* ---- verdicts ---- */
+
+enum verdict_kind {
+    VERDICT_NONE,      /* nothing is known yet */
+    VERDICT_DELIVERED, /* the next hop took responsibility */
+    VERDICT_DEFERRED,  /* try again later */
+    VERDICT_BOUNCED,   /* permanent: the sender is told */
+    VERDICT_IN_DOUBT,  /* the final dot was sent and no reply came: it may arrive twice */
+    VERDICT_EXPIRED,   /* deferred for too long: the sender is told */
+    VERDICT_DROPPED,   /* the operator removed it */
+};
+
+const char *verdict_name(enum verdict_kind kind); /* "delivered", "in-doubt", … */
+
+struct status { /* enhanced status code, RFC 3463; class 0: none was given */
+    uint8_t class;
+    uint16_t subject, detail;
+};
+
+/* What became of one recipient in one attempt. Local failures (no DNS, refused, timeout,
+ * TLS) have code 0 and our own words. Spans belong to the attempt's arena. */
+struct verdict {
+    enum verdict_kind kind;
+    uint16_t code; /* reply code, 0 for a local verdict */
+    struct status status;
+    struct span text; /* the reply's text without codes, one line, printable */
+    struct span host; /* "mx1.example.test[192.0.2.1]:25", empty when none was reached */
+};
+
+/* A copy whose spans lie in `arena`. */
+struct verdict verdict_copy(const struct verdict *verdict, struct arena *arena);
+
+#define STATUS_TEXT_MAX 16
+char *status_format(struct status status, char text[STATUS_TEXT_MAX]); /* "4.4.1" */
+
+/* ---- recipients and envelopes ---- */
+
+struct recipient {
+    const char *path;      /* forward-path without brackets */
+    uint16_t code;         /* of the last deferral; 0: none, or a local one */
+    struct status status;  /* of the last deferral */
+};
+
+struct envelope {
+    struct message *message; /* one reference; NULL only inside queue/record */
+    uint64_t id;             /* the message's */
+    uint16_t number;         /* 0, 1, … within the message */
+    uint16_t attempts;       /* made so far */
+    int64_t due_ms;          /* ms since 1970 */
+    const char *destination; /* the recipients' domain (or address literal), lower case */
+    const char *last_reply;  /* text of the last deferral; "" when there was none */
+    const char *last_host;   /* who said it; "" when local */
+    unsigned count;
+    struct recipient *recipients;
+    struct arena arena; /* holds this envelope's strings and recipients */
+};
+
+/* An envelope without recipients; keeps a reference of `message` (which may be NULL). */
+struct envelope *envelope_create(struct message *message, struct span destination);
+void envelope_free(struct envelope **envelope); /* drops its message reference */
+
+/* Puts a recipient in. False when the envelope is full: by count, or because its record
+ * would outgrow one spool value. The caller then opens another envelope. */
+bool envelope_add(struct envelope *envelope, struct span path);
+
+/* "1M2X…" for number 0, "1M2X….3" otherwise: the name an operator sees. */
+#define ENVELOPE_NAME_MAX 24
+char *envelope_name(uint64_t id, uint16_t number, char text[ENVELOPE_NAME_MAX]);
+bool envelope_name_parse(struct span text, uint64_t *id, uint16_t *number, bool *whole_message);

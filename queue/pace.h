@@ -1,0 +1,34 @@
+/* Pure: is the other side alive, and when may it be tried again? Dead-site detection: after
+ * PACE_DEAD_AFTER failures in a row without a session the site is dead, everything waits,
+ * and one probe at a time finds out when it is back.
+ *
+ * A failure is a connection that never reached the point where mail could be sent. Replies
+ * about a message or recipient never count. */
+#pragma once
+
+#include "base/random.h"
+
+#include <stdbool.h>
+
+#define PACE_DEAD_AFTER 1      /* a connection tries every host of the site before it fails */
+#define PACE_FIRST_MS 60000    /* first back-off */
+#define PACE_LONGEST_MS 3600000
+#define PACE_JITTER_PERCENT 10
+
+struct pace {
+    unsigned failures;   /* in a row */
+    int64_t retry_at_ms; /* nothing is tried before; 0 while alive */
+    bool probing;        /* the one probe is out */
+};
+
+enum pace_answer {
+    PACE_GO,    /* alive: connect as limits allow */
+    PACE_PROBE, /* dead, but one connection may try now; pace_probe_began() says it does */
+    PACE_WAIT,  /* not before retry_at_ms, or not before the probe has ended */
+};
+
+enum pace_answer pace_ask(const struct pace *pace, int64_t now_ms);
+void pace_probe_began(struct pace *pace);
+void pace_succeeded(struct pace *pace);
+/* `first_ms` 0 means PACE_FIRST_MS: the operator's `back-off` may shorten it. */
+void pace_failed(struct pace *pace, int64_t now_ms, int64_t first_ms, struct random_state *random);

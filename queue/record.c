@@ -1,0 +1,290 @@
+#include "queue/record.h"
+
+#include <string.h>
+
+/* message: version, left, flags, arrived, place (segment, offset, length, crc, own file),
+ *          sender
+ * envelope: version, attempts, due, count, destination, last reply, last host, recipients
+ * recipient: code, status (class, subject, detail), path
+ * Texts are a 16-bit length and the bytes. */
+
+#define LEFT_AT 1       /* where a message record counts its envelopes */
+#define HOST_KEPT_MAX 160
+#define ENVELOPE_FIXED 18 /* all of an envelope's record but for its texts' bytes and recipients */
+#define RECIPIENT_FIXED 9
+
+_Static_assert(PATH_MAX_BYTES + RECIPIENT_FIXED <= RECIPIENTS_RECORD_MAX,
+               "an empty envelope takes any recipient");
+_Static_assert(ENVELOPE_FIXED + DOMAIN_MAX_BYTES + REPLY_KEPT_MAX + HOST_KEPT_MAX +
+                       RECIPIENTS_RECORD_MAX <= RECORD_MAX,
+               "an envelope's record fits one value");
+
+size_t recipient_record_bytes(size_t path_length)
+{
+    return RECIPIENT_FIXED + path_length;
+}
+
+/* ---- keys ---- */
+
+static void big_endian(uint64_t value, uint8_t *to, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        to[i] = (uint8_t)(value >> (8 * (count - 1 - i)));
+}
+
+static uint64_t from_big_endian(const char *from, unsigned count)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < count; i++)
+        value = value << 8 | (uint8_t)from[i];
+    return value;
+}
+
+void message_key_write(uint64_t id, uint8_t key[MESSAGE_KEY_BYTES])
+{
+    big_endian(id, key, 8);
+}
+
+bool message_key_read(struct span key, uint64_t *id)
+{
+    if (key.length != MESSAGE_KEY_BYTES)
+        return false;
+    *id = from_big_endian(key.data, 8);
+    return true;
+}
+
+void envelope_key_write(uint64_t id, uint16_t number, uint8_t key[ENVELOPE_KEY_BYTES])
+{
+    big_endian(id, key, 8);
+    big_endian(number, key + 8, 2);
+}
+
+bool envelope_key_read(struct span key, uint64_t *id, uint16_t *number)
+{
+    if (key.length != ENVELOPE_KEY_BYTES)
+        return false;
+    *id = from_big_endian(key.data, 8);
+    *number = (uint16_t)from_big_endian(key.data + 8, 2);
+    return true;
+}
+
+/* ---- values: writing ---- */
+
+static void put(struct buffer *to, uint64_t value, unsigned count)
+{
+    char *at = buffer_room(to, count);
+    for (unsigned i = 0; i < count; i++)
+        at[i] = (char)(uint8_t)(value >> (8 * i));
+    buffer_grew(to, count);
+}
+
+static void put_text(struct buffer *to, const char *text, size_t max)
+{
+    size_t length = strnlen(text, max);
+    put(to, length, 2);
+    buffer_append(to, (struct span){text, length});
+}
+
+/* ---- values: reading, with an error that sticks ---- */
+
+struct reader {
+    struct span rest;
+    bool bad;
+};
+
+static struct span get_bytes(struct reader *reader, size_t count)
+{
+    if (reader->bad || count > reader->rest.length) {
+        reader->bad = true;
+        return (struct span){"", 0};
+    }
+    struct span bytes = {reader->rest.data, count};
+    reader->rest = span_skip(reader->rest, count);
+    return bytes;
+}
+
+static uint64_t get(struct reader *reader, unsigned count)
+{
+    struct span bytes = get_bytes(reader, count);
+    uint64_t value = 0;
+    for (size_t i = bytes.length; i > 0; i--)
+        value = value << 8 | (uint8_t)bytes.data[i - 1];
+    return value;
+}
+
+/* A text that would not come back as it is (too long, a NUL inside) is not one of ours. */
+static struct span get_text(struct reader *reader, size_t max)
+{
+    size_t length = (size_t)get(reader, 2);
+    struct span text = get_bytes(reader, length);
+    if (length > max || (text.length > 0 && memchr(text.data, '\0', text.length)))
+        reader->bad = true;
+    return reader->bad ? (struct span){"", 0} : text;
+}
+
+static void get_version(struct reader *reader)
+{
+    if (get(reader, 1) != RECORD_VERSION)
+        reader->bad = true;
+}
+
+static bool all_read(const struct reader *reader)
+{
+    return !reader->bad && reader->rest.length == 0;
+}
+
+/* ---- messages ---- */
+
+static void put_place(struct buffer *to, const struct body_place *place)
+{
+    put(to, place->segment, 8);
+    put(to, place->offset, 8);
+    put(to, place->length, 8);
+    put(to, place->crc, 4);
+    put(to, place->own_file, 1);
+}
+
+void message_record_write(struct buffer *to, const struct message *message, unsigned left)
+{
+    put(to, RECORD_VERSION, 1);
+    put(to, left, 4);
+    put(to, message->flags, 4);
+    put(to, (uint64_t)message->arrived_ms, 8);
+    put_place(to, &message->place);
+    put_text(to, message->sender, PATH_MAX_BYTES);
+}
+
+static struct body_place get_place(struct reader *reader)
+{
+    struct body_place place = {0};
+    place.segment = get(reader, 8);
+    place.offset = get(reader, 8);
+    place.length = get(reader, 8);
+    place.crc = (uint32_t)get(reader, 4);
+    uint64_t own_file = get(reader, 1);
+    place.own_file = own_file == 1;
+    if (own_file > 1 || place.offset > INT64_MAX || place.length > INT64_MAX - place.offset)
+        reader->bad = true;
+    return place;
+}
+
+static struct message_head get_head(struct reader *reader)
+{
+    struct message_head head = {0};
+    get_version(reader);
+    head.left = (unsigned)get(reader, 4);
+    head.flags = (uint32_t)get(reader, 4);
+    head.arrived_ms = (int64_t)get(reader, 8);
+    head.place = get_place(reader);
+    head.sender = get_text(reader, PATH_MAX_BYTES);
+    return head;
+}
+
+bool message_record_head(struct span from, struct message_head *head)
+{
+    struct reader reader = {.rest = from};
+    *head = get_head(&reader);
+    return all_read(&reader) && head->left > 0;
+}
+
+struct message *message_record_read(struct span from, uint64_t id, unsigned *left)
+{
+    struct message_head head;
+    if (!message_record_head(from, &head))
+        return NULL;
+    struct message *message = message_create(head.sender, head.flags, head.arrived_ms);
+    message->id = id;
+    message->place = head.place;
+    *left = head.left;
+    return message;
+}
+
+void message_record_set_left(char *record, unsigned left)
+{
+    for (unsigned i = 0; i < 4; i++)
+        record[LEFT_AT + i] = (char)(uint8_t)(left >> (8 * i));
+}
+
+/* ---- envelopes ---- */
+
+static void put_recipient(struct buffer *to, const struct recipient *recipient)
+{
+    put(to, recipient->code, 2);
+    put(to, recipient->status.class, 1);
+    put(to, recipient->status.subject, 2);
+    put(to, recipient->status.detail, 2);
+    put_text(to, recipient->path, PATH_MAX_BYTES);
+}
+
+void envelope_record_write(struct buffer *to, const struct envelope *envelope)
+{
+    must(envelope->count <= ENVELOPE_RECIPIENTS_MAX);
+    put(to, RECORD_VERSION, 1);
+    put(to, envelope->attempts, 2);
+    put(to, (uint64_t)envelope->due_ms, 8);
+    put(to, envelope->count, 1);
+    put_text(to, envelope->destination, DOMAIN_MAX_BYTES);
+    put_text(to, envelope->last_reply, REPLY_KEPT_MAX);
+    put_text(to, envelope->last_host, HOST_KEPT_MAX);
+    for (unsigned i = 0; i < envelope->count; i++)
+        put_recipient(to, &envelope->recipients[i]);
+}
+
+static struct envelope_head get_envelope_head(struct reader *reader)
+{
+    struct envelope_head head = {0};
+    get_version(reader);
+    head.attempts = (uint16_t)get(reader, 2);
+    head.due_ms = (int64_t)get(reader, 8);
+    head.count = (unsigned)get(reader, 1);
+    head.destination = get_text(reader, DOMAIN_MAX_BYTES);
+    head.last_reply = get_text(reader, REPLY_KEPT_MAX);
+    head.last_host = get_text(reader, HOST_KEPT_MAX);
+    if (head.count > ENVELOPE_RECIPIENTS_MAX)
+        reader->bad = true;
+    return head;
+}
+
+bool envelope_record_head(struct span from, struct envelope_head *head)
+{
+    struct reader reader = {.rest = from};
+    *head = get_envelope_head(&reader);
+    return !reader.bad;
+}
+
+static void get_recipient(struct reader *reader, struct envelope *envelope)
+{
+    struct recipient state = {0};
+    state.code = (uint16_t)get(reader, 2);
+    state.status.class = (uint8_t)get(reader, 1);
+    state.status.subject = (uint16_t)get(reader, 2);
+    state.status.detail = (uint16_t)get(reader, 2);
+    struct span path = get_text(reader, PATH_MAX_BYTES);
+    if (reader->bad || !envelope_add(envelope, path)) {
+        reader->bad = true;
+        return;
+    }
+    struct recipient *added = &envelope->recipients[envelope->count - 1];
+    added->code = state.code;
+    added->status = state.status;
+}
+
+struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t number)
+{
+    struct reader reader = {.rest = from};
+    struct envelope_head head = get_envelope_head(&reader);
+    if (reader.bad)
+        return NULL;
+    struct envelope *envelope = envelope_create(NULL, head.destination);
+    envelope->id = id;
+    envelope->number = number;
+    envelope->attempts = head.attempts;
+    envelope->due_ms = head.due_ms;
+    envelope->last_reply = arena_copy(&envelope->arena, head.last_reply);
+    envelope->last_host = arena_copy(&envelope->arena, head.last_host);
+    for (unsigned i = 0; i < head.count && !reader.bad; i++)
+        get_recipient(&reader, envelope);
+    if (!all_read(&reader))
+        envelope_free(&envelope);
+    return envelope;
+}

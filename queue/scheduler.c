@@ -1,0 +1,176 @@
+#include "queue/scheduler.h"
+
+#include "base/must.h"
+
+#include <stdlib.h>
+
+struct entry_key {
+    uint64_t id;
+    uint16_t number;
+};
+
+static uint64_t key_hash(uint64_t id, uint16_t number)
+{
+    return hash_number(id ^ ((uint64_t)number << 48));
+}
+
+static uint64_t entry_hash(const void *item)
+{
+    const struct entry *entry = item;
+    return key_hash(entry->id, entry->number);
+}
+
+static bool entry_same(const void *item, const void *key)
+{
+    const struct entry *entry = item;
+    const struct entry_key *wanted = key;
+    return entry->id == wanted->id && entry->number == wanted->number;
+}
+
+static uint64_t destination_hash(const void *item)
+{
+    const struct destination *destination = item;
+    return span_hash(span_of(destination->name));
+}
+
+static bool destination_same(const void *item, const void *key)
+{
+    const struct destination *destination = item;
+    const struct span *wanted = key;
+    return span_equal(span_of(destination->name), *wanted);
+}
+
+void scheduler_init(struct scheduler *scheduler)
+{
+    *scheduler = (struct scheduler){0};
+    map_init(&scheduler->entries, entry_hash, entry_same);
+    map_init(&scheduler->destinations, destination_hash, destination_same);
+}
+
+static void entry_free(struct entry *entry)
+{
+    if (entry->envelope != NULL)
+        envelope_free(&entry->envelope);
+    free(entry);
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+    size_t at = 0;
+    for (struct entry *entry; (entry = map_walk(&scheduler->entries, &at)) != NULL;)
+        entry_free(entry);
+    at = 0;
+    for (struct destination *destination;
+         (destination = map_walk(&scheduler->destinations, &at)) != NULL;) {
+        free(destination->name);
+        free(destination);
+    }
+    map_free(&scheduler->entries);
+    map_free(&scheduler->destinations);
+    heap_free(&scheduler->deadlines);
+}
+
+struct destination *scheduler_destination(struct scheduler *scheduler, struct span name)
+{
+    struct destination *destination = map_find(&scheduler->destinations, span_hash(name), &name);
+    if (destination != NULL)
+        return destination;
+    destination = must_calloc(1, sizeof(*destination));
+    destination->name = span_copy(name);
+    list_init(&destination->queue);
+    map_add(&scheduler->destinations, destination);
+    return destination;
+}
+
+void scheduler_forget(struct scheduler *scheduler, struct destination *destination)
+{
+    must(destination_is_empty(destination) && destination->route == NULL);
+    map_remove(&scheduler->destinations, destination);
+    free(destination->name);
+    free(destination);
+}
+
+struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uint16_t number)
+{
+    struct entry_key key = {id, number};
+    return map_find(&scheduler->entries, key_hash(id, number), &key);
+}
+
+struct entry *scheduler_add(struct scheduler *scheduler, struct destination *destination,
+                            const struct entry_facts *facts, struct envelope *take, int64_t now_ms)
+{
+    if (scheduler_find(scheduler, facts->id, facts->number) != NULL)
+        return NULL;
+    bool due = facts->due_ms <= now_ms;
+    struct entry *entry = must_calloc(1, sizeof(*entry));
+    entry->id = facts->id;
+    entry->number = facts->number;
+    entry->attempts = facts->attempts;
+    entry->recipients = facts->recipients;
+    entry->destination = destination;
+    entry->envelope = take;
+    entry->state = ENTRY_WAITING;
+    destination->counts[ENTRY_WAITING]++;
+    if (due)
+        entry_move(entry, ENTRY_READY);
+    map_add(&scheduler->entries, entry);
+    heap_set(&scheduler->deadlines, &entry->deadline, due ? facts->expiry_ms : facts->due_ms);
+    return entry;
+}
+
+void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t due_ms)
+{
+    must(entry->state == ENTRY_OUT);
+    if (entry->envelope != NULL) /* what waits costs an entry, not an envelope */
+        envelope_free(&entry->envelope);
+    entry_move(entry, ENTRY_WAITING);
+    heap_set(&scheduler->deadlines, &entry->deadline, due_ms);
+}
+
+void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms)
+{
+    if (entry->state != ENTRY_WAITING)
+        return;
+    entry_move(entry, ENTRY_READY);
+    heap_set(&scheduler->deadlines, &entry->deadline, expiry_ms);
+}
+
+void scheduler_remove(struct scheduler *scheduler, struct entry *entry)
+{
+    struct destination *destination = entry->destination;
+    entry_move(entry, ENTRY_OUT);
+    destination->counts[ENTRY_OUT]--;
+    heap_remove(&scheduler->deadlines, &entry->deadline);
+    must(map_remove(&scheduler->entries, entry));
+    entry_free(entry);
+}
+
+struct entry *scheduler_due(struct scheduler *scheduler, int64_t now_ms, bool *overdue)
+{
+    int64_t deadline;
+    struct heap_node *node = heap_top(&scheduler->deadlines, &deadline);
+    if (node == NULL || deadline > now_ms)
+        return NULL;
+    struct entry *entry = container_of(node, struct entry, deadline);
+    *overdue = entry->state != ENTRY_WAITING;
+    if (!*overdue)
+        entry_move(entry, ENTRY_READY);
+    return entry;
+}
+
+void scheduler_look_again(struct scheduler *scheduler, struct entry *entry, int64_t at_ms)
+{
+    heap_set(&scheduler->deadlines, &entry->deadline, at_ms);
+}
+
+int64_t scheduler_next(const struct scheduler *scheduler)
+{
+    int64_t deadline;
+    return heap_top(&scheduler->deadlines, &deadline) ? deadline : -1;
+}
+
+int64_t scheduler_due_ms(const struct scheduler *scheduler, const struct entry *entry)
+{
+    must(entry->state == ENTRY_WAITING);
+    return heap_key(&scheduler->deadlines, &entry->deadline);
+}

@@ -1,0 +1,63 @@
+/* The scheduler: due envelopes -> destinations.
+ *
+ * Every envelope of the spool has one entry here, and every entry is in one deadline index at
+ * every moment, so nothing can be forgotten: a WAITING entry by its due time, a READY or OUT
+ * one by the moment at which somebody must look why it has not left (its expiry).
+ *
+ * No locks, no clock, no I/O: the relay's dispatch calls it under its own lock. Times are
+ * ms since 1970. */
+#pragma once
+
+#include "base/map.h"
+#include "queue/destination.h"
+
+struct scheduler {
+    struct heap deadlines;
+    struct map entries;      /* by id and number */
+    struct map destinations; /* by name */
+};
+
+void scheduler_init(struct scheduler *scheduler);
+void scheduler_free(struct scheduler *scheduler);
+
+/* The destination of that name (lower case), made when it is new. */
+struct destination *scheduler_destination(struct scheduler *scheduler, struct span name);
+
+/* Frees a destination without entries and without a route. */
+void scheduler_forget(struct scheduler *scheduler, struct destination *destination);
+
+struct entry_facts {
+    uint64_t id;
+    uint16_t number, attempts, recipients;
+    int64_t due_ms;
+    int64_t expiry_ms;
+};
+
+/* A new entry, READY when due by `now_ms`, else WAITING. `take` (may be NULL) is the fresh
+ * envelope. NULL when that envelope has an entry already. How many there may be is asked
+ * before mail is accepted, not here: what is committed must be known. */
+struct entry *scheduler_add(struct scheduler *scheduler, struct destination *destination,
+                            const struct entry_facts *facts, struct envelope *take,
+                            int64_t now_ms);
+
+struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uint16_t number);
+
+/* OUT -> WAITING until `due_ms`. */
+void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t due_ms);
+
+/* READY now, whatever its due time was; one that is OUT stays so. */
+void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms);
+
+/* The envelope is done: frees the entry. */
+void scheduler_remove(struct scheduler *scheduler, struct entry *entry);
+
+/* The next entry whose deadline has passed, or NULL. A WAITING one has become READY; any other
+ * is overdue. Either way the caller says with scheduler_look_again when to look next. */
+struct entry *scheduler_due(struct scheduler *scheduler, int64_t now_ms, bool *overdue);
+void scheduler_look_again(struct scheduler *scheduler, struct entry *entry, int64_t at_ms);
+
+/* When scheduler_due will next have something: ms since 1970, or -1. */
+int64_t scheduler_next(const struct scheduler *scheduler);
+
+/* The deadline of a WAITING entry. */
+int64_t scheduler_due_ms(const struct scheduler *scheduler, const struct entry *entry);

@@ -1,0 +1,49 @@
+/* A disk that fails on command: these stand before the C library's functions of the same
+ * name, for our code and for LMDB's. To be included by one file of a test program. */
+#pragma once
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int write_error; /* what all writing at a place fails with; 0: they write */
+static int sync_error;  /* what fdatasync fails with */
+static unsigned syncs;  /* how often fdatasync was called */
+
+int fdatasync(int file)
+{
+    syncs++;
+    if (sync_error != 0) {
+        errno = sync_error;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, file);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t count, off_t offset)
+{
+    if (write_error != 0) {
+        errno = write_error;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, file, bytes, count, offset);
+}
+
+ssize_t pwritev(int file, const struct iovec *vector, int count, off_t offset)
+{
+    if (write_error != 0) {
+        errno = write_error;
+        return -1;
+    }
+    return syscall(SYS_pwritev, file, vector, count, offset, 0L);
+}
+
+ssize_t writev(int file, const struct iovec *vector, int count)
+{
+    if (write_error != 0) {
+        errno = write_error;
+        return -1;
+    }
+    return syscall(SYS_writev, file, vector, count);
+}
