@@ -1,0 +1,560 @@
+/* Both ends of TLS in one process, over their buffers. */
+#include "tlspolicy/tls.h"
+
+#include "tests/suite.h"
+#include "tests/tlspolicy/scratch.h"
+
+#include <string.h>
+
+#define ALL SIZE_MAX /* a piece as large as what there is */
+
+static int64_t now_ms = 1000000;
+
+static int64_t clock_ms(void)
+{
+    return now_ms;
+}
+
+/* ---- both ends ---- */
+
+static struct scratch scratch;
+static struct tickets *tickets;
+static struct tls_client *client;
+static struct tls_server *server;
+static struct tls *ours, *theirs; /* the client's end, the server's end */
+
+static struct tls_server *make_server(enum tls_version least, enum tls_version most, unsigned count)
+{
+    char why[TLS_WHY_MAX];
+    struct tls_server_options options = {
+        scratch.certificate, scratch.key, least, most, count,
+    };
+    struct tls_server *made = tls_server_create(&options, why);
+    ck_assert_msg(made != NULL, "%s", why);
+    ck_assert_str_eq(why, "");
+    return made;
+}
+
+static void begin(enum tls_version most, unsigned count)
+{
+    scratch_make(&scratch);
+    tickets = tickets_create();
+    client = tls_client_create(tickets, clock_ms);
+    server = make_server(TLS_VERSION_ANY, most, count);
+}
+
+static void hang_up(void)
+{
+    tls_free(&ours);
+    tls_free(&theirs);
+    ck_assert(ours == NULL && theirs == NULL);
+}
+
+static void end(void)
+{
+    hang_up();
+    tls_client_destroy(&client);
+    tls_server_destroy(&server);
+    tickets_destroy(&tickets);
+    scratch_remove(&scratch);
+    ck_assert(client == NULL && server == NULL);
+}
+
+/* Moves up to `piece` bytes; false when there was none to move. */
+static bool carry(struct tls *from, struct tls *to, size_t piece)
+{
+    struct span bytes = buffer_span(tls_outgoing(from));
+    if (bytes.length > piece)
+        bytes.length = piece;
+    buffer_append(tls_incoming(to), bytes);
+    buffer_consume(tls_outgoing(from), bytes.length);
+    return bytes.length > 0;
+}
+
+static void call(const char *key)
+{
+    struct tls_wants wants = {.sni = "mx.example.test", .ticket_key = span_of(key)};
+    hang_up();
+    ours = tls_connect(client, &wants);
+    theirs = tls_accept(server);
+}
+
+/* Both ends' handshakes, `piece` bytes at a time; true when both are through. */
+static bool shake(size_t piece)
+{
+    enum tls_progress here = TLS_MORE, there = TLS_MORE;
+    bool moved = true;
+    while (moved && here != TLS_FAILED && there != TLS_FAILED) {
+        here = tls_handshake(ours);
+        there = tls_handshake(theirs);
+        moved = carry(ours, theirs, piece);
+        moved = carry(theirs, ours, piece) || moved;
+    }
+    return here == TLS_DONE && there == TLS_DONE;
+}
+
+static bool is_resumed(void)
+{
+    struct tls_facts here, there;
+    tls_facts(ours, &here);
+    tls_facts(theirs, &there);
+    ck_assert_int_eq(here.resumed, there.resumed);
+    return here.resumed;
+}
+
+/* Reads what came in: with TLS 1.3, tickets. */
+static void read_tickets(void)
+{
+    CLEANUP(buffer_free) struct buffer plain = {0};
+    carry(theirs, ours, ALL);
+    ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_MORE);
+    ck_assert_uint_eq(buffer_length(&plain), 0);
+}
+
+/* A whole connection; whether it was resumed. */
+static bool talk(const char *key)
+{
+    call(key);
+    ck_assert_msg(shake(ALL), "%s / %s", tls_why(ours), tls_why(theirs));
+    read_tickets();
+    bool resumed = is_resumed();
+    hang_up();
+    return resumed;
+}
+
+static uint64_t tickets_now(void)
+{
+    struct tickets_facts facts;
+    tickets_facts(tickets, &facts);
+    return facts.now;
+}
+
+static void assert_why(const struct tls *tls)
+{
+    const char *why = tls_why(tls);
+    ck_assert_str_ne(why, "");
+    for (const char *c = why; *c; c++)
+        ck_assert(*c >= ' ' && *c <= '~');
+}
+
+/* ---- handshakes ---- */
+
+START_TEST(versions)
+{
+    static const struct {
+        enum tls_version client_least, client_most, server_least, server_most;
+        const char *version; /* NULL: none that both have */
+    } rows[] = {
+        {TLS_VERSION_ANY, TLS_VERSION_ANY, TLS_VERSION_ANY, TLS_VERSION_ANY, "TLSv1.3"},
+        {TLS_VERSION_ANY, TLS_VERSION_ANY, TLS_VERSION_1_2, TLS_VERSION_1_2, "TLSv1.2"},
+        {TLS_VERSION_1_2, TLS_VERSION_1_2, TLS_VERSION_ANY, TLS_VERSION_ANY, "TLSv1.2"},
+        {TLS_VERSION_1_3, TLS_VERSION_1_3, TLS_VERSION_1_2, TLS_VERSION_1_3, "TLSv1.3"},
+        {TLS_VERSION_1_3, TLS_VERSION_ANY, TLS_VERSION_ANY, TLS_VERSION_1_2, NULL},
+        {TLS_VERSION_ANY, TLS_VERSION_1_2, TLS_VERSION_1_3, TLS_VERSION_ANY, NULL},
+        {TLS_VERSION_1_3, TLS_VERSION_1_2, TLS_VERSION_ANY, TLS_VERSION_ANY, NULL},
+    };
+    begin(TLS_VERSION_ANY, 0);
+    for (size_t i = 0; i < countof(rows); i++) {
+        hang_up();
+        tls_server_destroy(&server);
+        server = make_server(rows[i].server_least, rows[i].server_most, 2);
+        struct tls_wants wants = {.least = rows[i].client_least, .most = rows[i].client_most};
+        ours = tls_connect(client, &wants);
+        theirs = tls_accept(server);
+        struct tls_facts facts;
+        ck_assert_msg(shake(ALL) == (rows[i].version != NULL), "row %zu", i);
+        tls_facts(ours, &facts);
+        if (rows[i].version == NULL) {
+            ck_assert(tls_why(ours)[0] != '\0' || tls_why(theirs)[0] != '\0');
+            continue;
+        }
+        ck_assert_str_eq(facts.version, rows[i].version);
+        ck_assert_str_ne(facts.cipher, "");
+        ck_assert(!is_resumed());
+        ck_assert_str_eq(tls_why(ours), "");
+    }
+    end();
+}
+END_TEST
+
+START_TEST(handshakes_in_pieces)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        begin(most[i], 2);
+        for (size_t piece = 1; piece < 3000; piece += 1 + piece / 4) {
+            call("");
+            ck_assert_msg(shake(piece), "%zu", piece);
+        }
+        end();
+    }
+}
+END_TEST
+
+static bool hello_holds(const char *sni, const char *text)
+{
+    struct tls_wants wants = {.sni = sni};
+    struct tls *tls = tls_connect(client, &wants);
+    ck_assert_int_eq(tls_handshake(tls), TLS_MORE);
+    struct span hello = buffer_span(tls_outgoing(tls));
+    ck_assert_uint_gt(hello.length, 100);
+    bool holds = memmem(hello.data, hello.length, text, strlen(text)) != NULL;
+    tls_free(&tls);
+    return holds;
+}
+
+START_TEST(names_are_sent_and_addresses_are_not)
+{
+    begin(TLS_VERSION_ANY, 0);
+    ck_assert(hello_holds("mx.example.test", "mx.example.test"));
+    ck_assert(!hello_holds("192.0.2.1", "192.0.2.1"));
+    ck_assert(!hello_holds("[192.0.2.1]", "192.0.2.1"));
+    ck_assert(!hello_holds("2001:db8::1", "2001:db8::1"));
+    ck_assert(!hello_holds("[IPv6:2001:db8::1]", "2001:db8::1"));
+    ck_assert(!hello_holds(NULL, "mx.example.test"));
+    ck_assert(!hello_holds("", "mx.example.test"));
+    char large[400];
+    memset(large, 'a', sizeof(large));
+    large[399] = '\0';
+    ck_assert(!hello_holds(large, "aaaaaaaaaaaaaaaa"));
+    end();
+}
+END_TEST
+
+static void assert_both_fail_for_good(struct tls *tls)
+{
+    assert_why(tls);
+    ck_assert_int_eq(tls_handshake(tls), TLS_FAILED);
+    assert_why(tls);
+    tls_bye(tls); /* does nothing, and breaks nothing */
+}
+
+START_TEST(garbage_instead_of_a_handshake)
+{
+    static const struct span garbage[] = {
+        SPAN("502 5.5.1 Command not implemented\r\n"),
+        SPAN("\x16\x03\x03\x00\x04\x02\xff\xff\xff aha"),
+        SPAN("\x15\x03\x03\x00\x02\x02\x28"), /* alert: handshake failure */
+        SPAN("\x15\x03\x03\x00\x02\x01\x00"), /* alert: close_notify */
+    };
+    begin(TLS_VERSION_ANY, 2);
+    for (size_t i = 0; i < countof(garbage); i++) {
+        call("");
+        ck_assert_int_eq(tls_handshake(ours), TLS_MORE);
+        buffer_append(tls_incoming(ours), garbage[i]);
+        buffer_append(tls_incoming(theirs), garbage[i]);
+        ck_assert_int_eq(tls_handshake(ours), TLS_FAILED);
+        ck_assert_int_eq(tls_handshake(theirs), TLS_FAILED);
+        assert_both_fail_for_good(ours);
+        assert_both_fail_for_good(theirs);
+        call(""); /* and no other connection is harmed */
+        ck_assert(shake(ALL));
+    }
+    end();
+}
+END_TEST
+
+/* ---- data ---- */
+
+static char *noise(size_t length)
+{
+    char *text = must_calloc(length, 1);
+    uint32_t state = 1;
+    for (size_t i = 0; i < length; i++) {
+        state = state * 1664525 + 1013904223;
+        text[i] = (char)(state >> 24);
+    }
+    return text;
+}
+
+static void assert_carried(struct span text, size_t piece, size_t most)
+{
+    CLEANUP(buffer_free) struct buffer plain = {0};
+    ck_assert(tls_write(ours, text));
+    bool moved = true;
+    while (moved) {
+        moved = carry(ours, theirs, piece);
+        enum tls_progress progress = tls_read(theirs, &plain, most);
+        while (progress == TLS_DONE)
+            progress = tls_read(theirs, &plain, most);
+        ck_assert_int_eq(progress, TLS_MORE);
+        ck_assert_uint_eq(buffer_length(tls_incoming(theirs)), 0);
+    }
+    ck_assert_msg(span_equal(buffer_span(&plain), text), "%zu bytes by %zu and %zu", text.length,
+                  piece, most);
+}
+
+START_TEST(data_of_many_sizes)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    static const size_t lengths[] = {0, 1, 2, 100, 16383, 16384, 16385, 40000};
+    static const size_t pieces[] = {1, 7, 1000, ALL};
+    static const size_t reads[] = {1, 16384, 40000};
+    char *text = noise(40000);
+    for (size_t v = 0; v < countof(most); v++) {
+        begin(most[v], 0);
+        call("");
+        ck_assert(shake(ALL));
+        for (size_t l = 0; l < countof(lengths); l++)
+            for (size_t p = 0; p < countof(pieces); p++)
+                for (size_t r = 0; r < countof(reads); r++)
+                    assert_carried((struct span){text, lengths[l]}, pieces[p], reads[r]);
+        end();
+    }
+    free(text);
+}
+END_TEST
+
+START_TEST(read_stops_where_it_is_told)
+{
+    begin(TLS_VERSION_ANY, 0);
+    call("");
+    ck_assert(shake(ALL));
+    CLEANUP(buffer_free) struct buffer plain = {0};
+    buffer_append(&plain, SPAN("before "));
+    ck_assert(tls_write(theirs, SPAN("220 ready\r\n")));
+    carry(theirs, ours, ALL);
+    ck_assert_int_eq(tls_read(ours, &plain, 4), TLS_DONE);
+    ck_assert(span_equal(buffer_span(&plain), SPAN("before 220 ")));
+    ck_assert_int_eq(tls_read(ours, &plain, 0), TLS_DONE);
+    ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_MORE);
+    ck_assert(span_equal(buffer_span(&plain), SPAN("before 220 ready\r\n")));
+    end();
+}
+END_TEST
+
+START_TEST(close_notify)
+{
+    begin(TLS_VERSION_ANY, 2);
+    call("");
+    ck_assert(shake(ALL));
+    CLEANUP(buffer_free) struct buffer plain = {0};
+    ck_assert(tls_write(theirs, SPAN("221 bye\r\n")));
+    tls_bye(theirs);
+    carry(theirs, ours, ALL);
+    ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_CLOSED);
+    ck_assert(span_equal(buffer_span(&plain), SPAN("221 bye\r\n")));
+    ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_CLOSED);
+    ck_assert_str_eq(tls_why(ours), "");
+    tls_bye(ours);
+    ck_assert(carry(ours, theirs, ALL));
+    ck_assert_int_eq(tls_read(theirs, &plain, 100), TLS_CLOSED);
+    end();
+}
+END_TEST
+
+START_TEST(a_byte_changed_on_the_way)
+{
+    begin(TLS_VERSION_ANY, 0);
+    call("");
+    ck_assert(shake(ALL));
+    CLEANUP(buffer_free) struct buffer plain = {0};
+    ck_assert(tls_write(theirs, SPAN("good")));
+    ck_assert(tls_write(theirs, SPAN("evil")));
+    struct buffer *wire = tls_outgoing(theirs);
+    wire->memory[wire->end - 1] ^= 1;
+    carry(theirs, ours, ALL);
+    ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_FAILED);
+    ck_assert(span_equal(buffer_span(&plain), SPAN("good")));
+    assert_why(ours);
+    ck_assert(!tls_write(ours, SPAN("more")));
+    ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_FAILED);
+    ck_assert(carry(ours, theirs, ALL)); /* the alert */
+    ck_assert_int_eq(tls_read(theirs, &plain, 100), TLS_FAILED);
+    assert_why(theirs);
+    end();
+}
+END_TEST
+
+/* ---- resumption ---- */
+
+START_TEST(resumption_1_3)
+{
+    begin(TLS_VERSION_1_3, 2);
+    ck_assert(!talk("key"));
+    ck_assert_uint_eq(tickets_now(), 2);
+    call("key");
+    ck_assert_uint_eq(tickets_now(), 1); /* shown once, and gone with it */
+    ck_assert(shake(ALL));
+    ck_assert(is_resumed());
+    read_tickets();
+    ck_assert_uint_ge(tickets_now(), 2); /* and there is another for it */
+    for (int i = 0; i < 20; i++)
+        ck_assert(talk("key"));
+    ck_assert(!talk("another key"));
+    end();
+}
+END_TEST
+
+START_TEST(resumption_1_2)
+{
+    begin(TLS_VERSION_1_2, 2);
+    ck_assert(!talk("key"));
+    ck_assert_uint_eq(tickets_now(), 1);
+    for (int i = 0; i < 5; i++) {
+        ck_assert(talk("key"));
+        ck_assert_uint_eq(tickets_now(), 1); /* back again */
+    }
+    ck_assert(!talk("another key"));
+    end();
+}
+END_TEST
+
+START_TEST(no_resumption_after_a_purge)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        begin(most[i], 2);
+        ck_assert(!talk("key"));
+        tickets_purge(tickets, SPAN("key"));
+        ck_assert(!talk("key"));
+        ck_assert(talk("key"));
+        end();
+    }
+}
+END_TEST
+
+START_TEST(no_resumption_without_tickets)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        begin(most[i], 0);
+        ck_assert(!talk("key"));
+        ck_assert(!talk("key"));
+        ck_assert_uint_eq(tickets_now(), 0);
+        tls_server_destroy(&server);
+        server = make_server(TLS_VERSION_ANY, most[i], 2);
+        ck_assert(!talk("")); /* no key: nothing kept */
+        ck_assert_uint_eq(tickets_now(), 0);
+        tls_client_destroy(&client);
+        client = tls_client_create(NULL, clock_ms);
+        ck_assert(!talk("key")); /* no store */
+        ck_assert(!talk("key"));
+        end();
+    }
+}
+END_TEST
+
+/* Workers have contexts of their own; a client meets any of them. */
+START_TEST(every_server_of_a_certificate_knows_its_tickets)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        begin(most[i], 2);
+        ck_assert(!talk("key"));
+        struct tls_server *first = server;
+        server = make_server(TLS_VERSION_ANY, most[i], 2);
+        ck_assert(talk("key"));
+        tls_server_destroy(&first);
+        scratch_remove(&scratch);
+        scratch_make(&scratch); /* another certificate */
+        tls_server_destroy(&server);
+        server = make_server(TLS_VERSION_ANY, most[i], 2);
+        ck_assert(!talk("key"));
+        ck_assert(talk("key"));
+        end();
+    }
+}
+END_TEST
+
+START_TEST(a_refused_ticket_costs_only_the_round)
+{
+    begin(TLS_VERSION_ANY, 2);
+    ck_assert(!talk("key"));
+    tls_server_destroy(&server);
+    server = make_server(TLS_VERSION_ANY, TLS_VERSION_ANY, 0);
+    ck_assert(!talk("key"));
+    tickets_put(tickets, SPAN("key"), SPAN("not a session at all"), 60000, now_ms);
+    ck_assert(!talk("key"));
+    end();
+}
+END_TEST
+
+START_TEST(tickets_expire_by_our_clock)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        begin(most[i], 1);
+        ck_assert(!talk("key"));
+        now_ms += TICKET_LIFE_MS;
+        ck_assert(!talk("key"));
+        now_ms += TICKET_LIFE_MS - 1;
+        ck_assert(talk("key"));
+        /* One of 1.2 went back as old as it was. */
+        now_ms += 1;
+        ck_assert_int_eq(talk("key"), most[i] == TLS_VERSION_1_3);
+        end();
+    }
+}
+END_TEST
+
+START_TEST(a_connection_brings_so_many_tickets)
+{
+    begin(TLS_VERSION_1_3, TICKETS_PER_CONNECTION + 3);
+    ck_assert(!talk("key"));
+    ck_assert_uint_eq(tickets_now(), TICKETS_PER_CONNECTION);
+    end();
+}
+END_TEST
+
+START_TEST(a_handshake_that_fails_with_a_ticket_forgets_its_key)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        begin(most[i], 2);
+        ck_assert(!talk("key"));
+        ck_assert(!talk("other key"));
+        uint64_t before = tickets_now();
+        call("key");
+        ck_assert_int_eq(tls_handshake(ours), TLS_MORE);
+        buffer_append(tls_incoming(ours), SPAN("\x15\x03\x03\x00\x02\x02\x28"));
+        ck_assert_int_eq(tls_handshake(ours), TLS_FAILED);
+        ck_assert_uint_eq(tickets_now(), before / 2);
+        ck_assert(!talk("key"));
+        call("other key"); /* a stall, ended by the one who waited */
+        ck_assert_int_eq(tls_handshake(ours), TLS_MORE);
+        hang_up();
+        ck_assert(!talk("other key"));
+        end();
+    }
+}
+END_TEST
+
+START_TEST(a_failure_without_a_ticket_forgets_nothing)
+{
+    begin(TLS_VERSION_ANY, 2);
+    struct tls_wants wants = {.ticket_key = SPAN("key")};
+    ours = tls_connect(client, &wants); /* before there is a ticket */
+    struct tls *slow = ours;
+    ours = NULL;
+    ck_assert(!talk("key"));
+    ck_assert_int_eq(tls_handshake(slow), TLS_MORE);
+    buffer_append(tls_incoming(slow), SPAN("garbage"));
+    ck_assert_int_eq(tls_handshake(slow), TLS_FAILED);
+    tls_free(&slow);
+    ck_assert(talk("key"));
+    end();
+}
+END_TEST
+
+START_TEST(versions_as_text)
+{
+    enum tls_version version = TLS_VERSION_ANY;
+    ck_assert(tls_version_parse(SPAN("1.2"), &version));
+    ck_assert_int_eq(version, TLS_VERSION_1_2);
+    ck_assert(tls_version_parse(SPAN("1.3"), &version));
+    ck_assert_int_eq(version, TLS_VERSION_1_3);
+    static const char *const bad[] = {"", "1", "1.1", "1.20", "1.4", " 1.2", "TLSv1.2", "any"};
+    for (size_t i = 0; i < countof(bad); i++)
+        ck_assert_msg(!tls_version_parse(span_of(bad[i]), &version), "%s", bad[i]);
+}
+END_TEST
+
+TEST_MAIN("tlspolicy/tls", versions, handshakes_in_pieces, names_are_sent_and_addresses_are_not,
+          garbage_instead_of_a_handshake, data_of_many_sizes, read_stops_where_it_is_told,
+          close_notify, a_byte_changed_on_the_way, resumption_1_3, resumption_1_2,
+          no_resumption_after_a_purge, no_resumption_without_tickets,
+          every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
+          tickets_expire_by_our_clock, a_connection_brings_so_many_tickets,
+          a_handshake_that_fails_with_a_ticket_forgets_its_key,
+          a_failure_without_a_ticket_forgets_nothing, versions_as_text)
