@@ -1,0 +1,41 @@
+/* Mail data on the wire (RFC 5321 4.5.2): dot-stuffing, the final dot, and bare CR and LF.
+ * Pure; any cut of the stream into pieces gives the same result. */
+#pragma once
+
+#include "base/buffer.h"
+
+/* ---- reading: from the wire to the body ---- */
+
+enum newlines {
+    NEWLINES_REFUSE,    /* a bare CR or LF spoils the message; the stream is still followed */
+    NEWLINES_NORMALISE, /* each becomes CRLF */
+};
+
+struct data_reader {
+    enum newlines newlines;
+    uint8_t state;      /* what the bytes before this piece ended in */
+    bool bare;          /* a bare CR or LF was met */
+    bool header_over;   /* the empty line was passed */
+    unsigned received;  /* Received: fields met in the header, for the loop check */
+    uint8_t line_start; /* bytes of the current line that still match "received:" */
+};
+
+void data_reader_init(struct data_reader *reader, enum newlines newlines);
+
+/* Reads from `from` and appends body bytes to `body`. Returns true when the final dot (only
+ * ever CRLF.CRLF) was met; *used says how many bytes were taken (all of them when false). */
+bool data_read(struct data_reader *reader, struct span from, struct buffer *body, size_t *used);
+
+/* ---- writing: from the body to the wire ---- */
+
+struct data_writer {
+    bool line_begins; /* the next byte begins a line */
+};
+
+void data_writer_init(struct data_writer *writer);
+
+/* Appends `piece`, dot-stuffed, to `to`. The body holds no bare CR or LF. */
+void data_write(struct data_writer *writer, struct span piece, struct buffer *to);
+
+/* Ends the body's last line where that is missing, and appends the final ".\r\n". */
+void data_write_end(struct data_writer *writer, struct buffer *to);
