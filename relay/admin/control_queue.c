@@ -1,0 +1,314 @@
+/* Queue requests. The spool is walked in short steps, each of them over before its results are
+ * filtered, read in full, acted on or written to the client. */
+#include "base/log.h"
+#include "relay/admin/answer.h"
+#include "relay/os.h"
+#include "relay/outbound/dispatch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define GLANCES 256
+#define PROGRESS_EVERY 4096 /* envelopes acted on */
+#define OUT_MAX 10000       /* envelopes on their way out, beyond which a drop waits for them */
+#define OUT_WAIT_MS 10
+
+/* ---- walking ---- */
+
+/* Over one target's envelopes, or all. */
+struct walk {
+    struct answer *answer;
+    const struct target *target; /* NULL: all */
+    uint64_t id;                 /* the last one seen */
+    uint16_t number;
+    bool from_start;
+    size_t count, next;
+    struct spool_glance glances[GLANCES];
+};
+
+static struct walk *walk_begin(struct answer *answer, const struct target *target)
+{
+    struct walk *walk = must_calloc(1, sizeof(*walk));
+    walk->answer = answer;
+    walk->target = target;
+    walk->from_start = target == NULL || target->id == 0;
+    if (walk->from_start)
+        return walk;
+    bool behind_another = target->number > 0 && !target->whole_message;
+    walk->id = behind_another ? target->id : target->id - 1;
+    walk->number = behind_another ? (uint16_t)(target->number - 1) : UINT16_MAX;
+    return walk;
+}
+
+static bool walk_covers(const struct walk *walk, const struct spool_glance *glance)
+{
+    const struct target *target = walk->target;
+    return target == NULL || (glance->id == target->id &&
+                              (target->whole_message || glance->number == target->number));
+}
+
+/* The next envelope, or NULL at the end and when nobody waits for it; good until the next
+ * call. */
+static const struct spool_glance *walk_next(struct walk *walk)
+{
+    if (walk->next == walk->count) {
+        size_t max = walk->target != NULL && !walk->target->whole_message ? 1 : GLANCES;
+        walk->next = walk->count = 0;
+        if (answer_is_awaited(walk->answer))
+            walk->count = spool_scan(walk->answer->parts->spool, &walk->id, &walk->number,
+                                     walk->from_start, walk->glances, max);
+        walk->from_start = false;
+    }
+    if (walk->count == 0 || !walk_covers(walk, &walk->glances[walk->next]))
+        return NULL;
+    return &walk->glances[walk->next++];
+}
+
+static void walk_free(struct walk **walk)
+{
+    free(*walk);
+    *walk = NULL;
+}
+
+/* ---- matching ---- */
+
+struct match {
+    const struct spool_glance *glance;
+    const char *state;
+    struct queue_look look; /* nothing in it while loading */
+    bool loading;
+    struct envelope *envelope; /* NULL when it was not needed */
+};
+
+/* The look comes first: an envelope that is still in the spool after the dispatch did not know
+ * it was not known yet, rather than done with. */
+static bool match(struct answer *answer, const struct filter *filter,
+                  const struct spool_glance *glance, bool read, struct match *match)
+{
+    *match = (struct match){.glance = glance};
+    if (!filter_passes_destination(filter, glance->destination))
+        return false;
+    match->loading =
+        !dispatch_look(answer->parts->dispatch, glance->id, glance->number, &match->look);
+    match->state = match->loading ? STATE_LOADING : entry_state_name(match->look.state);
+    if (!filter_passes_state(filter, match->state))
+        return false;
+    if (!read && !match->loading && !filter_needs_envelope(filter))
+        return true;
+    match->envelope = spool_read(answer->parts->spool, glance->id, glance->number);
+    if (match->envelope != NULL && filter_passes_envelope(filter, match->envelope, os_wall()))
+        return true;
+    envelope_free(&match->envelope);
+    return false;
+}
+
+/* ---- envelopes as JSON ---- */
+
+static json_t *recipients_json(const struct envelope *envelope)
+{
+    json_t *recipients = json_array();
+    for (unsigned i = 0; i < envelope->count; i++)
+        json_array_append_new(recipients, json_text(envelope->recipients[i].path));
+    return recipients;
+}
+
+/* When it will be tried: null when that is now, or going on. */
+static void put_due(json_t *object, const struct match *match)
+{
+    if (match->loading)
+        json_put_time(object, "due", match->envelope->due_ms);
+    else if (match->look.state == ENTRY_WAITING && match->look.due_ms > 0)
+        json_put_time(object, "due", match->look.due_ms);
+    else
+        json_put(object, "due", json_null());
+}
+
+static json_t *envelope_json(const struct match *match)
+{
+    const struct envelope *envelope = match->envelope;
+    const struct message *message = envelope->message;
+    const char *reply = envelope->last_reply[0] ? envelope->last_reply : match->look.why;
+    int64_t age_ms = os_wall() - message->arrived_ms;
+    char id[MESSAGE_ID_TEXT], name[ENVELOPE_NAME_MAX];
+    json_t *object = json_object();
+    json_put_text(object, "id", message_id_format(envelope->id, id));
+    json_put_text(object, "envelope", envelope_name(envelope->id, envelope->number, name));
+    json_put_text(object, "state", match->state);
+    json_put_text(object, "sender", message->sender);
+    json_put(object, "recipients", recipients_json(envelope));
+    json_put_text(object, "destination", envelope->destination);
+    json_put_number(object, "attempts", envelope->attempts);
+    put_due(object, match);
+    json_put_time(object, "arrived", message->arrived_ms);
+    json_put_number(object, "age_seconds", age_ms > 0 ? age_ms / 1000 : 0);
+    json_put_number(object, "size", (int64_t)message->place.length);
+    json_put_text(object, "last_reply", reply);
+    json_put_text(object, "last_host", envelope->last_host);
+    return object;
+}
+
+/* ---- list and show ---- */
+
+/* True when the match is one too many. */
+static bool list_one(struct answer *answer, const struct match *found, uint64_t limit,
+                     uint64_t *count)
+{
+    if (limit > 0 && *count == limit)
+        return true;
+    answer_object(answer, envelope_json(found));
+    ++*count;
+    return false;
+}
+
+void answer_queue_list(struct answer *answer, const struct request *request)
+{
+    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, NULL);
+    uint64_t count = 0;
+    bool more = false;
+    for (const struct spool_glance *glance; !more && (glance = walk_next(walk)) != NULL;) {
+        struct match found;
+        if (!match(answer, &request->filter, glance, true, &found))
+            continue;
+        more = list_one(answer, &found, request->limit, &count);
+        envelope_free(&found.envelope);
+    }
+    json_t *summary = json_object();
+    json_put_number(summary, "count", (int64_t)count);
+    json_put(summary, "more", json_boolean(more));
+    answer_object(answer, summary);
+}
+
+static void fail_not_found(struct answer *answer, const struct target *target)
+{
+    char name[ENVELOPE_NAME_MAX];
+    answer_fail(answer, EX_DATAERR, "%s is not in the queue: it is done with, or never was there",
+                envelope_name(target->id, target->number, name));
+}
+
+void answer_queue_show(struct answer *answer, const struct request *request)
+{
+    const struct target *target = &request->targets[0];
+    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, target);
+    size_t count = 0;
+    for (const struct spool_glance *glance; (glance = walk_next(walk)) != NULL;) {
+        struct match found;
+        if (!match(answer, &request->filter, glance, true, &found))
+            continue;
+        count++;
+        answer_object(answer, envelope_json(&found));
+        envelope_free(&found.envelope);
+    }
+    if (count == 0)
+        fail_not_found(answer, target);
+}
+
+/* ---- retry and drop ---- */
+
+struct action {
+    struct answer *answer;
+    const struct request *request;
+    uint64_t count;   /* acted on */
+    uint64_t loading; /* could not be yet */
+};
+
+static bool act_on(struct action *action, const struct spool_glance *glance)
+{
+    struct dispatch *dispatch = action->answer->parts->dispatch;
+    if (action->request->command == REQUEST_QUEUE_DROP)
+        return dispatch_drop(dispatch, glance->id, glance->number);
+    return dispatch_retry(dispatch, glance->id, glance->number);
+}
+
+/* The committer takes so many drops a second: what it has not got to is not piled up. */
+static bool wait_for_room(struct action *action)
+{
+    struct answer *answer = action->answer;
+    while (dispatch_out(answer->parts->dispatch) > OUT_MAX && answer_is_awaited(answer))
+        lines_pause(answer->client, os_now() + OUT_WAIT_MS);
+    return !answer->gone;
+}
+
+static bool tell_progress(struct action *action)
+{
+    json_t *progress = json_object();
+    json_put_number(progress, "progress", (int64_t)action->count);
+    return answer_object(action->answer, progress) && answer_flush(action->answer) &&
+           wait_for_room(action);
+}
+
+static bool is_enough(const struct action *action)
+{
+    return action->request->limit > 0 && action->count == action->request->limit;
+}
+
+/* All that the walk meets. False when nobody waits for the answer any more. */
+static bool act_along(struct action *action, const struct target *target)
+{
+    struct answer *answer = action->answer;
+    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, target);
+    bool met = false;
+    for (const struct spool_glance *glance;
+         !is_enough(action) && (glance = walk_next(walk)) != NULL;) {
+        struct match found;
+        met = true;
+        if (!match(answer, &action->request->filter, glance, false, &found))
+            continue;
+        envelope_free(&found.envelope);
+        action->loading += found.loading;
+        if (found.loading || !act_on(action, glance))
+            continue;
+        action->count++;
+        if (action->count % PROGRESS_EVERY == 0 && !tell_progress(action))
+            break;
+    }
+    if (target != NULL && !met && !is_enough(action))
+        fail_not_found(answer, target);
+    return !answer->gone;
+}
+
+static void log_action(const struct action *action)
+{
+    const struct request *request = action->request;
+    const struct filter *filter = &request->filter;
+    struct log_line line;
+    char name[ENVELOPE_NAME_MAX];
+    log_begin(&line, "operator");
+    log_string(&line, "command", request->name);
+    log_number(&line, "envelopes", (int64_t)action->count);
+    if (request->target_count > 0)
+        log_string(&line, "id",
+                   envelope_name(request->targets[0].id, request->targets[0].number, name));
+    if (filter->domain != NULL)
+        log_string(&line, "domain", filter->domain);
+    if (filter->sender != NULL)
+        log_string(&line, "sender", filter->sender);
+    if (filter->recipient != NULL)
+        log_string(&line, "recipient", filter->recipient);
+    if (filter->state != NULL)
+        log_string(&line, "state", filter->state);
+    if (filter->older_than_ms > 0)
+        log_seconds(&line, "older-than", filter->older_than_ms);
+    if (request->reason != NULL)
+        log_string(&line, "reason", request->reason);
+    log_end(&line);
+}
+
+void answer_queue_action(struct answer *answer, const struct request *request)
+{
+    struct action action = {.answer = answer, .request = request};
+    bool asked = true;
+    if (request->target_count == 0)
+        act_along(&action, NULL);
+    for (size_t i = 0; asked && i < request->target_count; i++)
+        asked = act_along(&action, &request->targets[i]);
+    log_action(&action);
+    json_t *summary = json_object();
+    json_put_number(summary, "count", (int64_t)action.count);
+    json_put_number(summary, "loading", (int64_t)action.loading);
+    answer_object(answer, summary);
+    if (action.loading > 0)
+        answer_fail(answer, EX_TEMPFAIL,
+                    "%" PRIu64 " more are still being read from the spool: try again in a moment",
+                    action.loading);
+}

@@ -1,0 +1,56 @@
+/* What a client of the control socket asks for, out of its JSON; and which envelopes its filter
+ * lets pass. Pure. */
+#pragma once
+
+#include "base/buffer.h"
+#include "queue/message.h"
+
+#include <jansson.h>
+
+enum request_command {
+    REQUEST_QUEUE_LIST,
+    REQUEST_QUEUE_SHOW,
+    REQUEST_QUEUE_RETRY,
+    REQUEST_QUEUE_DROP,
+    REQUEST_STATS,
+};
+
+/* Each NULL, or 0, lets everything pass. */
+struct filter {
+    const char *domain;    /* "example.test", or ".example.test": what lies below it */
+    const char *sender;    /* "a@example.test", "@example.test", "" or "<>": the null sender */
+    const char *recipient; /* any of the envelope's; written as a sender */
+    const char *state;
+    int64_t older_than_ms;
+};
+
+struct target { /* an id that was given */
+    uint64_t id;
+    uint16_t number;
+    bool whole_message;
+};
+
+struct request {
+    enum request_command command;
+    const char *name; /* of the command */
+    struct filter filter;
+    struct target *targets;
+    size_t target_count;
+    uint64_t limit; /* 0: none */
+    int all;        /* as jansson unpacks a boolean */
+    const char *reason;
+};
+
+#define STATE_LOADING "loading" /* beside the entry_state_name()s */
+
+/* False with one line in `why`. Texts are borrowed from the JSON. */
+bool request_read(json_t *from, struct request *request, char *why, size_t why_size);
+void request_free(struct request *request);
+
+bool filter_is_empty(const struct filter *filter);
+/* Whether the envelope itself must be read to know. */
+bool filter_needs_envelope(const struct filter *filter);
+bool filter_passes_destination(const struct filter *filter, const char *destination);
+bool filter_passes_state(const struct filter *filter, const char *state);
+bool filter_passes_envelope(const struct filter *filter, const struct envelope *envelope,
+                            int64_t wall_ms);

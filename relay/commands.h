@@ -1,0 +1,8 @@
+/* The commands of the program. Each gets its own words (argv[0] is the command's name) and
+ * returns a sysexits code. `--help` fits a screen, with an example. */
+#pragma once
+
+int command_run(int argc, char **argv);          /* relay/run.c */
+int command_check_config(int argc, char **argv); /* relay/command_config.c */
+int command_queue(int argc, char **argv);        /* relay/admin/command_queue.c */
+int command_stats(int argc, char **argv);        /* relay/admin/command_stats.c */

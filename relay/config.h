@@ -1,0 +1,137 @@
+/* The configuration: an immutable value read from one file (libconfuse syntax), checked as a
+ * whole before anything uses it. The operator's manual of every key is docs/configuration.md.
+ *
+ * Reading collects every error, each as "FILE:LINE: what, and what was meant". A config is
+ * shared by reference count: a reload makes a new one; who began with the old one ends with
+ * it. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "base/names.h"
+#include "queue/retry.h"
+#include "queue/spool.h"
+#include "relay/smtp/data.h"
+#include "tlspolicy/policy.h"
+#include "tlspolicy/tls.h"
+
+#include <stdatomic.h>
+
+#define CONFIG_WORKERS_MAX 256
+#define CONFIG_CONTROL_MAX 107 /* bytes of a unix socket's path: sun_path less its NUL */
+
+enum listen_tls {
+    LISTEN_TLS_OFF,
+    LISTEN_TLS_OFFERED, /* STARTTLS is offered; the default when there is a certificate */
+};
+
+struct listen_config { /* a `listen "ADDRESS:PORT"` section */
+    struct endpoint at;
+    enum listen_tls tls;
+    const char *certificate, *key; /* files; NULL without TLS */
+    enum newlines newlines;        /* bare-newlines = "refuse" | "normalise" */
+    const char *where;             /* "FILE:LINE", for what is found wrong with it later */
+};
+
+struct next_hop_host { /* "[192.0.2.1]:2526", "mail1.example:587", "mx.example" (port: smtp-port) */
+    const char *name;  /* NULL for an address */
+    struct ip ip;
+    uint16_t port;
+};
+
+struct route_config { /* a `route "NAME"` section; tried in order */
+    const char *name;
+    struct next_hop_host *hosts;
+    unsigned count;
+};
+
+/* Of these three kinds there is always a section "*"; what another section leaves out is as in
+ * that one. */
+struct tls_config { /* a `tls "NAME"` section */
+    const char *name;
+    struct tls_policy policy;
+    enum tls_version least, most;
+};
+
+struct destination_config { /* a `destination "NAME"` section */
+    const char *name;
+    unsigned max_connections;         /* to the site, over all workers; default 20 */
+    unsigned messages_per_connection; /* default 500; 0: no limit */
+    int64_t idle_ms;                  /* an unused connection is closed after; default 30 s */
+    int64_t back_off_ms;              /* first back-off of a dead site; default 1 min */
+};
+
+struct retry_config { /* a `retry "NAME"` section */
+    const char *name;
+    struct retry retry;
+};
+
+struct limits {                      /* the `limits` section; each with its reply */
+    unsigned connections;            /* inbound, in all: 421 4.3.2; default 2000 */
+    unsigned connections_per_client; /* 421 4.7.0; default 200 */
+    unsigned recipients;             /* a message: 452 4.5.3; default 1000 */
+    uint64_t message_bytes;          /* 552 5.3.4; default 50 MiB */
+    unsigned errors;                 /* a connection: 421 4.7.0; default 20 */
+    int64_t idle_ms;                 /* 421 4.4.2; default 5 min (RFC 5321 4.5.3.2.7) */
+    unsigned queue;                  /* recipients waiting: 452 4.3.1; default 2,000,000 */
+    uint64_t memory;                 /* bytes of bodies in memory: beyond, fresh mail is read
+                                        back from disk, and at twice that 452 4.3.1; default 256 MiB */
+};
+
+struct config {
+    atomic_uint references;
+    const char *path; /* the file, or NULL: the defaults */
+
+    const char *hostname; /* default: the machine's */
+    const char *spool;
+    const char *spool_where; /* "FILE:LINE" */
+    const char *control;     /* default: SPOOL/control.sock */
+    unsigned workers;        /* never 0 here */
+    enum durability durability;
+    uint64_t map_bytes, min_free_bytes;
+    enum log_format log;
+    const char *resolver; /* "ADDRESS:PORT" or NULL: /etc/resolv.conf */
+    uint16_t smtp_port;   /* for MX hosts; default 25 */
+    bool allow_loopback;  /* MX hosts and literals may be loopback; default false */
+    int64_t drain_ms;     /* SIGTERM's deadline; default 30 s */
+
+    struct listen_config *listen;
+    unsigned listen_count;
+    struct network *relay_from;
+    unsigned relay_from_count;
+    struct limits limits;
+
+    struct names routes;       /* struct route_config; may be empty: MX */
+    struct names tls;          /* struct tls_config; "*" always there */
+    struct names destinations; /* struct destination_config; "*" always there */
+    struct names retries;      /* struct retry_config; "*" always there */
+
+    /* The same once more, in the order of the file; "*", where it is always there, first. */
+    struct route_config *route_list;
+    struct tls_config *tls_list;
+    struct destination_config *destination_list;
+    struct retry_config *retry_list;
+    unsigned route_count, tls_count, destination_count, retry_count;
+
+    struct arena arena;
+};
+
+/* One reference, or NULL with all errors, a line each, in `errors`. `path` NULL: defaults. */
+struct config *config_read(const char *path, struct buffer *errors);
+struct config *config_keep(struct config *config);
+void config_drop(struct config **config);
+
+/* The configuration in effect, in the syntax it is read in; no secret is printed. */
+void config_dump(const struct config *config, struct buffer *to);
+
+/* The files it names can be used: certificates load and match their keys. Lines as above. */
+bool config_check_files(const struct config *config, struct buffer *errors);
+
+const struct route_config *config_route(const struct config *config, struct span domain);
+const struct tls_config *config_tls(const struct config *config, struct span domain);
+const struct destination_config *config_destination(const struct config *config,
+                                                    struct span domain);
+const struct retry *config_retry(const struct config *config, struct span domain);
+bool config_may_relay(const struct config *config, const struct ip *client);

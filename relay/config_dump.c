@@ -1,0 +1,77 @@
+#include "relay/config_keys.h"
+#include "relay/config_value.h"
+
+#include <inttypes.h>
+
+static void print_networks(const struct config *config, struct buffer *to)
+{
+    char ip[IP_TEXT_MAX];
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < config->relay_from_count; i++)
+        buffer_print(to, "%s\"%s/%u\"", i > 0 ? ", " : " ",
+                     ip_format(&config->relay_from[i].ip, ip), config->relay_from[i].bits);
+    buffer_print(to, " }");
+}
+
+static void print_hosts(const struct route_config *route, struct buffer *to)
+{
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < route->count; i++) {
+        buffer_print(to, i > 0 ? ", " : " ");
+        value_print_host(&route->hosts[i], to);
+    }
+    buffer_print(to, " }");
+}
+
+static void print_key(const struct key *key, const void *item, struct buffer *to,
+                      const char *indent)
+{
+    struct buffer value CLEANUP(buffer_free) = {0};
+    if (key->kind == KEY_HOSTS)
+        print_hosts(item, &value);
+    else if (key->kind == KEY_NETWORKS)
+        print_networks(item, &value);
+    else if (!value_print(key, item, &value))
+        return;
+    buffer_print(to, "%s%s = %.*s\n", indent, key->name, SPAN_FORMAT(buffer_span(&value)));
+}
+
+static void print_keys(enum section_kind kind, const void *item, struct buffer *to,
+                       const char *indent)
+{
+    const struct section *section = config_section(kind);
+    for (size_t i = 0; i < section->count; i++)
+        print_key(&section->keys[i], item, to, indent);
+}
+
+static void print_section(enum section_kind kind, const char *title, const void *item,
+                          struct buffer *to)
+{
+    buffer_print(to, "\n%s ", config_section(kind)->name);
+    if (title != NULL) {
+        value_print_text(to, title);
+        buffer_print(to, " ");
+    }
+    buffer_print(to, "{\n");
+    print_keys(kind, item, to, "    ");
+    buffer_print(to, "}\n");
+}
+
+void config_dump(const struct config *config, struct buffer *to)
+{
+    char at[ENDPOINT_TEXT_MAX];
+    print_keys(SECTION_TOP, config, to, "");
+    print_section(SECTION_LIMITS, NULL, &config->limits, to);
+    for (unsigned i = 0; i < config->listen_count; i++)
+        print_section(SECTION_LISTEN, endpoint_format(&config->listen[i].at, at),
+                      &config->listen[i], to);
+    for (unsigned i = 0; i < config->route_count; i++)
+        print_section(SECTION_ROUTE, config->route_list[i].name, &config->route_list[i], to);
+    for (unsigned i = 0; i < config->tls_count; i++)
+        print_section(SECTION_TLS, config->tls_list[i].name, &config->tls_list[i], to);
+    for (unsigned i = 0; i < config->destination_count; i++)
+        print_section(SECTION_DESTINATION, config->destination_list[i].name,
+                      &config->destination_list[i], to);
+    for (unsigned i = 0; i < config->retry_count; i++)
+        print_section(SECTION_RETRY, config->retry_list[i].name, &config->retry_list[i], to);
+}

@@ -1,0 +1,239 @@
+#include "relay/config_keys.h"
+
+#include "base/must.h"
+#include "base/nearest.h"
+#include "relay/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND 1000LL
+#define DAY (86400 * SECOND)
+#define LONGEST (1000 * DAY)
+#define KIB (1LL << 10)
+#define MIB (1LL << 20)
+#define TIB (1LL << 40)
+
+/* ---- words, by enum value ---- */
+
+static const char *const durability_words[] = {
+    [DURABILITY_COMMIT] = "commit",
+    [DURABILITY_RELAXED] = "relaxed",
+    [DURABILITY_NONE] = "none",
+    [DURABILITY_NONE + 1] = NULL,
+};
+static const char *const log_words[] = {
+    [LOG_TEXT] = "text", [LOG_JSON] = "json", [LOG_JSON + 1] = NULL};
+static const char *const newline_words[] = {
+    [NEWLINES_REFUSE] = "refuse",
+    [NEWLINES_NORMALISE] = "normalise",
+    [NEWLINES_NORMALISE + 1] = NULL,
+};
+static const char *const listen_tls_words[] = {
+    [LISTEN_TLS_OFF] = "off", [LISTEN_TLS_OFFERED] = "offered", [LISTEN_TLS_OFFERED + 1] = NULL};
+static const char *const listen_tls_later[] = {"required", "implicit", NULL};
+static const char *const level_words[] = {
+    [TLS_NONE] = "none", [TLS_MAY] = "may", [TLS_ENCRYPT] = "encrypt", [TLS_LEVELS] = NULL};
+static const char *const level_later[] = {"dane",   "dane-only", "fingerprint",
+                                          "verify", "secure",    NULL};
+static const char *const on_454_words[] = {
+    [ON_454_RETRY] = "retry",
+    [ON_454_PLAIN] = "plain",
+    [ON_454_NEXT_HOST] = "next-host",
+    [ON_454_NEXT_HOST + 1] = NULL,
+};
+static const char *const version_words[] = {
+    [TLS_VERSION_ANY] = "any",
+    [TLS_VERSION_1_2] = "1.2",
+    [TLS_VERSION_1_3] = "1.3",
+    [TLS_VERSION_1_3 + 1] = NULL,
+};
+
+/* ---- keys ---- */
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+#define LATER(word)                                                                                \
+    {                                                                                              \
+        .name = (word), .kind = KEY_LATER                                                          \
+    }
+
+static const struct key top_keys[] = {
+    {"hostname", KEY_HOSTNAME, AT(config, hostname)},
+    {"spool", KEY_PATH, AT(config, spool)},
+    {"control", KEY_PATH, AT(config, control)},
+    {"workers", KEY_NUMBER, AT(config, workers), .most = CONFIG_WORKERS_MAX},
+    {"durability", KEY_WORD, AT(config, durability), .words = durability_words},
+    {"map-size", KEY_SIZE, AT(config, map_bytes), .least = 2 * SPOOL_MAP_RESERVE, .most = 16 * TIB},
+    {"min-free", KEY_SIZE, AT(config, min_free_bytes), .least = 1, .most = 16 * TIB},
+    {"log", KEY_WORD, AT(config, log), .words = log_words},
+    {"resolver", KEY_ENDPOINT, AT(config, resolver)},
+    {"smtp-port", KEY_PORT, AT(config, smtp_port), .least = 1, .most = UINT16_MAX},
+    {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
+    {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
+    {.name = "relay-from", .kind = KEY_NETWORKS},
+    LATER("users"),
+    LATER("admin"),
+    LATER("login"),
+};
+
+static const struct key listen_keys[] = {
+    {"tls", KEY_WORD, AT(listen_config, tls), .words = listen_tls_words, .later = listen_tls_later},
+    {"certificate", KEY_PATH, AT(listen_config, certificate)},
+    {"key", KEY_PATH, AT(listen_config, key)},
+    {"bare-newlines", KEY_WORD, AT(listen_config, newlines), .words = newline_words},
+    LATER("auth"),
+};
+
+static const struct key route_keys[] = {
+    {.name = "hosts", .kind = KEY_HOSTS},
+    LATER("login"),
+};
+
+static const struct key tls_keys[] = {
+    {"level", KEY_WORD, AT(tls_config, policy.level), .words = level_words, .later = level_later},
+    {"on-454", KEY_WORD, AT(tls_config, policy.on_454), .words = on_454_words},
+    {"plain-after", KEY_NUMBER, AT(tls_config, policy.plain_after), .most = 1000},
+    {"min-version", KEY_WORD, AT(tls_config, least), .words = version_words},
+    {"max-version", KEY_WORD, AT(tls_config, most), .words = version_words},
+    LATER("match"),
+};
+
+#define DESTINATION(member) AT(destination_config, member)
+
+static const struct key destination_keys[] = {
+    {"max-connections", KEY_NUMBER, DESTINATION(max_connections), .least = 1, .most = 10000},
+    {"messages-per-connection", KEY_NUMBER, DESTINATION(messages_per_connection), .most = 1000000},
+    {"idle", KEY_DURATION, DESTINATION(idle_ms), .most = DAY},
+    {"back-off", KEY_DURATION, DESTINATION(back_off_ms), .least = 1, .most = DAY},
+    LATER("rate"),
+};
+
+static const struct key retry_keys[] = {
+    {"first", KEY_DURATION, AT(retry_config, retry.first_ms), .least = 1, .most = LONGEST},
+    {"factor", KEY_FACTOR, AT(retry_config, retry.factor), .least = 1, .most = 100},
+    {"longest", KEY_DURATION, AT(retry_config, retry.longest_ms), .least = 1, .most = LONGEST},
+    {"give-up", KEY_DURATION, AT(retry_config, retry.give_up_ms), .least = 1, .most = LONGEST},
+    LATER("warn-after"),
+};
+
+static const struct key limits_keys[] = {
+    {"connections", KEY_NUMBER, AT(limits, connections), .least = 1, .most = 1000000},
+    {"connections-per-client", KEY_NUMBER, AT(limits, connections_per_client), 1, 1000000},
+    {"recipients", KEY_NUMBER, AT(limits, recipients), .least = 1, .most = 100000},
+    {"message-size", KEY_SIZE, AT(limits, message_bytes), .least = KIB, .most = TIB},
+    {"errors", KEY_NUMBER, AT(limits, errors), .least = 1, .most = 1000000},
+    {"idle", KEY_DURATION, AT(limits, idle_ms), .least = 1, .most = DAY},
+    {"queue", KEY_NUMBER, AT(limits, queue), .least = 1, .most = 1000000000},
+    {"memory", KEY_SIZE, AT(limits, memory), .least = MIB, .most = TIB},
+};
+
+/* ---- sections ---- */
+
+static const struct section sections[] = {
+    [SECTION_TOP] = {"", false, top_keys, countof(top_keys)},
+    [SECTION_LISTEN] = {"listen", true, listen_keys, countof(listen_keys)},
+    [SECTION_ROUTE] = {"route", true, route_keys, countof(route_keys)},
+    [SECTION_TLS] = {"tls", true, tls_keys, countof(tls_keys)},
+    [SECTION_DESTINATION] = {"destination", true, destination_keys, countof(destination_keys)},
+    [SECTION_RETRY] = {"retry", true, retry_keys, countof(retry_keys)},
+    [SECTION_LIMITS] = {"limits", false, limits_keys, countof(limits_keys)},
+};
+_Static_assert(countof(sections) == SECTIONS, "one row per section");
+
+const struct section *config_section(enum section_kind kind)
+{
+    return &sections[kind];
+}
+
+enum section_kind config_section_find(struct span name)
+{
+    for (unsigned kind = SECTION_TOP + 1; kind < SECTIONS; kind++)
+        if (span_equal(name, span_of(sections[kind].name)))
+            return (enum section_kind)kind;
+    return SECTION_TOP;
+}
+
+const struct key *config_key_find(enum section_kind kind, struct span name)
+{
+    const struct section *section = &sections[kind];
+    for (size_t i = 0; i < section->count; i++)
+        if (span_equal(name, span_of(section->keys[i].name)))
+            return &section->keys[i];
+    return NULL;
+}
+
+/* ---- names that are not known ---- */
+
+#define NAMES_MAX 64
+
+struct names_known {
+    const char *names[NAMES_MAX]; /* keys, then sections */
+    unsigned keys, count;
+};
+
+static void names_of(enum section_kind kind, struct names_known *known)
+{
+    const struct section *section = &sections[kind];
+    must(section->count + SECTIONS <= NAMES_MAX);
+    known->count = 0;
+    for (size_t i = 0; i < section->count; i++)
+        if (section->keys[i].kind != KEY_LATER)
+            known->names[known->count++] = section->keys[i].name;
+    known->keys = known->count;
+    if (kind != SECTION_TOP)
+        return;
+    for (unsigned other = SECTION_TOP + 1; other < SECTIONS; other++)
+        known->names[known->count++] = sections[other].name;
+    known->names[known->count++] = "include";
+}
+
+static void join(char *to, size_t size, const char *between, const char *word)
+{
+    size_t used = strlen(to);
+    snprintf(to + used, size - used, "%s%s", used > 0 ? between : "", word);
+}
+
+/* The places where such a name is known; "" for none. */
+static void homes_of(struct span name, char *homes, size_t size)
+{
+    for (unsigned kind = SECTION_TOP; kind < SECTIONS; kind++) {
+        const struct key *key = config_key_find((enum section_kind)kind, name);
+        if (key != NULL && key->kind != KEY_LATER)
+            join(homes, size, " or ", kind == SECTION_TOP ? "the top level" : sections[kind].name);
+    }
+    if (config_section_find(name) != SECTION_TOP || span_equal(name, SPAN("include")))
+        join(homes, size, " or ", "the top level");
+}
+
+static void list_names(const struct names_known *known, bool keys, char *text, size_t size)
+{
+    join(text, size, "", "known are ");
+    unsigned first = keys ? 0 : known->keys, end = keys ? known->keys : known->count;
+    for (unsigned i = first; i < end; i++)
+        join(text, size, i > first ? ", " : "", known->names[i]);
+}
+
+void config_unknown(enum section_kind kind, struct span name, bool is_key,
+                    char text[CONFIG_UNKNOWN_MAX])
+{
+    struct names_known known;
+    char where[40] = "", meant[480] = "";
+    if (kind != SECTION_TOP)
+        snprintf(where, sizeof(where), " in %s", sections[kind].name);
+    if (name.length > 60)
+        name.length = 60;
+    names_of(kind, &known);
+    homes_of(name, meant, sizeof(meant));
+    if (meant[0] != '\0') {
+        snprintf(text, CONFIG_UNKNOWN_MAX, "\"%.*s\" stands in the wrong place%s: it belongs to %s",
+                 SPAN_FORMAT(name), where, meant);
+        return;
+    }
+    const char *nearest = nearest_name(name, known.names, known.count);
+    if (nearest != NULL)
+        snprintf(meant, sizeof(meant), "did you mean \"%s\"?", nearest);
+    else
+        list_names(&known, is_key || kind != SECTION_TOP, meant, sizeof(meant));
+    snprintf(text, CONFIG_UNKNOWN_MAX, "unknown %s \"%.*s\"%s: %s", is_key ? "key" : "section",
+             SPAN_FORMAT(name), where, meant);
+}

@@ -1,0 +1,67 @@
+/* The keys of the configuration, one row each: names, units, limits and where the value goes.
+ * Reading, "did you mean", the dump and the test of the manual all go by these tables. For
+ * relay/config*.c only. */
+#pragma once
+
+#include "base/span.h"
+
+enum key_kind {
+    KEY_PATH,     /* const char *: a file or directory */
+    KEY_HOSTNAME, /* const char * */
+    KEY_ENDPOINT, /* const char *: "ADDRESS:PORT", kept as it was written */
+    KEY_NUMBER,   /* unsigned */
+    KEY_PORT,     /* uint16_t */
+    KEY_SIZE,     /* uint64_t bytes: "64K" */
+    KEY_DURATION, /* int64_t ms: "250ms" */
+    KEY_FACTOR,   /* double */
+    KEY_FLAG,     /* bool */
+    KEY_WORD,     /* an enum: one of `words` */
+    KEY_HOSTS,    /* list: the hosts of a route */
+    KEY_NETWORKS, /* list: networks */
+    KEY_LATER,    /* a key or section of a later version: known, and refused */
+};
+
+struct key {
+    const char *name;
+    enum key_kind kind;
+    size_t offset;            /* of the value in its section's struct */
+    int64_t least, most;      /* of what is counted; the unit is the value's */
+    const char *const *words; /* by enum value, NULL at the end */
+    const char *const *later; /* words of a later version, NULL at the end; or NULL */
+};
+
+enum section_kind {
+    SECTION_TOP, /* struct config */
+    SECTION_LISTEN,
+    SECTION_ROUTE,
+    SECTION_TLS,
+    SECTION_DESTINATION,
+    SECTION_RETRY,
+    SECTION_LIMITS,
+};
+#define SECTIONS 7
+
+struct section {
+    const char *name; /* "" for the top level */
+    bool titled;
+    const struct key *keys;
+    size_t count;
+};
+
+const struct section *config_section(enum section_kind kind);
+
+/* SECTION_TOP when there is no section of that name. */
+enum section_kind config_section_find(struct span name);
+
+/* NULL when the section has no such key. */
+const struct key *config_key_find(enum section_kind kind, struct span name);
+
+/* What to say of a name that the section does not know. */
+#define CONFIG_UNKNOWN_MAX 640
+void config_unknown(enum section_kind kind, struct span name, bool is_key,
+                    char text[CONFIG_UNKNOWN_MAX]);
+
+static inline bool key_is_list(const struct key *key)
+{
+    return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS;
+}

@@ -1,0 +1,451 @@
+/* Reading: the scan finds the statements, libconfuse reads their values, and what they mean is
+ * checked here, key by key and then section by section. */
+#include "relay/config.h"
+
+#include "relay/config_scan.h"
+#include "relay/config_value.h"
+#include "relay/os.h"
+#include "relay/smtp/address.h"
+
+#include <confuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct reader {
+    struct config *config;
+    struct scan scan;
+    struct report report;
+    cfg_t *root;
+};
+
+/* ---- libconfuse ---- */
+
+static cfg_opt_t option_of(const struct key *key)
+{
+    /* Everything is a string to libconfuse: units and limits are ours. */
+    if (key_is_list(key))
+        return (cfg_opt_t)CFG_STR_LIST(key->name, NULL, CFGF_NODEFAULT);
+    return (cfg_opt_t)CFG_STR(key->name, NULL, CFGF_NODEFAULT);
+}
+
+static cfg_opt_t *options_of(struct arena *arena, enum section_kind kind)
+{
+    const struct section *section = config_section(kind);
+    cfg_opt_t *options = arena_take(arena, (section->count + SECTIONS + 1) * sizeof(*options));
+    size_t count = 0;
+    for (size_t i = 0; i < section->count; i++)
+        if (section->keys[i].kind != KEY_LATER)
+            options[count++] = option_of(&section->keys[i]);
+    if (kind == SECTION_TOP)
+        for (unsigned inner = SECTION_TOP + 1; inner < SECTIONS; inner++)
+            options[count++] =
+                (cfg_opt_t)CFG_SEC(config_section((enum section_kind)inner)->name,
+                                   options_of(arena, (enum section_kind)inner), CFGF_MULTI);
+    else
+        options[count++] = (cfg_opt_t)CFG_STR(CONFIG_TITLE, NULL, CFGF_NODEFAULT);
+    options[count] = (cfg_opt_t)CFG_END();
+    return options;
+}
+
+/* Its error function is given nothing of ours; its scanner is one per process anyway. */
+static struct reader *reading;
+
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
+                                                           va_list arguments)
+{
+    char text[256];
+    size_t line = cfg->line > 0 ? (size_t)cfg->line : 1;
+    vsnprintf(text, sizeof(text), format, arguments);
+    if (line > reading->scan.line_count)
+        line = reading->scan.line_count;
+    report_add(&reading->report, &reading->scan.lines[line - 1], "%s", text);
+    reading->scan.broken = true;
+}
+
+static void parse(struct reader *reader)
+{
+    reader->root = cfg_init(options_of(&reader->scan.arena, SECTION_TOP), CFGF_NONE);
+    must(reader->root != NULL);
+    cfg_set_error_function(reader->root, on_error);
+    reading = reader;
+    cfg_parse_buf(reader->root, buffer_span(&reader->scan.text).data);
+    reading = NULL;
+}
+
+/* The sections of one kind that libconfuse has read, one after the other. */
+struct walk {
+    size_t section; /* in the scan */
+    unsigned number;
+    cfg_t *cfg;
+    const struct place *place;
+};
+
+static bool walk_next(struct reader *reader, enum section_kind kind, struct walk *walk)
+{
+    const char *name = config_section(kind)->name;
+    for (walk->section++; walk->section < reader->scan.section_count; walk->section++) {
+        const struct scan_section *found = &reader->scan.sections[walk->section];
+        if (found->kind != kind || found->muted)
+            continue;
+        if (walk->number == cfg_size(reader->root, name))
+            return false;
+        walk->cfg = cfg_getnsec(reader->root, name, walk->number++);
+        walk->place = &found->place;
+        return true;
+    }
+    return false;
+}
+
+/* ---- keys ---- */
+
+static void read_hosts(struct reader *reader, cfg_opt_t *option, const struct place *place,
+                       struct route_config *route)
+{
+    char why[VALUE_WHY_MAX];
+    struct config *config = reader->config;
+    unsigned count = cfg_opt_size(option);
+    route->hosts = arena_take(&config->arena, count * sizeof(*route->hosts));
+    for (unsigned i = 0; i < count; i++) {
+        struct span text = span_of(cfg_opt_getnstr(option, i));
+        if (value_read_host(text, config->smtp_port, &config->arena, &route->hosts[i], why))
+            route->count++;
+        else
+            report_add(&reader->report, place, "hosts: %s", why);
+    }
+}
+
+static void read_networks(struct reader *reader, cfg_opt_t *option, const struct place *place)
+{
+    struct config *config = reader->config;
+    unsigned count = cfg_opt_size(option);
+    config->relay_from = arena_take(&config->arena, count * sizeof(*config->relay_from));
+    config->relay_from_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        const char *text = cfg_opt_getnstr(option, i);
+        if (!network_parse(span_of(text), &config->relay_from[i]))
+            report_add(&reader->report, place,
+                       "relay-from: \"%.80s\" is not a network, as in 192.0.2.0/24 or "
+                       "2001:db8::/32 (no bits set behind the prefix)",
+                       text);
+    }
+}
+
+/* All keys that are set in this section, into `item`. */
+static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *item)
+{
+    char why[VALUE_WHY_MAX];
+    const struct section *keys = config_section(reader->scan.sections[section].kind);
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct key *key = &keys->keys[i];
+        const struct place *place = scan_entry_place(&reader->scan, section, key);
+        cfg_opt_t *option = place ? cfg_getopt(from, key->name) : NULL;
+        if (option == NULL)
+            continue;
+        if (key->kind == KEY_HOSTS)
+            read_hosts(reader, option, place, item);
+        else if (key->kind == KEY_NETWORKS)
+            read_networks(reader, option, place);
+        else if (cfg_opt_size(option) > 0 && !value_read(key, span_of(cfg_opt_getnstr(option, 0)),
+                                                         item, &reader->config->arena, why))
+            report_add(&reader->report, place, "%s: %s", key->name, why);
+    }
+}
+
+/* Where the key is set, else where its section begins. */
+static const struct place *place_of(const struct reader *reader, size_t section, const char *key)
+{
+    const struct scan_section *found = &reader->scan.sections[section];
+    const struct place *place =
+        scan_entry_place(&reader->scan, section, config_key_find(found->kind, span_of(key)));
+    return place ? place : &found->place;
+}
+
+static bool is_set(const struct reader *reader, size_t section, const char *key)
+{
+    return place_of(reader, section, key) != &reader->scan.sections[section].place;
+}
+
+static const char *where(struct reader *reader, const struct place *place)
+{
+    struct arena *arena = &reader->config->arena;
+    if (place->line == 0)
+        return arena_copy(arena, span_of(place->file));
+    return arena_print(arena, "%s:%u", place->file, place->line);
+}
+
+/* ---- the sections that go by names ---- */
+
+static void check_route(struct reader *reader, size_t section, const void *item)
+{
+    const struct route_config *route = item;
+    if (route->count == 0)
+        report_add(&reader->report, place_of(reader, section, "hosts"),
+                   "route \"%s\" has no hosts: hosts = { \"mx.example:25\" }", route->name);
+}
+
+static void check_tls(struct reader *reader, size_t section, const void *item)
+{
+    const struct tls_config *tls = item;
+    if (tls->least != TLS_VERSION_ANY && tls->most != TLS_VERSION_ANY && tls->least > tls->most)
+        report_add(&reader->report, place_of(reader, section, "min-version"),
+                   "min-version is above max-version");
+}
+
+static void check_retry(struct reader *reader, size_t section, const void *item)
+{
+    const struct retry_config *retry = item;
+    if (retry->retry.longest_ms < retry->retry.first_ms)
+        report_add(&reader->report, place_of(reader, section, "longest"),
+                   "longest is below first: no delay fits both");
+}
+
+struct table {
+    enum section_kind kind;
+    struct names *names;
+    size_t item_size;     /* of a struct that begins with its name */
+    const void *defaults; /* the section "*" when there is none; NULL: none is needed */
+    void (*check)(struct reader *reader, size_t section, const void *item);
+};
+
+static bool name_is_valid(struct span name)
+{
+    bool below = name.length > 1 && name.data[0] == '.';
+    return span_equal(name, SPAN("*")) || domain_is_valid(below ? span_skip(name, 1) : name);
+}
+
+static bool is_star(const struct walk *walk)
+{
+    const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
+    return title != NULL && strcmp(title, "*") == 0;
+}
+
+static void read_item(struct reader *reader, const struct table *table, const struct walk *walk,
+                      void *item)
+{
+    const char *section = config_section(table->kind)->name;
+    const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
+    char *name = arena_copy(&reader->config->arena, span_of(title ? title : ""));
+    text_lower(name);
+    memcpy(item, &name, sizeof(name));
+    size_t problems = reader->report.count;
+    read_keys(reader, walk->section, walk->cfg, item);
+    if (!name_is_valid(span_of(name)))
+        report_add(
+            &reader->report, walk->place,
+            "%s \"%.80s\": not a domain, as in example.com, .example.com (all below it) or *",
+            section, name);
+    else if (!names_add(table->names, span_of(name), item))
+        report_add(&reader->report, walk->place, "%s \"%.80s\" is there twice", section, name);
+    else if (table->check != NULL && reader->report.count == problems && !reader->scan.broken)
+        table->check(reader, walk->section, item);
+}
+
+/* The items as an array; "*" comes first, and is what the others start from. */
+static void *read_table(struct reader *reader, const struct table *table, unsigned *count)
+{
+    struct walk walk = {0};
+    size_t room = cfg_size(reader->root, config_section(table->kind)->name) + 1;
+    char *items = arena_take(&reader->config->arena, room * table->item_size);
+    *count = 0;
+    if (table->defaults != NULL) {
+        memcpy(items, table->defaults, table->item_size);
+        while (walk_next(reader, table->kind, &walk) && !is_star(&walk))
+            continue;
+        if (walk.cfg != NULL && is_star(&walk))
+            read_item(reader, table, &walk, items);
+        else
+            names_add(table->names, SPAN("*"), items);
+        *count = 1;
+    }
+    size_t star = walk.section;
+    for (walk = (struct walk){0}; walk_next(reader, table->kind, &walk);) {
+        if (table->defaults != NULL && walk.section == star && is_star(&walk))
+            continue;
+        char *item = items + *count * table->item_size;
+        if (table->defaults != NULL)
+            memcpy(item, items, table->item_size);
+        read_item(reader, table, &walk, item);
+        (*count)++;
+    }
+    return items;
+}
+
+static void read_tables(struct reader *reader)
+{
+    struct config *config = reader->config;
+    static const struct tls_config tls = {.name = "*", .policy = TLS_POLICY_DEFAULT};
+    static const struct destination_config destination = {.name = "*",
+                                                          .max_connections = 20,
+                                                          .messages_per_connection = 500,
+                                                          .idle_ms = 30000,
+                                                          .back_off_ms = 60000};
+    static const struct retry_config retry = {.name = "*", .retry = RETRY_DEFAULT};
+    config->route_list = read_table(reader,
+                                    &(struct table){SECTION_ROUTE, &config->routes,
+                                                    sizeof(struct route_config), NULL, check_route},
+                                    &config->route_count);
+    config->tls_list =
+        read_table(reader, &(struct table){SECTION_TLS, &config->tls, sizeof(tls), &tls, check_tls},
+                   &config->tls_count);
+    config->destination_list =
+        read_table(reader,
+                   &(struct table){SECTION_DESTINATION, &config->destinations, sizeof(destination),
+                                   &destination, NULL},
+                   &config->destination_count);
+    config->retry_list = read_table(
+        reader,
+        &(struct table){SECTION_RETRY, &config->retries, sizeof(retry), &retry, check_retry},
+        &config->retry_count);
+}
+
+/* ---- listeners ---- */
+
+static void check_listen(struct reader *reader, size_t section, struct listen_config *listen)
+{
+    const char *wanted = NULL, *at = "certificate";
+    if (listen->certificate != NULL && listen->key == NULL)
+        wanted = "certificate needs its key: key = \"FILE\"";
+    else if (listen->certificate == NULL && listen->key != NULL)
+        wanted = "key needs its certificate: certificate = \"FILE\"", at = "key";
+    else if (listen->tls != LISTEN_TLS_OFF && listen->certificate == NULL)
+        wanted = "tls needs certificate = \"FILE\" and key = \"FILE\"", at = "tls";
+    if (wanted != NULL)
+        report_add(&reader->report, place_of(reader, section, at), "%s", wanted);
+}
+
+static bool is_taken(const struct config *config, const struct endpoint *at)
+{
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *other = &config->listen[i].at;
+        if (at->port != 0 && at->port == other->port && ip_equal(&at->ip, &other->ip))
+            return true;
+    }
+    return false;
+}
+
+static void read_listen(struct reader *reader, const struct walk *walk)
+{
+    struct config *config = reader->config;
+    struct listen_config listen = {.where = where(reader, walk->place)};
+    const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
+    size_t problems = reader->report.count;
+    read_keys(reader, walk->section, walk->cfg, &listen);
+    if (!is_set(reader, walk->section, "tls"))
+        listen.tls = listen.certificate ? LISTEN_TLS_OFFERED : LISTEN_TLS_OFF;
+    if (reader->report.count == problems && !reader->scan.broken)
+        check_listen(reader, walk->section, &listen);
+    if (!endpoint_parse(span_of(title ? title : ""), &listen.at))
+        report_add(&reader->report, walk->place,
+                   "listen \"%.80s\": not ADDRESS:PORT, as in 127.0.0.1:2525 or [::]:587",
+                   title ? title : "");
+    else if (is_taken(config, &listen.at))
+        report_add(&reader->report, walk->place, "listen \"%.80s\" is there twice", title);
+    config->listen[config->listen_count++] = listen;
+}
+
+static void read_listens(struct reader *reader)
+{
+    struct config *config = reader->config;
+    size_t room = cfg_size(reader->root, "listen") + 1;
+    config->listen = arena_take(&config->arena, room * sizeof(*config->listen));
+    for (struct walk walk = {0}; walk_next(reader, SECTION_LISTEN, &walk);)
+        read_listen(reader, &walk);
+    if (config->listen_count == 0) {
+        config->listen_count = 1;
+        config->listen[0].where = where(reader, &reader->scan.sections[0].place);
+        must(endpoint_parse(SPAN("127.0.0.1:2525"), &config->listen[0].at));
+    }
+}
+
+/* ---- the top level ---- */
+
+static const char *machine_name(struct arena *arena)
+{
+    char name[256] = "";
+    if (gethostname(name, sizeof(name) - 1) != 0 || !domain_is_valid(span_of(name)))
+        return "localhost";
+    return arena_copy(arena, span_of(name));
+}
+
+static void set_defaults(struct config *config)
+{
+    *config = (struct config){
+        .spool = "./var/millrace",
+        .map_bytes = SPOOL_MAP_DEFAULT,
+        .min_free_bytes = SPOOL_MIN_FREE_DEFAULT,
+        .smtp_port = 25,
+        .drain_ms = 30000,
+        .limits = {.connections = 2000,
+                   .connections_per_client = 200,
+                   .recipients = 1000,
+                   .message_bytes = 50u << 20,
+                   .errors = 20,
+                   .idle_ms = 300000,
+                   .queue = 2000000,
+                   .memory = 256u << 20},
+    };
+    atomic_init(&config->references, 1);
+    names_init(&config->routes);
+    names_init(&config->tls);
+    names_init(&config->destinations);
+    names_init(&config->retries);
+}
+
+static void default_networks(struct config *config)
+{
+    config->relay_from = arena_take(&config->arena, 2 * sizeof(*config->relay_from));
+    config->relay_from_count = 2;
+    must(network_parse(SPAN("127.0.0.0/8"), &config->relay_from[0]));
+    must(network_parse(SPAN("::1/128"), &config->relay_from[1]));
+}
+
+static void finish_top(struct reader *reader)
+{
+    struct config *config = reader->config;
+    if (config->hostname == NULL)
+        config->hostname = machine_name(&config->arena);
+    if (config->workers == 0)
+        config->workers = os_cores() < CONFIG_WORKERS_MAX ? os_cores() : CONFIG_WORKERS_MAX;
+    if (!is_set(reader, 0, "relay-from"))
+        default_networks(config);
+    config->spool_where = where(reader, place_of(reader, 0, "spool"));
+    if (config->control == NULL)
+        config->control = arena_print(&config->arena, "%s/control.sock", config->spool);
+    if (strlen(config->control) > CONFIG_CONTROL_MAX)
+        report_add(&reader->report,
+                   place_of(reader, 0, is_set(reader, 0, "control") ? "control" : "spool"),
+                   "control: the path of the socket has %zu bytes, %d at most: set control to a "
+                   "shorter one",
+                   strlen(config->control), CONFIG_CONTROL_MAX);
+}
+
+static void read_all(struct reader *reader)
+{
+    struct walk limits = {0};
+    read_keys(reader, 0, reader->root, reader->config);
+    finish_top(reader);
+    read_listens(reader);
+    if (walk_next(reader, SECTION_LIMITS, &limits))
+        read_keys(reader, limits.section, limits.cfg, &reader->config->limits);
+    read_tables(reader);
+}
+
+struct config *config_read(const char *path, struct buffer *errors)
+{
+    struct reader reader = {.config = must_calloc(1, sizeof(struct config))};
+    set_defaults(reader.config);
+    if (path != NULL)
+        reader.config->path = arena_copy(&reader.config->arena, span_of(path));
+    scan_read(&reader.scan, path, &reader.report);
+    parse(&reader);
+    read_all(&reader);
+    report_write(&reader.report, errors);
+    if (reader.report.count > 0)
+        config_drop(&reader.config);
+    cfg_free(reader.root);
+    report_free(&reader.report);
+    scan_free(&reader.scan);
+    return reader.config;
+}

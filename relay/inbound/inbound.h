@@ -1,0 +1,33 @@
+/* The server's side as a worker sees it: listeners, and the connections they accepted.
+ *
+ * Each worker opens every listener for itself (SO_REUSEPORT): the kernel spreads the clients.
+ * Counts per client address are the only thing that workers share here. */
+#pragma once
+
+#include "relay/config.h"
+#include "relay/os.h"
+
+struct worker;
+struct inbound;
+struct inbound_clients;
+
+/* Shared by all workers: connections per client, and in all. Thread-safe. */
+struct inbound_clients *inbound_clients_create(void);
+void inbound_clients_destroy(struct inbound_clients **clients);
+
+/* Listens at `at` (one per listen section, ports fixed by the first worker). NULL with one
+ * line in `why`. */
+struct inbound *inbound_create(struct worker *worker, const struct endpoint *at, char *why,
+                               size_t why_size);
+void inbound_destroy(struct inbound **inbound);
+
+/* Where it listens now: one endpoint per listen section. */
+void inbound_endpoints(const struct inbound *inbound, struct endpoint *at);
+
+/* New certificates and limits for connections that come from now on. False with `why` (the old
+ * ones stay) when a certificate cannot be used. */
+bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *why,
+                         size_t why_size);
+
+/* Closes the listeners; connections get 421 at their next command, or when they idle. */
+void inbound_drain(struct inbound *inbound);

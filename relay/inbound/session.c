@@ -1,0 +1,429 @@
+#include "relay/inbound/session.h"
+
+#include "queue/bounce.h"
+#include "relay/smtp/address.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum inbound_ask command_handler(struct inbound_session *session,
+                                         const struct command *command,
+                                         const struct inbound_facts *facts);
+
+static command_handler do_ehlo, do_helo, do_mail, do_rcpt, do_data, do_rset, do_noop, do_quit,
+    do_vrfy, do_help, do_starttls, do_unknown;
+
+#define IN(state) (1u << (state))
+#define ANY                                                                                        \
+    (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT))
+
+static const struct row {
+    command_handler *handler;
+    unsigned states;       /* in which it may come */
+    const char *otherwise; /* the reply in any other */
+} rows[] = {
+    [COMMAND_EHLO] = {do_ehlo, ANY, NULL},
+    [COMMAND_HELO] = {do_helo, ANY, NULL},
+    [COMMAND_MAIL] = {do_mail, IN(INBOUND_READY), "503 5.5.1 EHLO first, one MAIL at a time"},
+    [COMMAND_RCPT] = {do_rcpt, IN(INBOUND_MAIL) | IN(INBOUND_RCPT), "503 5.5.1 MAIL first"},
+    [COMMAND_DATA] = {do_data, IN(INBOUND_RCPT), "503 5.5.1 RCPT first"},
+    [COMMAND_RSET] = {do_rset, ANY, NULL},
+    [COMMAND_NOOP] = {do_noop, ANY, NULL},
+    [COMMAND_QUIT] = {do_quit, ANY, NULL},
+    [COMMAND_VRFY] = {do_vrfy, ANY, NULL},
+    [COMMAND_HELP] = {do_help, ANY, NULL},
+    [COMMAND_STARTTLS] = {do_starttls, ANY, NULL},
+    [COMMAND_UNKNOWN] = {do_unknown, ANY, NULL},
+};
+_Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
+
+static enum inbound_ask say(struct inbound_session *session, const char *reply)
+{
+    buffer_append(session->out, span_of(reply));
+    buffer_append(session->out, SPAN("\r\n"));
+    return INBOUND_MORE;
+}
+
+/* A reply that counts against the client. The one too many is the last (RFC 5321 4.3.2). */
+static enum inbound_ask complain(struct inbound_session *session, const char *reply)
+{
+    say(session, reply);
+    if (++session->errors < session->config->limits.errors)
+        return INBOUND_MORE;
+    say(session, "421 4.7.0 Too many errors, closing the connection");
+    return INBOUND_CLOSE;
+}
+
+/* ---- beginning and end ---- */
+
+void inbound_session_init(struct inbound_session *session, const struct config *config,
+                          const struct endpoint *client, enum newlines newlines, bool tls_offered,
+                          struct buffer *out)
+{
+    *session = (struct inbound_session){.config = config,
+                                        .client = *client,
+                                        .newlines = newlines,
+                                        .tls_offered = tls_offered,
+                                        .out = out,
+                                        .may_relay = config_may_relay(config, &client->ip)};
+    buffer_print(out, "220 %s ESMTP Millrace\r\n", config->hostname);
+}
+
+/* Forgets the transaction. */
+static void reset(struct inbound_session *session)
+{
+    arena_free(&session->arena);
+    free(session->recipients);
+    buffer_free(&session->body);
+    session->recipients = NULL;
+    session->sender = NULL;
+    session->count = 0;
+    session->id = 0;
+    if (session->state != INBOUND_CONNECTED)
+        session->state = INBOUND_READY;
+}
+
+void inbound_session_free(struct inbound_session *session)
+{
+    reset(session);
+}
+
+void inbound_secured(struct inbound_session *session, const char *tls_version)
+{
+    session->state = INBOUND_CONNECTED;
+    reset(session);
+    session->helo[0] = '\0';
+    session->secure = true;
+    session->tls_version = tls_version;
+}
+
+void inbound_timed_out(struct inbound_session *session)
+{
+    say(session, "421 4.4.2 Timed out waiting for input");
+}
+
+/* ---- hello ---- */
+
+static bool keep_helo(struct inbound_session *session, struct span name)
+{
+    struct ip ip;
+    if (!domain_is_valid(name) && !address_literal_parse(name, &ip))
+        return false;
+    must(name.length <= DOMAIN_MAX_BYTES || name.data[0] == '[');
+    snprintf(session->helo, sizeof(session->helo), "%.*s", SPAN_FORMAT(name));
+    return true;
+}
+
+static bool greet(struct inbound_session *session, const struct command *command)
+{
+    if (!keep_helo(session, command->argument)) {
+        complain(session, "501 5.5.2 A host name or an address literal is needed");
+        return false;
+    }
+    session->state = INBOUND_READY;
+    reset(session);
+    return true;
+}
+
+static enum inbound_ask do_ehlo(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)facts;
+    if (!greet(session, command))
+        return session->errors < session->config->limits.errors ? INBOUND_MORE : INBOUND_CLOSE;
+    session->extended = true;
+    buffer_print(session->out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
+                 session->config->hostname,
+                 (unsigned long long)session->config->limits.message_bytes);
+    if (session->tls_offered && !session->secure)
+        say(session, "250-STARTTLS");
+    return say(session, "250 ENHANCEDSTATUSCODES");
+}
+
+static enum inbound_ask do_helo(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)facts;
+    if (!greet(session, command))
+        return session->errors < session->config->limits.errors ? INBOUND_MORE : INBOUND_CLOSE;
+    session->extended = false;
+    buffer_print(session->out, "250 %s\r\n", session->config->hostname);
+    return INBOUND_MORE;
+}
+
+/* ---- STARTTLS ---- */
+
+static enum inbound_ask do_starttls(struct inbound_session *session,
+                                    const struct command *command,
+                                    const struct inbound_facts *facts)
+{
+    (void)facts;
+    if (session->secure)
+        return complain(session, "503 5.5.1 TLS is already active");
+    if (!session->tls_offered)
+        return complain(session, "502 5.5.1 STARTTLS is not offered here");
+    if (command->argument.length > 0)
+        return complain(session, "501 5.5.4 STARTTLS takes no parameter");
+    say(session, "220 2.0.0 Ready to start TLS");
+    return INBOUND_TLS;
+}
+
+/* ---- the envelope ---- */
+
+static enum inbound_ask complain_of_parameters(struct inbound_session *session,
+                                               enum parameter_result result, bool sender)
+{
+    switch (result) {
+    case PARAMETERS_SYNTAX:
+        return complain(session, sender ? "501 5.5.4 Syntax: MAIL FROM:<address>"
+                                        : "501 5.5.4 Syntax: RCPT TO:<address>");
+    case PARAMETERS_BAD_ADDRESS:
+        return complain(session, sender ? "553 5.1.7 The sender's address is not valid"
+                                        : "553 5.1.3 The recipient's address is not valid");
+    case PARAMETERS_UNKNOWN:
+        return complain(session, "555 5.5.4 Parameter not recognized");
+    case PARAMETERS_OK:
+        break;
+    }
+    must_not_reach();
+}
+
+static enum inbound_ask do_mail(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    struct mail_parameters parameters;
+    enum parameter_result result = mail_read(command->argument, &parameters);
+    if (result != PARAMETERS_OK)
+        return complain_of_parameters(session, result, true);
+    if (facts->draining) {
+        say(session, "421 4.3.2 The relay is going down, try again later");
+        return INBOUND_CLOSE;
+    }
+    if (facts->full)
+        return say(session, "452 4.3.1 The queue is full, try again later");
+    if (parameters.has_size && parameters.size > session->config->limits.message_bytes)
+        return say(session, "552 5.3.4 The message is larger than is taken here");
+    session->sender = arena_copy(&session->arena, parameters.path);
+    session->eight_bit = parameters.eight_bit;
+    session->state = INBOUND_MAIL;
+    return say(session, "250 2.1.0 Ok");
+}
+
+static void add_recipient(struct inbound_session *session, struct span path)
+{
+    unsigned count = session->count;
+    if ((count & (count - 1)) == 0) /* 0, 1, 2, 4, …: room for twice as many */
+        session->recipients = must_realloc(session->recipients,
+                                           (count ? count * 2 : 1) * sizeof(*session->recipients));
+    session->recipients[session->count++] = arena_copy(&session->arena, path);
+}
+
+static enum inbound_ask do_rcpt(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    struct span path;
+    enum parameter_result result = rcpt_read(command->argument, &path);
+    (void)facts;
+    if (result != PARAMETERS_OK)
+        return complain_of_parameters(session, result, false);
+    if (!session->may_relay)
+        return complain(session, "550 5.7.1 Relaying is not allowed for you");
+    if (session->count >= session->config->limits.recipients)
+        return say(session, "452 4.5.3 Too many recipients");
+    add_recipient(session, path);
+    session->state = INBOUND_RCPT;
+    return say(session, "250 2.1.5 Ok");
+}
+
+/* ---- the body ---- */
+
+/* RFC 5321 4.4. The client named itself; what it said was checked before it was kept. */
+static void write_trace(struct inbound_session *session, int64_t wall_ms)
+{
+    char ip[IP_TEXT_MAX], id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
+    const char *with = !session->extended ? "SMTP" : session->secure ? "ESMTPS" : "ESMTP";
+    buffer_print(&session->body, "Received: from %s ([%s%s])\r\n", session->helo,
+                 session->client.ip.family == 6 ? "IPv6:" : "", ip_format(&session->client.ip, ip));
+    if (session->tls_version != NULL)
+        buffer_print(&session->body, "\t(using %s)\r\n", session->tls_version);
+    buffer_print(&session->body, "\tby %s (Millrace) with %s id %s", session->config->hostname,
+                 with, message_id_format(session->id, id));
+    if (session->count == 1)
+        buffer_print(&session->body, "\r\n\tfor <%s>", session->recipients[0]);
+    buffer_print(&session->body, ";\r\n\t%s\r\n", mail_date(wall_ms, date));
+}
+
+static enum inbound_ask do_data(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)facts;
+    if (command->argument.length > 0)
+        return complain(session, "501 5.5.4 DATA takes no parameter");
+    data_reader_init(&session->reader, session->newlines);
+    session->body_bytes = 0;
+    session->too_large = false;
+    session->state = INBOUND_DATA;
+    return say(session, "354 End data with <CR><LF>.<CR><LF>");
+}
+
+static enum inbound_ask refuse_message(struct inbound_session *session, const char *reply)
+{
+    enum inbound_ask ask = complain(session, reply);
+    session->state = INBOUND_READY;
+    reset(session);
+    return ask;
+}
+
+static enum inbound_ask body_complete(struct inbound_session *session)
+{
+    if (session->too_large)
+        return refuse_message(session, "552 5.3.4 The message is larger than is taken here");
+    if (session->reader.bare)
+        return refuse_message(session,
+                              "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF");
+    if (session->reader.received > RECEIVED_MAX)
+        return refuse_message(session, "554 5.4.6 Too many Received: fields: a mail loop");
+    session->state = INBOUND_COMMITTING;
+    return INBOUND_COMMIT;
+}
+
+static enum inbound_ask receive_body(struct inbound_session *session, struct span in, size_t *used)
+{
+    size_t before = buffer_length(&session->body);
+    bool whole = data_read(&session->reader, in, &session->body, used);
+    session->body_bytes += buffer_length(&session->body) - before;
+    if (session->body_bytes > session->config->limits.message_bytes)
+        session->too_large = true;
+    if (session->too_large)
+        buffer_clear(&session->body); /* read on to the final dot, but keep nothing */
+    return whole ? body_complete(session) : INBOUND_MORE;
+}
+
+void inbound_committed(struct inbound_session *session, enum commit_result result)
+{
+    char id[MESSAGE_ID_TEXT];
+    must(session->state == INBOUND_COMMITTING);
+    switch (result) {
+    case COMMIT_OK:
+        buffer_print(session->out, "250 2.0.0 Ok: queued as %s\r\n",
+                     message_id_format(session->id, id));
+        break;
+    case COMMIT_FULL:
+        say(session, "452 4.3.1 The spool is full, try again later");
+        break;
+    case COMMIT_BROKEN:
+        say(session, "451 4.3.0 The spool cannot be written, try again later");
+        break;
+    }
+    reset(session);
+}
+
+/* ---- the rest ---- */
+
+static enum inbound_ask do_rset(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    reset(session);
+    return say(session, "250 2.0.0 Ok");
+}
+
+static enum inbound_ask do_noop(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    return say(session, "250 2.0.0 Ok");
+}
+
+static enum inbound_ask do_quit(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    say(session, "221 2.0.0 Bye");
+    return INBOUND_CLOSE;
+}
+
+static enum inbound_ask do_vrfy(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)facts;
+    if (command->argument.length == 0)
+        return complain(session, "501 5.5.4 Syntax: VRFY address");
+    return say(session, "252 2.5.0 Cannot VRFY, but will take mail and try to deliver it");
+}
+
+static enum inbound_ask do_help(struct inbound_session *session, const struct command *command,
+                                const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    return say(session, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS");
+}
+
+static enum inbound_ask do_unknown(struct inbound_session *session, const struct command *command,
+                                   const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    return complain(session, "500 5.5.2 Command not recognized");
+}
+
+static enum inbound_ask execute(struct inbound_session *session, struct span line,
+                                const struct inbound_facts *facts)
+{
+    struct command command = command_read(line);
+    const struct row *row = &rows[command.verb];
+    if (!(row->states & IN(session->state)))
+        return complain(session, row->otherwise);
+    return row->handler(session, &command, facts);
+}
+
+/* One command line from the front of `in`; *used is 0 when it is not complete. Lines end in
+ * CRLF; a bare LF ends a command too, for people who type (RFC 5321 2.3.8 forbids it only to
+ * clients), but never a body. */
+static enum inbound_ask receive_line(struct inbound_session *session, struct span in, size_t *used,
+                                     const struct inbound_facts *facts)
+{
+    const char *newline = memchr(in.data, '\n', in.length);
+    if (newline == NULL) {
+        if (in.length <= COMMAND_LINE_MAX)
+            return INBOUND_MORE;
+        say(session, "500 5.5.6 Line too long");
+        return INBOUND_CLOSE;
+    }
+    *used = (size_t)(newline - in.data) + 1;
+    struct span rest = {in.data, *used}, line;
+    span_line(&rest, &line);
+    if (line.length > COMMAND_LINE_MAX)
+        return complain(session, "500 5.5.6 Line too long");
+    if (memchr(line.data, '\0', line.length) || memchr(line.data, '\r', line.length))
+        return complain(session, "500 5.5.2 NUL or bare CR in a command");
+    return execute(session, line, facts);
+}
+
+enum inbound_ask inbound_receive(struct inbound_session *session, struct span in, size_t *used,
+                                 const struct inbound_facts *facts, uint64_t next_id,
+                                 int64_t wall_ms)
+{
+    enum inbound_ask ask = INBOUND_MORE;
+    *used = 0;
+    while (ask == INBOUND_MORE && *used < in.length && session->state != INBOUND_COMMITTING) {
+        size_t taken = 0;
+        struct span rest = span_skip(in, *used);
+        bool data_was = session->state == INBOUND_DATA;
+        ask = data_was ? receive_body(session, rest, &taken)
+                       : receive_line(session, rest, &taken, facts);
+        if (!data_was && session->state == INBOUND_DATA) {
+            session->id = next_id;
+            write_trace(session, wall_ms);
+        }
+        if (taken == 0)
+            break;
+        *used += taken;
+    }
+    return ask;
+}

@@ -1,0 +1,95 @@
+/* The server's side of an SMTP session: pure states, no I/O (RFC 5321, 3207, 2920, 1870, 6152,
+ * 2034).
+ *
+ * Bytes come in through inbound_receive, replies go out into a buffer, and the return value
+ * tells the connection what only it can do: start TLS, make a message durable, close.
+ * A command is one row of one table: its handler and the states in which it may come. */
+#pragma once
+
+#include "queue/message.h"
+#include "relay/config.h"
+#include "relay/smtp/command.h"
+#include "relay/smtp/data.h"
+
+#define RECEIVED_MAX 100 /* Received: fields; more is a loop (RFC 5321 6.3) */
+
+enum inbound_ask {
+    INBOUND_MORE,   /* bytes */
+    INBOUND_TLS,    /* the 220 to STARTTLS is in `out`: flush, look for residue, handshake, then
+                       inbound_secured() */
+    INBOUND_COMMIT, /* the message is complete: make it durable, then inbound_committed() */
+    INBOUND_CLOSE,  /* flush and close */
+};
+
+enum inbound_state {
+    INBOUND_CONNECTED, /* no EHLO or HELO yet */
+    INBOUND_READY,     /* MAIL may come */
+    INBOUND_MAIL,      /* RCPT may come */
+    INBOUND_RCPT,      /* DATA may come */
+    INBOUND_DATA,      /* the body comes */
+    INBOUND_COMMITTING,
+};
+#define INBOUND_STATES 6
+
+/* What the session cannot know by itself; read when the answer is needed. */
+struct inbound_facts {
+    bool full;     /* queue, spool or memory at the limit: 452 4.3.1 */
+    bool draining; /* the relay is going down: 421 4.3.2 */
+};
+
+struct inbound_session {
+    /* What it was told. */
+    const struct config *config; /* outlives the session */
+    struct endpoint client;
+    enum newlines newlines;
+    bool tls_offered;
+    struct buffer *out;
+
+    /* What it has found out. */
+    enum inbound_state state;
+    bool may_relay;
+    bool secure;
+    const char *tls_version; /* for the trace header; NULL in clear */
+    char helo[DOMAIN_MAX_BYTES + 1];
+    bool extended; /* EHLO: ESMTP */
+    unsigned errors;
+
+    /* The transaction. */
+    struct arena arena; /* its paths */
+    char *sender;
+    bool eight_bit;
+    char **recipients;
+    unsigned count;
+    struct data_reader reader;
+    struct buffer body;   /* trace header and body; the connection may take from its front */
+    uint64_t body_bytes;  /* of the message as it came, trace header not counted */
+    uint64_t id;          /* the message's */
+    bool too_large;
+};
+
+/* Puts the greeting into `out`. */
+void inbound_session_init(struct inbound_session *session, const struct config *config,
+                          const struct endpoint *client, enum newlines newlines, bool tls_offered,
+                          struct buffer *out);
+void inbound_session_free(struct inbound_session *session);
+
+/* Takes what it can from the front of `in`. `next_id` is the id a message gets whose DATA is
+ * accepted now (used when session->id changes), `wall_ms` the time for its trace header. */
+enum inbound_ask inbound_receive(struct inbound_session *session, struct span in, size_t *used,
+                                 const struct inbound_facts *facts, uint64_t next_id,
+                                 int64_t wall_ms);
+
+/* The handshake ended well: back to the state after the greeting (RFC 3207 4.2). */
+void inbound_secured(struct inbound_session *session, const char *tls_version);
+
+enum commit_result {
+    COMMIT_OK,
+    COMMIT_FULL,   /* 452 4.3.1 */
+    COMMIT_BROKEN, /* 451 4.3.0, and the relay is about to end */
+};
+
+/* Replies, and the session is ready for the next transaction. */
+void inbound_committed(struct inbound_session *session, enum commit_result result);
+
+/* No byte came for too long: says 421. */
+void inbound_timed_out(struct inbound_session *session);

@@ -1,0 +1,292 @@
+#include "relay/outbound/connection_inside.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_MS 30000 /* ours; RFC 5321 names none */
+#define TRIES_MAX 20             /* addresses tried before the site is given up for now */
+#define HOSTS_PER_ATTEMPT 3      /* hosts that see one envelope in one attempt */
+
+/* ---- which host ---- */
+
+/* By preference; equals in random order (RFC 5321 5.1). */
+static void order_hosts(struct connection *connection)
+{
+    const struct site *site = site_of(connection);
+    must(site->host_count <= RESOLVE_HOSTS_MAX);
+    for (unsigned i = 0; i < site->host_count; i++)
+        connection->order[i] = i;
+    for (unsigned i = 0; i < site->host_count; i++) {
+        unsigned equals = 1;
+        while (i + equals < site->host_count &&
+               site->hosts[i + equals].preference == site->hosts[i].preference)
+            equals++;
+        unsigned other = i + (unsigned)random_below(&connection->worker->random, equals);
+        unsigned swap = connection->order[i];
+        connection->order[i] = connection->order[other];
+        connection->order[other] = swap;
+    }
+}
+
+static void remember_failure(struct connection *connection, const struct verdict *verdict)
+{
+    struct arena arena = {0};
+    struct verdict copy = verdict_copy(verdict, &arena);
+    arena_free(&connection->failure_arena); /* after the copy: it may be a copy of itself */
+    connection->failure_arena = arena;
+    connection->failure = copy;
+}
+
+static void log_host_failed(const struct connection *connection)
+{
+    struct log_line line;
+    log_begin(&line, "connect-failed");
+    log_string(&line, "relay", connection->host_text);
+    log_number(&line, "conn", (int64_t)connection->number);
+    if (connection->failure.code != 0)
+        log_number(&line, "code", connection->failure.code);
+    log_text(&line, "why", connection->failure.text);
+    log_end(&line);
+}
+
+/* No further host took the attempt up: what the better one said holds. */
+static void end_with_earlier(struct connection *connection)
+{
+    struct attempt *attempt = connection->attempt;
+    for (unsigned i = 0; i < attempt->envelope->count; i++)
+        if (attempt->delivery.verdicts[i].kind == VERDICT_NONE)
+            attempt->delivery.verdicts[i] = connection->earlier[i];
+    connection_end_attempt(connection);
+}
+
+/* Every host has been tried. */
+static void give_up(struct connection *connection)
+{
+    if (connection->attempt != NULL) {
+        end_with_earlier(connection);
+        connection_leave(connection);
+        return;
+    }
+    connection->phase = PHASE_CLOSED;
+    dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure);
+    connection_die(connection);
+}
+
+/* ---- connecting ---- */
+
+static void describe_host(struct connection *connection, const struct ip *ip)
+{
+    const struct site_host *host = host_of(connection);
+    char text[IP_TEXT_MAX];
+    const char *name = host->name[0] == '[' ? "" : host->name;
+    snprintf(connection->host_text, sizeof(connection->host_text), "%s[%s]:%u", name,
+             ip_format(ip, text), host->port);
+}
+
+static void open_session(struct connection *connection)
+{
+    struct tls_policy policy = site_of(connection)->tls->policy;
+    struct tls_history history = dispatch_tls_history(
+        dispatch_of(connection), site_of(connection), connection->order[connection->host_at]);
+    if (connection->plain)
+        policy.level = TLS_NONE;
+    session_init(&connection->session, connection->worker->config->hostname,
+                 connection->host_text, &policy, &history, &connection->channel.out);
+    connection->replies_seen = 0;
+    connection->tls_told = connection->ready_told = false;
+    snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
+             tls_level_name(site_of(connection)->tls->policy.level));
+}
+
+/* Begins to connect to where host_at and address_at point. */
+static void try_here(struct connection *connection)
+{
+    const struct site_host *host = host_of(connection);
+    const struct ip *ip = &host->addresses[connection->address_at];
+    struct endpoint to = {*ip, host->port};
+    connection->tries++;
+    describe_host(connection, ip);
+    open_session(connection);
+    int socket = os_connect(&to, NULL);
+    int error = socket < 0 ? socket : 0;
+    if (socket >= 0) {
+        channel_open(&connection->channel, socket);
+        connection->channel.watcher.ready = connection_ready;
+        error = os_watch(connection->worker->loop, socket, &connection->channel.watcher);
+    }
+    connection->phase = PHASE_CONNECTING;
+    connection_set_deadline(connection, error < 0 ? 0 : CONNECT_TIMEOUT_MS);
+    if (error < 0) { /* told by the deadline: no recursion through many bad addresses */
+        char why[128];
+        snprintf(why, sizeof(why), "cannot connect: %s", strerror(-error));
+        session_lost(&connection->session, why);
+    }
+}
+
+void connection_start(struct connection *connection)
+{
+    connection->host_at = connection->address_at = 0;
+    connection->tries = connection->served = 0;
+    connection->plain = connection->one_shot = false;
+    connection->opened_ms = connection->worker->now_ms;
+    order_hosts(connection);
+    try_here(connection);
+}
+
+static bool next_host(struct connection *connection)
+{
+    connection->address_at = 0;
+    connection->plain = false;
+    return ++connection->host_at < site_of(connection)->host_count;
+}
+
+static bool next_address(struct connection *connection)
+{
+    connection->plain = false;
+    if (connection->tries >= TRIES_MAX)
+        return false;
+    if (++connection->address_at < host_of(connection)->count)
+        return true;
+    return next_host(connection);
+}
+
+void connection_host_failed(struct connection *connection)
+{
+    struct session *session = &connection->session;
+    bool plain_anew = session->decided && session->next_step == TLS_GO_PLAIN_ANEW;
+    bool later = session->decided && session->next_step == TLS_RETRY_LATER;
+    remember_failure(connection, &session->failure);
+    if (!session->decided)
+        log_host_failed(connection);
+    connection_close_channel(connection);
+    if (plain_anew)
+        connection->plain = true;
+    if (plain_anew || (!later && next_address(connection)))
+        try_here(connection);
+    else
+        give_up(connection);
+}
+
+static bool any_deferred(const struct attempt *attempt)
+{
+    for (unsigned i = 0; i < attempt->envelope->count; i++)
+        if (attempt->delivery.verdicts[i].kind == VERDICT_DEFERRED)
+            return true;
+    return false;
+}
+
+bool connection_moves_on(struct connection *connection)
+{
+    struct attempt *attempt = connection->attempt;
+    unsigned next = connection->host_at + 1;
+    if (attempt == NULL || next >= site_of(connection)->host_count || next >= HOSTS_PER_ATTEMPT ||
+        !any_deferred(attempt))
+        return false;
+    unsigned count = attempt->envelope->count;
+    connection->earlier = arena_take(&attempt->arena, count * sizeof(struct verdict));
+    for (unsigned i = 0; i < count; i++) {
+        connection->earlier[i] = attempt->delivery.verdicts[i];
+        if (attempt->delivery.verdicts[i].kind == VERDICT_DEFERRED)
+            attempt->delivery.verdicts[i] = (struct verdict){0};
+    }
+    if (!connection->session.closing)
+        session_quit(&connection->session); /* no reply is waited for */
+    connection_close_channel(connection);
+    connection->one_shot = true;
+    connection->served = 0;
+    connection->opened_ms = connection->worker->now_ms;
+    must(next_host(connection));
+    try_here(connection);
+    return true;
+}
+
+/* ---- STARTTLS ---- */
+
+void connection_tell_tls(struct connection *connection)
+{
+    struct session *session = &connection->session;
+    if (!session->decided || connection->tls_told)
+        return;
+    connection->tls_told = true;
+    dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
+                         connection->order[connection->host_at], session->outcome);
+    if (session->outcome == TLS_ESTABLISHED)
+        return;
+    if (session->next_step == TLS_GO_PLAIN && session->outcome == TLS_NOT_OFFERED)
+        return; /* nothing failed: the host has no TLS, and none was asked for */
+    struct log_line line;
+    log_begin(&line, "tls-failed");
+    log_string(&line, "relay", connection->host_text);
+    log_number(&line, "conn", (int64_t)connection->number);
+    log_string(&line, "level", tls_level_name(session->policy.level));
+    log_string(&line, "outcome", tls_outcome_name(session->outcome));
+    if (session->failure.text.length > 0)
+        log_text(&line, "why", session->failure.text);
+    log_end(&line);
+    if (session->outcome == TLS_HANDSHAKE_FAILED || session->outcome == TLS_STALLED)
+        metric_add(METRIC_HANDSHAKES_FAILED, 1);
+}
+
+/* Everything that must be the same for a ticket to be used again. */
+static size_t ticket_key(const struct connection *connection, char *key, size_t size)
+{
+    const struct tls_config *tls = site_of(connection)->tls;
+    int length = snprintf(key, size, "%s|%s|%d|%d", connection->host_text,
+                          tls_level_name(tls->policy.level), (int)tls->least, (int)tls->most);
+    must(length > 0 && (size_t)length < size);
+    return (size_t)length;
+}
+
+void connection_start_handshake(struct connection *connection)
+{
+    const struct site *site = site_of(connection);
+    const struct site_host *host = host_of(connection);
+    char key[HOST_TEXT_MAX + 64];
+    if (buffer_length(&connection->channel.in) > 0 || !channel_flushed(&connection->channel)) {
+        connection_act(connection,
+                       session_tls_failed(&connection->session, TLS_RESIDUE,
+                                          "the server sent more than its reply to STARTTLS"));
+        return;
+    }
+    struct tls_wants wants = {
+        .sni = host->name[0] == '[' ? NULL : host->name,
+        .ticket_key = {key, ticket_key(connection, key, sizeof(key))},
+        .least = site->tls->least,
+        .most = site->tls->most,
+    };
+    connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
+    channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
+    connection_handshake(connection);
+}
+
+static void secured(struct connection *connection)
+{
+    struct tls_facts facts;
+    tls_facts(connection->channel.tls, &facts);
+    metric_add(facts.resumed ? METRIC_HANDSHAKES_RESUMED : METRIC_HANDSHAKES_FULL, 1);
+    snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s",
+             tls_level_name(site_of(connection)->tls->policy.level), facts.version,
+             facts.resumed ? "resumed" : "full");
+    connection_act(connection, session_secured(&connection->session));
+}
+
+void connection_handshake(struct connection *connection)
+{
+    char why[TLS_WHY_MAX + 32];
+    switch (channel_handshake(&connection->channel)) {
+    case TLS_MORE:
+        return;
+    case TLS_DONE:
+        secured(connection);
+        return;
+    case TLS_CLOSED:
+    case TLS_FAILED:
+        snprintf(why, sizeof(why), "TLS handshake failed: %s",
+                 channel_why(&connection->channel));
+        connection_act(connection, session_tls_failed(&connection->session,
+                                                      TLS_HANDSHAKE_FAILED, why));
+        return;
+    }
+}

@@ -1,0 +1,493 @@
+#include "relay/outbound/connection_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SENDING_TIMEOUT_MS 180000 /* RFC 5321 4.5.3.2.5: a DATA block */
+#define BODY_WINDOW 65536         /* bytes of a body that are stuffed and encrypted at a time */
+
+_Static_assert(BODY_WINDOW <= LOADER_WINDOW, "a window is loaded at once");
+
+static void claim(struct connection *connection);
+static void deadline_passed(struct timer *timer);
+
+/* ---- birth and death ---- */
+
+void connection_open(struct mail *take_opening, void *taker)
+{
+    struct opening *opening = container_of(take_opening, struct opening, mail);
+    struct worker *worker = taker;
+    struct connection *connection = must_calloc(1, sizeof(*connection));
+    connection->worker = worker;
+    connection->number = 1 + atomic_fetch_add(&worker->relay->connection_numbers, 1);
+    connection->channel.socket = -1;
+    connection->deadline.fire = deadline_passed;
+    slot_init(&connection->slot, opening->site, worker->index, opening->probe);
+    free(opening);
+    list_append(&worker->outbound, &connection->node);
+    metric_add(METRIC_CONNECTIONS_OPEN, 1);
+    connection_start(connection);
+}
+
+static void bury(struct grave *grave)
+{
+    free(container_of(grave, struct connection, grave));
+}
+
+void connection_die(struct connection *connection)
+{
+    must(connection->attempt == NULL && connection->entry == NULL);
+    wheel_clear(&connection->worker->wheel, &connection->deadline);
+    list_remove(&connection->node);
+    arena_free(&connection->failure_arena);
+    metric_add(METRIC_CONNECTIONS_OPEN, -1);
+    worker_bury(connection->worker, &connection->grave, bury);
+}
+
+void connection_close_channel(struct connection *connection)
+{
+    if (connection->channel.socket >= 0)
+        channel_flush(&connection->channel); /* a last QUIT goes as far as it goes */
+    channel_close(&connection->channel);
+    session_free(&connection->session);
+    wheel_clear(&connection->worker->wheel, &connection->deadline);
+}
+
+void connection_leave(struct connection *connection)
+{
+    connection_close_channel(connection);
+    connection->phase = PHASE_CLOSED;
+    if (dispatch_leave(dispatch_of(connection), &connection->slot))
+        connection_die(connection);
+}
+
+void connection_set_deadline(struct connection *connection, int64_t ms)
+{
+    struct worker *worker = connection->worker;
+    wheel_set(&worker->wheel, &connection->deadline, worker->now_ms + ms);
+}
+
+/* ---- attempts ---- */
+
+void connection_end_attempt(struct connection *connection)
+{
+    if (connection->attempt != NULL)
+        attempt_end(&connection->attempt);
+    connection->earlier = NULL;
+}
+
+static void deliver(struct connection *connection)
+{
+    struct attempt *attempt = connection->attempt;
+    attempt->connection = connection->number;
+    attempt->tls = arena_copy(&attempt->arena, span_of(connection->tls_text));
+    if (connection->opened_ms != 0)
+        attempt->connect_ms = connection->worker->now_ms - connection->opened_ms;
+    connection->opened_ms = 0;
+    connection->phase = PHASE_TALKING;
+    connection->replies_before = connection->session.replies;
+    connection_act(connection, session_deliver(&connection->session, &attempt->delivery));
+}
+
+static void begin_attempt(struct connection *connection, struct entry *entry,
+                          struct envelope *take_envelope)
+{
+    connection->attempt = attempt_create(connection->worker, entry, take_envelope);
+    deliver(connection);
+}
+
+static void loaded(struct mail *mail, void *taker)
+{
+    struct load *load = container_of(mail, struct load, mail);
+    struct connection *connection = container_of(load, struct connection, load);
+    struct entry *entry = connection->entry;
+    (void)taker;
+    connection->entry = NULL;
+    switch (load->result) {
+    case LOAD_OK:
+        begin_attempt(connection, entry, load->envelope);
+        break;
+    case LOAD_GONE:
+    case LOAD_DAMAGED:
+        entry_damaged(connection->worker, entry);
+        claim(connection);
+        break;
+    }
+}
+
+static void load(struct connection *connection, struct entry *entry)
+{
+    connection->phase = PHASE_LOADING;
+    connection->entry = entry;
+    connection->load = (struct load){.mail.deliver = loaded,
+                                     .reply_to = connection->worker->mailbox,
+                                     .id = entry->id,
+                                     .number = entry->number};
+    loader_post(connection->worker->relay->loader, &connection->load);
+}
+
+/* ---- claiming ---- */
+
+static bool is_last(const struct connection *connection)
+{
+    unsigned most = site_of(connection)->limits->messages_per_connection;
+    return connection->one_shot || connection->session.closing ||
+           (most > 0 && connection->served >= most);
+}
+
+static void go_idle(struct connection *connection)
+{
+    connection->phase = PHASE_IDLE;
+    buffer_trim(&connection->channel.in);
+    buffer_trim(&connection->channel.out);
+    connection_set_deadline(connection, site_of(connection)->limits->idle_ms);
+}
+
+static void claim(struct connection *connection)
+{
+    struct entry *entry =
+        dispatch_claim(dispatch_of(connection), &connection->slot, is_last(connection));
+    if (entry == NULL && connection->slot.state == SLOT_IDLE) {
+        go_idle(connection);
+    } else if (entry == NULL) {
+        connection->phase = PHASE_TALKING;
+        connection_act(connection, session_quit(&connection->session));
+    } else {
+        if (connection->served++ > 0)
+            metric_add(METRIC_CONNECTIONS_REUSED, 1);
+        wheel_clear(&connection->worker->wheel, &connection->deadline);
+        struct envelope *envelope = entry->envelope;
+        entry->envelope = NULL;
+        if (envelope != NULL)
+            begin_attempt(connection, entry, envelope);
+        else
+            load(connection, entry);
+    }
+}
+
+void connection_wake(struct mail *slot_wake, void *worker)
+{
+    struct slot *slot = container_of(slot_wake, struct slot, wake);
+    struct connection *connection = container_of(slot, struct connection, slot);
+    (void)worker;
+    dispatch_woken(dispatch_of(connection), slot);
+    if (connection->phase == PHASE_CLOSED) /* it closed while the wake was on its way */
+        connection_start(connection);
+    else if (connection->phase == PHASE_IDLE)
+        claim(connection);
+}
+
+/* ---- sending a body ---- */
+
+static void window_loaded(struct mail *mail, void *taker);
+
+static bool load_window(struct connection *connection)
+{
+    const struct body_place *place = &connection->attempt->envelope->message->place;
+    uint64_t left = place->length - connection->body_sent;
+    connection->phase = PHASE_LOADING;
+    connection->load = (struct load){.mail.deliver = window_loaded,
+                                     .reply_to = connection->worker->mailbox,
+                                     .place = *place,
+                                     .offset = connection->body_sent,
+                                     .length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW};
+    loader_post(connection->worker->relay->loader, &connection->load);
+    return false;
+}
+
+static void write_window(struct connection *connection, struct span window)
+{
+    data_write(&connection->writer, window, &connection->channel.out);
+    connection->body_sent += window.length;
+}
+
+/* Puts out as much as the channel should hold. True when the body has been written whole. */
+static bool write_body(struct connection *connection)
+{
+    const struct message *message = connection->attempt->envelope->message;
+    while (connection->body_sent < message->place.length) {
+        if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
+            return false;
+        if (message->body == NULL)
+            return load_window(connection);
+        uint64_t left = message->place.length - connection->body_sent;
+        size_t length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW;
+        write_window(connection, (struct span){message->body + connection->body_sent, length});
+    }
+    data_write_end(&connection->writer, &connection->channel.out);
+    return true;
+}
+
+static void lost(struct connection *connection, const char *why)
+{
+    connection_act(connection, session_lost(&connection->session, why));
+}
+
+static void send_body(struct connection *connection)
+{
+    while (connection->phase == PHASE_SENDING) {
+        bool whole = write_body(connection);
+        if (connection->phase == PHASE_LOADING)
+            return;
+        if (whole) {
+            connection->phase = PHASE_TALKING;
+            connection_act(connection, session_body_sent(&connection->session));
+            return;
+        }
+        if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
+            lost(connection, "the connection broke while the body was sent");
+            return;
+        }
+        if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
+            break; /* goes on with the next writable event */
+    }
+    connection_set_deadline(connection, SENDING_TIMEOUT_MS);
+}
+
+static void window_loaded(struct mail *mail, void *taker)
+{
+    struct load *load = container_of(mail, struct load, mail);
+    struct connection *connection = container_of(load, struct connection, load);
+    (void)taker;
+    if (load->result != LOAD_OK) { /* it was whole a moment ago: the connection is cut short */
+        lost(connection, "the body can no longer be read from the spool");
+        return;
+    }
+    write_window(connection, (struct span){load->window, load->length});
+    free(load->window);
+    connection->phase = PHASE_SENDING;
+    send_body(connection);
+}
+
+static void begin_body(struct connection *connection)
+{
+    connection->phase = PHASE_SENDING;
+    connection->body_sent = 0;
+    data_writer_init(&connection->writer);
+    send_body(connection);
+}
+
+/* ---- talking ---- */
+
+/* A pooled connection that turns out dead tells nothing about the envelope: it goes back, and
+ * a new connection takes it. */
+static bool was_stale(const struct connection *connection)
+{
+    return connection->attempt != NULL && connection->served > 1 &&
+           connection->session.replies == connection->replies_before;
+}
+
+static void session_over(struct connection *connection)
+{
+    if (!connection->session.ready) {
+        connection_tell_tls(connection);
+        connection_host_failed(connection);
+        return;
+    }
+    if (was_stale(connection))
+        attempt_return(&connection->attempt);
+    else if (connection_moves_on(connection))
+        return;
+    connection_end_attempt(connection);
+    connection_leave(connection);
+}
+
+static void became_ready(struct connection *connection)
+{
+    connection_tell_tls(connection);
+    connection->ready_told = true;
+    metric_add(METRIC_CONNECTIONS_OPENED, 1);
+    dispatch_alive(dispatch_of(connection), &connection->slot);
+    if (connection->attempt != NULL) { /* an envelope that another host deferred */
+        connection->served++;
+        deliver(connection);
+    } else {
+        claim(connection);
+    }
+}
+
+static void delivery_ended(struct connection *connection)
+{
+    if (connection_moves_on(connection))
+        return;
+    connection_end_attempt(connection);
+    claim(connection);
+}
+
+void connection_act(struct connection *connection, enum session_ask ask)
+{
+    switch (ask) {
+    case ASK_BYTES:
+        connection->phase = PHASE_TALKING;
+        connection->replies_seen = connection->session.replies;
+        connection_set_deadline(connection, session_timeout_ms(&connection->session));
+        if (channel_flush(&connection->channel) == CHANNEL_FAILED)
+            lost(connection, channel_why(&connection->channel));
+        return;
+    case ASK_TLS:
+        connection_start_handshake(connection);
+        return;
+    case ASK_CLAIM:
+        if (connection->ready_told)
+            delivery_ended(connection);
+        else
+            became_ready(connection);
+        return;
+    case ASK_BODY:
+        begin_body(connection);
+        return;
+    case ASK_CLOSE:
+        session_over(connection);
+        return;
+    }
+}
+
+/* Everything that has come in is answered, as far as the phase allows. */
+static void read_replies(struct connection *connection)
+{
+    struct channel *channel = &connection->channel;
+    size_t used;
+    while (buffer_length(&channel->in) > 0 && connection->phase == PHASE_TALKING) {
+        enum session_ask ask =
+            session_receive(&connection->session, buffer_span(&channel->in), &used);
+        buffer_consume(&channel->in, used);
+        if (ask != ASK_BYTES) {
+            connection_act(connection, ask);
+            continue;
+        }
+        if (connection->replies_seen != connection->session.replies)
+            connection_act(connection, ASK_BYTES);
+        return;
+    }
+}
+
+/* Bytes while nothing is owed: a 421, or worse. */
+static void read_unasked(struct connection *connection)
+{
+    size_t used;
+    if (buffer_length(&connection->channel.in) == 0)
+        return;
+    enum session_ask ask =
+        session_receive(&connection->session, buffer_span(&connection->channel.in), &used);
+    buffer_consume(&connection->channel.in, used);
+    if (ask == ASK_CLOSE)
+        connection_act(connection, ask);
+}
+
+static void read_channel(struct connection *connection)
+{
+    struct channel *channel = &connection->channel;
+    enum channel_result result;
+    do {
+        result = channel_fill(channel);
+        if (connection->phase == PHASE_TALKING)
+            read_replies(connection);
+        else if (connection->phase == PHASE_IDLE || connection->phase == PHASE_SENDING)
+            read_unasked(connection);
+        if (channel->socket < 0)
+            return;
+    } while (result == CHANNEL_OK && channel->in_stalled && buffer_length(&channel->in) == 0);
+    bool here = connection->phase != PHASE_LOADING && connection->phase != PHASE_CONNECTING;
+    if (result == CHANNEL_FAILED && here)
+        lost(connection, channel_why(channel));
+    else if (result == CHANNEL_ENDED && here)
+        lost(connection, "the server closed the connection");
+}
+
+static void connected(struct connection *connection)
+{
+    int error = os_connect_result(connection->channel.socket);
+    if (error < 0) {
+        char why[128];
+        snprintf(why, sizeof(why), "cannot connect: %s", strerror(-error));
+        lost(connection, why);
+        return;
+    }
+    connection->phase = PHASE_TALKING;
+    connection_set_deadline(connection, session_timeout_ms(&connection->session));
+}
+
+void connection_ready(struct watcher *watcher, unsigned what)
+{
+    struct channel *channel = container_of(watcher, struct channel, watcher);
+    struct connection *connection = container_of(channel, struct connection, channel);
+    if (channel->socket < 0)
+        return; /* closed earlier in this turn */
+    if (connection->phase == PHASE_CONNECTING) {
+        connected(connection);
+        if (connection->phase != PHASE_TALKING)
+            return;
+    }
+    if (connection->phase == PHASE_HANDSHAKING) {
+        connection_handshake(connection);
+        return;
+    }
+    if (what & OS_WRITABLE) {
+        if (connection->phase == PHASE_SENDING)
+            send_body(connection);
+        else if (channel_flush(channel) == CHANNEL_FAILED && connection->phase != PHASE_LOADING)
+            lost(connection, channel_why(channel));
+    }
+    if (channel->socket >= 0 && (what & OS_READABLE))
+        read_channel(connection);
+}
+
+/* ---- time ---- */
+
+static void deadline_passed(struct timer *timer)
+{
+    struct connection *connection = container_of(timer, struct connection, deadline);
+    struct session *session = &connection->session;
+    switch (connection->phase) {
+    case PHASE_CONNECTING:
+        if (session->failure.kind == VERDICT_NONE)
+            session_lost(session, "timed out connecting");
+        connection_host_failed(connection);
+        return;
+    case PHASE_HANDSHAKING:
+        connection_act(connection, session_tls_failed(session, TLS_STALLED,
+                                                      "timed out in the TLS handshake"));
+        return;
+    case PHASE_TALKING:
+        connection_act(connection, session_timed_out(session));
+        return;
+    case PHASE_SENDING:
+        lost(connection, "timed out sending the body");
+        return;
+    case PHASE_IDLE:
+        connection->phase = PHASE_TALKING;
+        connection_act(connection, session_quit(session));
+        return;
+    case PHASE_LOADING:
+    case PHASE_CLOSED:
+        return;
+    }
+}
+
+void connections_drain(struct worker *worker)
+{
+    struct list_node *node = list_first(&worker->outbound);
+    while (node != NULL) {
+        struct list_node *next = list_next(&worker->outbound, node);
+        struct connection *connection = container_of(node, struct connection, node);
+        if (connection->phase == PHASE_IDLE) {
+            connection->phase = PHASE_TALKING;
+            connection_act(connection, session_quit(&connection->session));
+        }
+        node = next;
+    }
+}
+
+void connections_close(struct worker *worker)
+{
+    for (struct list_node *node; (node = list_first(&worker->outbound)) != NULL;) {
+        struct connection *connection = container_of(node, struct connection, node);
+        if (connection->slot.waking)
+            dispatch_woken(dispatch_of(connection), &connection->slot);
+        if (connection->attempt != NULL)
+            attempt_return(&connection->attempt);
+        connection->entry = NULL;
+        connection_leave(connection);
+    }
+}

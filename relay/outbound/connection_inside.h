@@ -1,0 +1,104 @@
+/* The inside of a connection, for its own two files: connecting.c (which host, and how to get
+ * to one that takes mail) and connection.c (claiming, talking, idling). */
+#pragma once
+
+#include "queue/loader.h"
+#include "relay/channel.h"
+#include "relay/outbound/attempt.h"
+#include "relay/outbound/connection.h"
+#include "relay/outbound/dispatch.h"
+#include "relay/smtp/data.h"
+#include "relay/worker.h"
+
+#define HOST_TEXT_MAX (DOMAIN_MAX_BYTES + IP_TEXT_MAX + 16)
+
+enum phase {
+    PHASE_CONNECTING,
+    PHASE_TALKING,     /* a reply is owed */
+    PHASE_HANDSHAKING,
+    PHASE_LOADING,     /* an envelope or a body's window is on its way from the spool */
+    PHASE_SENDING,     /* the body goes out */
+    PHASE_IDLE,        /* in the pool */
+    PHASE_CLOSED,      /* its wake has still to come; then it opens anew */
+};
+
+struct connection {
+    struct list_node node; /* in worker->outbound */
+    struct grave grave;
+    struct worker *worker;
+    struct slot slot;
+    uint64_t number;
+    enum phase phase;
+
+    struct channel channel;
+    struct session session;
+    struct timer deadline;
+    unsigned replies_seen; /* session.replies when the deadline was last set */
+
+    /* Which host. */
+    unsigned order[RESOLVE_HOSTS_MAX]; /* the site's hosts in the order of trying */
+    unsigned host_at, address_at;      /* where in it */
+    unsigned tries;                    /* addresses tried since it was opened */
+    bool plain;    /* TLS failed here under `may`: in clear, on this new socket */
+    bool one_shot; /* a lesser host, for one envelope that a better one deferred */
+    char host_text[HOST_TEXT_MAX];
+    int64_t opened_ms;      /* monotonic: when it began to connect; 0 once told */
+    struct verdict failure; /* of the last host that did not work; texts in the arena */
+    struct arena failure_arena;
+
+    /* What is in hand. */
+    struct entry *entry; /* claimed, its envelope not here yet */
+    struct attempt *attempt;
+    struct verdict *earlier; /* what a better host said of the attempt's recipients */
+    unsigned served;         /* envelopes, this one included */
+    unsigned replies_before; /* session.replies when this delivery began */
+    struct load load;
+    struct data_writer writer;
+    uint64_t body_sent;
+    bool tls_told, ready_told; /* of this socket's session */
+    char tls_text[64]; /* "may:TLSv1.3:resumed" */
+};
+
+/* connecting.c */
+
+/* Begins with the first host of the site, for a slot that is a claimant. */
+void connection_start(struct connection *connection);
+
+/* The session failed before it was ready, for the reason in session.failure: the next address,
+ * the next host, or the end. */
+void connection_host_failed(struct connection *connection);
+
+/* Next host before next attempt: what this one deferred is offered to the next. False when
+ * there is none. */
+bool connection_moves_on(struct connection *connection);
+
+void connection_start_handshake(struct connection *connection);
+void connection_handshake(struct connection *connection);
+/* Tells dispatch and log how STARTTLS ended, once per socket. */
+void connection_tell_tls(struct connection *connection);
+
+/* connection.c */
+
+void connection_act(struct connection *connection, enum session_ask ask);
+void connection_ready(struct watcher *watcher, unsigned what);
+void connection_set_deadline(struct connection *connection, int64_t ms);
+void connection_close_channel(struct connection *connection);
+/* Closed for good: gives the slot back. */
+void connection_leave(struct connection *connection);
+void connection_end_attempt(struct connection *connection);
+void connection_die(struct connection *connection);
+
+static inline struct site *site_of(const struct connection *connection)
+{
+    return connection->slot.site;
+}
+
+static inline struct dispatch *dispatch_of(const struct connection *connection)
+{
+    return connection->worker->relay->dispatch;
+}
+
+static inline const struct site_host *host_of(const struct connection *connection)
+{
+    return &site_of(connection)->hosts[connection->order[connection->host_at]];
+}

@@ -1,0 +1,425 @@
+#include "relay/outbound/dispatch.h"
+
+#include "relay/os.h"
+#include "relay/outbound/dispatch_lock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_LEAST_MS 10000  /* a due envelope gets this long for its last attempt */
+#define SWEEP_MS 60000       /* how often destinations nobody needs are forgotten */
+#define DUE_AT_ONCE 4096     /* entries made ready per turn, so that the lock is let go of */
+
+struct dispatch *dispatch_create(const struct dispatch_parts *parts)
+{
+    struct dispatch *dispatch = must_calloc(1, sizeof(*dispatch));
+    dispatch->parts = *parts;
+    config_keep(parts->config);
+    pthread_mutex_init(&dispatch->lock, NULL);
+    scheduler_init(&dispatch->scheduler);
+    sites_init(dispatch);
+    os_random(&dispatch->random, sizeof(dispatch->random));
+    return dispatch;
+}
+
+void dispatch_destroy(struct dispatch **dispatch)
+{
+    struct dispatch *self = *dispatch;
+    routes_free(self);
+    scheduler_free(&self->scheduler);
+    heap_free(&self->site_wake_ups);
+    heap_free(&self->route_wake_ups);
+    config_drop(&self->parts.config);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+    *dispatch = NULL;
+}
+
+/* ---- recruiting ---- */
+
+static void post_opening(struct dispatch *dispatch, struct site *site, unsigned worker, bool probe)
+{
+    struct opening *opening = must_calloc(1, sizeof(*opening));
+    opening->mail.deliver = dispatch->parts.open;
+    opening->site = site;
+    opening->probe = probe;
+    site->references++;
+    mailbox_post(&dispatch->parts.workers[worker], &opening->mail);
+}
+
+void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer)
+{
+    unsigned worker;
+    struct slot *slot;
+    bool probe;
+    if (dispatch->draining)
+        return;
+    for (;;) {
+        switch (site_recruit(site, prefer, os_wall(), &worker, &slot, &probe)) {
+        case RECRUIT_NONE:
+            return;
+        case RECRUIT_WAKE:
+            slot->wake.deliver = dispatch->parts.wake;
+            mailbox_post(&dispatch->parts.workers[worker], &slot->wake);
+            break;
+        case RECRUIT_OPEN:
+            post_opening(dispatch, site, worker, probe);
+            break;
+        }
+    }
+}
+
+/* Workers in turn, for work that comes from none of them. */
+unsigned next_worker(struct dispatch *dispatch)
+{
+    dispatch->last_worker = (dispatch->last_worker + 1) % dispatch->parts.worker_count;
+    return dispatch->last_worker;
+}
+
+void hasten(struct dispatch *dispatch, int64_t at_ms)
+{
+    if (at_ms >= atomic_load(&dispatch->next_turn_ms))
+        return;
+    atomic_store(&dispatch->next_turn_ms, at_ms);
+    struct mailbox *first = &dispatch->parts.workers[0];
+    first->wake(first->owner);
+}
+
+/* ---- envelopes ---- */
+
+static int64_t expiry_of(const struct dispatch *dispatch, const struct entry *entry)
+{
+    const struct retry *retry =
+        config_retry(dispatch->parts.config, span_of(entry->destination->name));
+    return message_id_ms(entry->id) + retry->give_up_ms;
+}
+
+static void add_entry(struct dispatch *dispatch, unsigned worker, struct span destination,
+                      struct entry_facts *facts, struct envelope *take, int64_t now_ms)
+{
+    struct destination *at = scheduler_destination(&dispatch->scheduler, destination);
+    const struct retry *retry = config_retry(dispatch->parts.config, destination);
+    facts->expiry_ms = message_id_ms(facts->id) + retry->give_up_ms;
+    struct entry *entry = scheduler_add(&dispatch->scheduler, at, facts, take, now_ms);
+    must(entry != NULL);
+    if (entry->state == ENTRY_READY)
+        serve(dispatch, at, worker);
+    else
+        hasten(dispatch, facts->due_ms);
+}
+
+void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope *const *take,
+                     size_t count)
+{
+    bool keep = message_memory() <= dispatch->parts.config->limits.memory;
+    lock(dispatch);
+    for (size_t i = 0; i < count; i++) {
+        struct envelope *envelope = take[i];
+        struct entry_facts facts = {.id = envelope->id,
+                                    .number = envelope->number,
+                                    .recipients = (uint16_t)envelope->count,
+                                    .due_ms = envelope->due_ms};
+        char name[DOMAIN_MAX_BYTES + 1];
+        strcpy(name, envelope->destination);
+        if (!keep)
+            envelope_free(&envelope); /* it will be read back when its turn comes */
+        add_entry(dispatch, worker, span_of(name), &facts, envelope, os_wall());
+    }
+    unlock(dispatch);
+}
+
+void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glances, size_t count)
+{
+    lock(dispatch);
+    for (size_t i = 0; i < count; i++) {
+        struct entry_facts facts = {.id = glances[i].id,
+                                    .number = glances[i].number,
+                                    .attempts = glances[i].attempts,
+                                    .recipients = (uint16_t)glances[i].recipients,
+                                    .due_ms = glances[i].due_ms};
+        add_entry(dispatch, next_worker(dispatch), span_of(glances[i].destination), &facts, NULL,
+                  os_wall());
+    }
+    unlock(dispatch);
+}
+
+void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct envelope *take)
+{
+    lock(dispatch);
+    must(entry->envelope == NULL);
+    entry->envelope = take;
+    entry_return(entry);
+    serve(dispatch, entry->destination, next_worker(dispatch));
+    unlock(dispatch);
+}
+
+void dispatch_finished(struct dispatch *dispatch, struct entry *entry)
+{
+    lock(dispatch);
+    scheduler_remove(&dispatch->scheduler, entry);
+    unlock(dispatch);
+}
+
+void dispatch_deferred(struct dispatch *dispatch, struct entry *entry, int64_t due_ms)
+{
+    lock(dispatch);
+    if (entry->drop)
+        drop_out(dispatch, entry);
+    else
+        scheduler_defer(&dispatch->scheduler, entry, due_ms);
+    hasten(dispatch, due_ms);
+    unlock(dispatch);
+}
+
+/* ---- ending without a connection ---- */
+
+void end_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
+                 struct route *route, unsigned worker)
+{
+    struct local_end *end = must_calloc(1, sizeof(*end));
+    must(entry->state == ENTRY_OUT);
+    end->mail.deliver = dispatch->parts.end_locally;
+    end->entry = entry;
+    end->route = route;
+    end->verdict = verdict_copy(verdict, &end->arena);
+    mailbox_post(&dispatch->parts.workers[worker], &end->mail);
+}
+
+void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigned worker)
+{
+    lock(dispatch);
+    route->ending = false;
+    serve(dispatch, route->destination, worker);
+    unlock(dispatch);
+}
+
+/* ---- connections ---- */
+
+/* The slot's reference to its site goes with its place. */
+static void leave(struct dispatch *dispatch, struct slot *slot)
+{
+    struct site *site = slot->site;
+    slot_move(slot, SLOT_LEFT);
+    recruit(dispatch, site, slot->worker);
+    site_release(dispatch, site);
+}
+
+struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last)
+{
+    struct entry *entry = NULL;
+    lock(dispatch);
+    struct site *site = slot->site;
+    if (!last && !dispatch->draining)
+        entry = site_next(site);
+    bool stays = !last && !dispatch->draining && site->routes > 0;
+    slot_move(slot, entry == NULL && stays ? SLOT_IDLE : SLOT_BUSY);
+    unlock(dispatch);
+    return entry;
+}
+
+void dispatch_woken(struct dispatch *dispatch, struct slot *slot)
+{
+    lock(dispatch);
+    must(slot->waking && slot->state == SLOT_CLAIMANT);
+    slot->waking = false;
+    unlock(dispatch);
+}
+
+bool dispatch_leave(struct dispatch *dispatch, struct slot *slot)
+{
+    lock(dispatch);
+    bool may_leave = !slot->waking;
+    if (may_leave)
+        leave(dispatch, slot);
+    unlock(dispatch);
+    return may_leave;
+}
+
+void dispatch_alive(struct dispatch *dispatch, struct slot *slot)
+{
+    lock(dispatch);
+    pace_succeeded(&slot->site->pace);
+    heap_remove(&dispatch->site_wake_ups, &slot->site->wake_up);
+    recruit(dispatch, slot->site, slot->worker);
+    unlock(dispatch);
+}
+
+void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict)
+{
+    lock(dispatch);
+    struct site *site = slot->site;
+    pace_failed(&site->pace, os_wall(), site->limits->back_off_ms, &dispatch->random);
+    snprintf(site->last_failure, sizeof(site->last_failure), "%.*s", SPAN_FORMAT(verdict->text));
+    heap_set(&dispatch->site_wake_ups, &site->wake_up, site->pace.retry_at_ms);
+    hasten(dispatch, site->pace.retry_at_ms);
+    slot_move(slot, SLOT_LEFT);
+    /* While other connections live the envelopes have a way out; else the first one tells. */
+    struct entry *head = site->connections == 0 ? site_next(site) : NULL;
+    if (head != NULL)
+        end_locally(dispatch, head, verdict, NULL, slot->worker);
+    site_release(dispatch, site);
+    unlock(dispatch);
+}
+
+struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *site, unsigned host)
+{
+    lock(dispatch);
+    struct tls_history history = site->hosts[host].tls;
+    history.failed_lately = site->hosts[host].tls_failed_until_ms > os_wall();
+    unlock(dispatch);
+    return history;
+}
+
+void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
+                          enum tls_outcome outcome)
+{
+    lock(dispatch);
+    struct site_host *at = &site->hosts[host];
+    switch (outcome) {
+    case TLS_TEMPORARY:
+        at->tls.temporary++;
+        break;
+    case TLS_HANDSHAKE_FAILED:
+    case TLS_STALLED:
+    case TLS_RESIDUE:
+        at->tls_failed_until_ms = os_wall() + SITE_TLS_MEMORY_MS;
+        break;
+    case TLS_ESTABLISHED:
+        at->tls_failed_until_ms = 0;
+        at->tls.temporary = 0;
+        break;
+    case TLS_NOT_OFFERED:
+    case TLS_REFUSED:
+        at->tls.temporary = 0;
+        break;
+    }
+    unlock(dispatch);
+}
+
+/* ---- time ---- */
+
+static void entry_due(struct dispatch *dispatch, struct entry *entry, int64_t now_ms)
+{
+    int64_t expiry = expiry_of(dispatch, entry);
+    int64_t grace = now_ms + LOOK_LEAST_MS;
+    scheduler_look_again(&dispatch->scheduler, entry, expiry > grace ? expiry : grace);
+    serve(dispatch, entry->destination, next_worker(dispatch));
+}
+
+/* READY or OUT past its expiry. What is OUT ends by itself; what is READY never left. */
+static void entry_overdue(struct dispatch *dispatch, struct entry *entry, int64_t now_ms)
+{
+    int64_t expiry = expiry_of(dispatch, entry);
+    int64_t later = now_ms + LOOK_LEAST_MS;
+    scheduler_look_again(&dispatch->scheduler, entry, expiry > later ? expiry : later);
+    if (entry->state != ENTRY_READY || expiry > now_ms)
+        return;
+    entry_move(entry, ENTRY_OUT);
+    char why[300];
+    why_waiting(entry, why, sizeof(why));
+    struct verdict verdict = {.kind = VERDICT_EXPIRED,
+                              .status = {5, 4, 7}, /* RFC 3463 3.5 */
+                              .text = span_of(why[0] ? why : "delivery time expired")};
+    end_locally(dispatch, entry, &verdict, NULL, next_worker(dispatch));
+}
+
+static void turn_entries(struct dispatch *dispatch, int64_t now_ms)
+{
+    struct entry *entry;
+    bool overdue;
+    for (int i = 0; i < DUE_AT_ONCE; i++) {
+        entry = scheduler_due(&dispatch->scheduler, now_ms, &overdue);
+        if (entry == NULL)
+            return;
+        if (overdue)
+            entry_overdue(dispatch, entry, now_ms);
+        else
+            entry_due(dispatch, entry, now_ms);
+    }
+}
+
+static void turn_sites(struct dispatch *dispatch, int64_t now_ms)
+{
+    int64_t at;
+    struct heap_node *node;
+    while ((node = heap_top(&dispatch->site_wake_ups, &at)) != NULL && at <= now_ms) {
+        heap_remove(&dispatch->site_wake_ups, node);
+        recruit(dispatch, container_of(node, struct site, wake_up), next_worker(dispatch));
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static int64_t heap_next(const struct heap *heap)
+{
+    int64_t at;
+    return heap_top(heap, &at) ? at : -1;
+}
+
+int dispatch_wait_ms(struct dispatch *dispatch)
+{
+    int64_t wait = atomic_load(&dispatch->next_turn_ms) - os_wall();
+    return wait <= 0 ? 0 : wait < SWEEP_MS ? (int)wait : SWEEP_MS;
+}
+
+void dispatch_turn(struct dispatch *dispatch)
+{
+    int64_t now_ms = os_wall();
+    lock(dispatch);
+    turn_entries(dispatch, now_ms);
+    turn_sites(dispatch, now_ms);
+    turn_routes(dispatch, now_ms);
+    if (now_ms >= dispatch->sweep_at_ms) {
+        sweep_routes(dispatch, now_ms);
+        dispatch->sweep_at_ms = now_ms + SWEEP_MS;
+    }
+    int64_t next = earlier(scheduler_next(&dispatch->scheduler),
+                           earlier(heap_next(&dispatch->site_wake_ups),
+                                   heap_next(&dispatch->route_wake_ups)));
+    atomic_store(&dispatch->next_turn_ms, earlier(dispatch->sweep_at_ms, next));
+    unlock(dispatch);
+}
+
+/* ---- changes of the whole ---- */
+
+void dispatch_reconfigure(struct dispatch *dispatch, struct config *config)
+{
+    lock(dispatch);
+    config_drop(&dispatch->parts.config);
+    dispatch->parts.config = config_keep(config);
+    forget_ways(dispatch);
+    unlock(dispatch);
+}
+
+void dispatch_drain(struct dispatch *dispatch)
+{
+    lock(dispatch);
+    dispatch->draining = true;
+    unlock(dispatch);
+}
+
+void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts)
+{
+    size_t at = 0;
+    struct destination *destination;
+    *facts = (struct dispatch_facts){0};
+    lock(dispatch);
+    facts->entries = (unsigned)dispatch->scheduler.entries.count;
+    facts->destinations = (unsigned)dispatch->scheduler.destinations.count;
+    facts->sites = (unsigned)dispatch->sites.count;
+    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL)
+        for (unsigned i = 0; i < ENTRY_STATES; i++)
+            facts->counts[i] += destination->counts[i];
+    unlock(dispatch);
+}
+
+unsigned dispatch_out(struct dispatch *dispatch)
+{
+    struct dispatch_facts facts;
+    dispatch_facts(dispatch, &facts);
+    return facts.counts[ENTRY_OUT];
+}

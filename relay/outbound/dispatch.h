@@ -1,0 +1,144 @@
+/* The dispatch: the one place that workers share. A mutex around the scheduler, the routes and
+ * the sites; every function takes it for a moment, none does I/O under it.
+ *
+ * Work is pulled. An envelope that becomes ready makes its site recruit one connection: an
+ * idle one is woken, or a worker is asked to open one while the site's limit allows. Whatever
+ * connection is free first claims the envelope. A busy connection claims again when it is
+ * done. So every ready envelope has either a claimant on its way, or all connections the site
+ * may have are busy, or its site is backing off and a timer is set.
+ *
+ * What never leaves is seen as well: each entry has a deadline, and one that expires while its
+ * site is dead is ended here with a local verdict. */
+#pragma once
+
+#include "base/mailbox.h"
+#include "queue/committer.h"
+#include "queue/loader.h"
+#include "queue/scheduler.h"
+#include "relay/config.h"
+#include "relay/outbound/site.h"
+#include "relay/resolve.h"
+
+struct dispatch;
+
+struct dispatch_parts {
+    struct config *config; /* a reference is kept */
+    struct spool *spool;
+    struct committer *committer;
+    struct resolve *resolve;
+    struct mailbox *workers; /* one per worker; mails to worker n are delivered there */
+    unsigned worker_count;
+    /* Runs on a worker (as `deliver` of a mail it got), with that worker as `taker`. */
+    void (*open)(struct mail *take, void *taker); /* struct opening: open a connection */
+    void (*end_locally)(struct mail *take, void *taker); /* struct local_end */
+    void (*wake)(struct mail *mail, void *taker);        /* struct slot */
+};
+
+/* A worker is asked to open a connection; its place within the site's limit is taken. */
+struct opening {
+    struct mail mail;
+    struct site *site; /* a slot's reference and place: slot_init() takes them over */
+    bool probe;
+};
+
+/* A worker is asked to end an attempt without a connection: no route, site failed, expired. */
+struct local_end {
+    struct mail mail;
+    struct entry *entry; /* OUT */
+    struct verdict verdict; /* its spans point into `arena` */
+    struct arena arena;
+    struct route *route; /* not NULL: dispatch_next_local() afterwards */
+};
+
+struct dispatch *dispatch_create(const struct dispatch_parts *parts);
+void dispatch_destroy(struct dispatch **dispatch);
+
+/* New routes, policies and limits: destinations are resolved anew, old sites drain. */
+void dispatch_reconfigure(struct dispatch *dispatch, struct config *config);
+
+/* No further claims or openings: connections end when they have nothing in hand. */
+void dispatch_drain(struct dispatch *dispatch);
+/* Entries that are OUT now. */
+unsigned dispatch_out(struct dispatch *dispatch);
+
+/* ---- envelopes ---- */
+
+/* Fresh from a commit; `worker` is the one that will serve them if it can. Each envelope
+ * moves in (and is let go of again when memory is short). */
+void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope *const *take,
+                     size_t count);
+
+/* Found in the spool at start. */
+void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glances, size_t count);
+
+/* Nothing was tried: back to the head of its queue. `take` may be NULL. */
+void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct envelope *take);
+
+/* The attempt is over and committed: the envelope is gone, or waits until `due_ms`. An
+ * entry the operator wanted dropped goes on to be dropped. */
+void dispatch_finished(struct dispatch *dispatch, struct entry *entry);
+void dispatch_deferred(struct dispatch *dispatch, struct entry *entry, int64_t due_ms);
+
+/* ---- connections ---- */
+
+/* The next envelope for a connection of this site: the entry is OUT and the slot busy. NULL
+ * with the slot idle: none is ready. NULL with the slot busy: the connection must close (it
+ * was its `last`, or nothing new will come), and leave when it has. */
+struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last);
+
+/* Gives the slot back: the connection is closed. False when a wake for it is on its way: the
+ * slot stays taken, and the connection must wait for the wake and leave then. */
+bool dispatch_leave(struct dispatch *dispatch, struct slot *slot);
+
+/* The connection reached the point where mail can be sent: the site is alive. */
+void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
+
+/* The connection could not be made, on no host: the site backs off and the head of its queue is
+ * deferred with the verdict. The slot is given back. */
+void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict);
+
+/* A woken connection: its wake has come. */
+void dispatch_woken(struct dispatch *dispatch, struct slot *slot);
+
+/* An envelope of this route was ended locally: worker `worker` gets the next one, if any. */
+void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigned worker);
+
+/* What is remembered of a host's TLS; under the lock. */
+struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *site,
+                                        unsigned host);
+void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
+                          enum tls_outcome outcome);
+
+/* ---- time ---- */
+
+/* How long until dispatch_turn() has something to do: ms, 0 now. Worker 0 asks before it
+ * sleeps, and is woken when it must come earlier. */
+int dispatch_wait_ms(struct dispatch *dispatch);
+
+/* Makes ready what is due, ends what has expired, lets sites and DNS be tried again. */
+void dispatch_turn(struct dispatch *dispatch);
+
+/* ---- the operator ---- */
+
+struct queue_look {
+    enum entry_state state;
+    int64_t due_ms;       /* the next attempt: ms since 1970; 0: now */
+    char why[256];        /* why it has not left: the site's last failure; "" */
+};
+
+/* False when there is no such envelope. */
+bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number,
+                   struct queue_look *look);
+
+/* Due now, and its site may be tried at once. */
+bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number);
+
+/* It goes: now, or (when it is OUT) after this attempt unless that delivers it. The event is
+ * logged and counted when it is committed. */
+bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number);
+
+struct dispatch_facts {
+    unsigned entries, counts[ENTRY_STATES];
+    unsigned destinations, sites;
+};
+void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts);

@@ -1,0 +1,58 @@
+/* The inside of the dispatch, for its own three files: dispatch.c (envelopes, connections,
+ * time), dispatch_routes.c (which way a destination goes) and dispatch_operator.c (what people
+ * ask). Everything here is called with the lock held. */
+#pragma once
+
+#include "relay/outbound/dispatch.h"
+#include "relay/outbound/route.h"
+
+#include <pthread.h>
+
+struct dispatch {
+    pthread_mutex_t lock;
+    struct dispatch_parts parts;
+    struct scheduler scheduler;
+    struct map sites; /* by key */
+    struct heap site_wake_ups, route_wake_ups; /* ms since 1970 */
+    struct random_state random;
+    unsigned last_worker;
+    int64_t sweep_at_ms;
+    _Atomic int64_t next_turn_ms; /* ms since 1970 */
+    bool draining;
+};
+
+static inline void lock(struct dispatch *dispatch)
+{
+    pthread_mutex_lock(&dispatch->lock);
+}
+
+static inline void unlock(struct dispatch *dispatch)
+{
+    pthread_mutex_unlock(&dispatch->lock);
+}
+
+/* dispatch.c */
+void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer);
+unsigned next_worker(struct dispatch *dispatch);
+/* dispatch_turn() is to be called at `at_ms` at the latest. */
+void hasten(struct dispatch *dispatch, int64_t at_ms);
+void end_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
+                 struct route *route, unsigned worker);
+
+/* dispatch_routes.c */
+void sites_init(struct dispatch *dispatch);
+void site_release(struct dispatch *dispatch, struct site *site);
+/* The destination has ready envelopes: whatever its route's state asks for is done. */
+void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer);
+void turn_routes(struct dispatch *dispatch, int64_t now_ms);
+/* Forgets destinations that are empty and whose knowledge is old. */
+void sweep_routes(struct dispatch *dispatch, int64_t now_ms);
+/* All destinations are resolved anew under the configuration that holds now. */
+void forget_ways(struct dispatch *dispatch);
+void routes_free(struct dispatch *dispatch);
+
+/* dispatch_operator.c */
+/* The entry is OUT and nobody works on it: it goes. */
+void drop_out(struct dispatch *dispatch, struct entry *entry);
+/* Why a READY entry has not left: its site's or its route's last failure; "" when none. */
+void why_waiting(const struct entry *entry, char *why, size_t size);

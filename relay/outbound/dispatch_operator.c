@@ -1,0 +1,142 @@
+#include "relay/metrics.h"
+#include "relay/os.h"
+#include "relay/outbound/dispatch_lock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- looking ---- */
+
+void why_waiting(const struct entry *entry, char *why, size_t size)
+{
+    const struct route *route = entry->destination->route;
+    why[0] = '\0';
+    if (route == NULL)
+        return;
+    if (route->state == ROUTE_WAITING)
+        snprintf(why, size, "%.*s", SPAN_FORMAT(route->verdict.text));
+    else if (route->site != NULL && route->site->pace.failures > 0)
+        snprintf(why, size, "%s", route->site->last_failure);
+}
+
+/* When a READY entry may be tried: 0 now. */
+static int64_t held_until(const struct entry *entry)
+{
+    const struct route *route = entry->destination->route;
+    if (route == NULL)
+        return 0;
+    if (route->state == ROUTE_WAITING)
+        return route->pace.retry_at_ms;
+    return route->site != NULL && route->site->pace.failures > 0 ? route->site->pace.retry_at_ms
+                                                                 : 0;
+}
+
+bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, struct queue_look *look)
+{
+    *look = (struct queue_look){0};
+    lock(dispatch);
+    struct entry *entry = scheduler_find(&dispatch->scheduler, id, number);
+    if (entry != NULL) {
+        look->state = (enum entry_state)entry->state;
+        switch (look->state) {
+        case ENTRY_WAITING:
+            look->due_ms = scheduler_due_ms(&dispatch->scheduler, entry);
+            break;
+        case ENTRY_READY: /* behind a site that backs off it waits like any other */
+            look->due_ms = held_until(entry);
+            look->state = look->due_ms > os_wall() ? ENTRY_WAITING : ENTRY_READY;
+            why_waiting(entry, look->why, sizeof(look->why));
+            break;
+        case ENTRY_OUT:
+            break;
+        }
+    }
+    unlock(dispatch);
+    return entry != NULL;
+}
+
+/* ---- retry ---- */
+
+static void lift_back_off(struct dispatch *dispatch, struct route *route)
+{
+    if (route->state == ROUTE_WAITING) {
+        heap_remove(&dispatch->route_wake_ups, &route->wake_up);
+        route->state = ROUTE_UNKNOWN;
+    }
+    if (route->site != NULL && route->site->pace.failures > 0)
+        route->site->pace.retry_at_ms = os_wall();
+}
+
+bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number)
+{
+    lock(dispatch);
+    struct entry *entry = scheduler_find(&dispatch->scheduler, id, number);
+    if (entry != NULL && entry->state != ENTRY_OUT) {
+        const struct retry *retry =
+            config_retry(dispatch->parts.config, span_of(entry->destination->name));
+        scheduler_hurry(&dispatch->scheduler, entry, message_id_ms(id) + retry->give_up_ms);
+        if (entry->destination->route != NULL)
+            lift_back_off(dispatch, entry->destination->route);
+        serve(dispatch, entry->destination, next_worker(dispatch));
+    }
+    unlock(dispatch);
+    return entry != NULL;
+}
+
+/* ---- drop ---- */
+
+struct dropping {
+    struct change change;
+    struct dispatch *dispatch;
+    struct entry *entry; /* OUT */
+};
+
+/* On a worker's thread, once the spool has forgotten the envelope. */
+static void dropped(struct mail *mail, void *taker)
+{
+    struct change *change = container_of(mail, struct change, mail);
+    struct dropping *dropping = container_of(change, struct dropping, change);
+    struct entry *entry = dropping->entry;
+    struct log_line line;
+    char name[ENVELOPE_NAME_MAX];
+    (void)taker;
+    metric_add(METRIC_DROPPED, entry->recipients);
+    metric_add(METRIC_QUEUED, -(int64_t)entry->recipients);
+    log_begin(&line, "dropped");
+    log_string(&line, "id", envelope_name(entry->id, entry->number, name));
+    log_number(&line, "recipients", entry->recipients);
+    log_string(&line, "destination", entry->destination->name);
+    log_end(&line);
+    dispatch_finished(dropping->dispatch, entry);
+    free(dropping);
+}
+
+void drop_out(struct dispatch *dispatch, struct entry *entry)
+{
+    struct dropping *dropping = must_calloc(1, sizeof(*dropping));
+    must(entry->state == ENTRY_OUT);
+    dropping->dispatch = dispatch;
+    dropping->entry = entry;
+    dropping->change.mail.deliver = dropped;
+    dropping->change.reply_to = &dispatch->parts.workers[0];
+    dropping->change.remove = true;
+    dropping->change.id = entry->id;
+    dropping->change.number = entry->number;
+    committer_post(dispatch->parts.committer, &dropping->change);
+}
+
+bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number)
+{
+    lock(dispatch);
+    struct entry *entry = scheduler_find(&dispatch->scheduler, id, number);
+    bool begin = entry != NULL && !entry->drop;
+    if (begin) {
+        entry->drop = true;
+        if (entry->state != ENTRY_OUT) {
+            entry_move(entry, ENTRY_OUT);
+            drop_out(dispatch, entry);
+        }
+    }
+    unlock(dispatch);
+    return entry != NULL;
+}

@@ -1,0 +1,316 @@
+#include "relay/outbound/dispatch_lock.h"
+#include "relay/os.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A search under way. It outlives a change of configuration: its answer is then thrown away. */
+struct searching {
+    struct route_search search;
+    struct dispatch *dispatch;
+    struct config *config; /* one reference */
+    unsigned prefer;
+};
+
+/* ---- sites ---- */
+
+static uint64_t site_hash(const void *item)
+{
+    const struct site *site = item;
+    return span_hash(span_of(site->key));
+}
+
+static bool site_same(const void *item, const void *key)
+{
+    const struct site *site = item;
+    return strcmp(site->key, key) == 0;
+}
+
+void sites_init(struct dispatch *dispatch)
+{
+    map_init(&dispatch->sites, site_hash, site_same);
+}
+
+void site_release(struct dispatch *dispatch, struct site *site)
+{
+    must(site->references > 0);
+    if (--site->references > 0)
+        return;
+    heap_remove(&dispatch->site_wake_ups, &site->wake_up);
+    must(map_remove(&dispatch->sites, site));
+    site_free(site);
+}
+
+static void detach(struct dispatch *dispatch, struct route *route)
+{
+    struct site *site = route->site;
+    if (site == NULL)
+        return;
+    site_withdraw(route);
+    route->site = NULL;
+    site->routes--;
+    site_release(dispatch, site);
+}
+
+static void attach(struct dispatch *dispatch, struct route *route, struct site *site)
+{
+    if (route->site == site)
+        return;
+    detach(dispatch, route);
+    route->site = site;
+    site->routes++;
+    site->references++;
+}
+
+/* The site for what the search found: a known one, or a new one. Takes the hosts. */
+static struct site *find_site(struct dispatch *dispatch, struct searching *searching)
+{
+    struct route_search *search = &searching->search;
+    struct span name = span_of(search->route->destination->name);
+    const struct tls_config *tls = config_tls(searching->config, name);
+    const struct destination_config *limits = config_destination(searching->config, name);
+    char *key = site_key(tls, limits, search->hosts, search->count);
+    struct site *site = map_find(&dispatch->sites, span_hash(span_of(key)), key);
+    free(key);
+    if (site == NULL) {
+        site = site_create(searching->config, tls, limits, search->hosts, search->count,
+                           dispatch->parts.worker_count);
+        search->hosts = NULL;
+        search->count = 0;
+        map_add(&dispatch->sites, site);
+    }
+    return site;
+}
+
+/* ---- routes ---- */
+
+static struct route *route_of(struct destination *destination)
+{
+    if (destination->route == NULL) {
+        struct route *route = must_calloc(1, sizeof(*route));
+        route->destination = destination;
+        destination->route = route;
+    }
+    return destination->route;
+}
+
+static void route_free(struct dispatch *dispatch, struct route *route)
+{
+    detach(dispatch, route);
+    heap_remove(&dispatch->route_wake_ups, &route->wake_up);
+    route->destination->route = NULL;
+    arena_free(&route->arena);
+    free(route);
+}
+
+static void searching_free(struct searching *searching)
+{
+    route_search_free(&searching->search);
+    config_drop(&searching->config);
+    free(searching);
+}
+
+static void keep_verdict(struct route *route, const struct verdict *verdict)
+{
+    arena_free(&route->arena);
+    route->verdict = verdict_copy(verdict, &route->arena);
+}
+
+static void search_found(struct dispatch *dispatch, struct searching *searching)
+{
+    struct route *route = searching->search.route;
+    attach(dispatch, route, find_site(dispatch, searching));
+    route->state = ROUTE_KNOWN;
+    route->known_until_ms = os_wall() + searching->search.ttl_ms;
+    pace_succeeded(&route->pace);
+}
+
+static void search_failed(struct dispatch *dispatch, struct searching *searching)
+{
+    struct route *route = searching->search.route;
+    struct verdict *verdict = &searching->search.verdict;
+    int64_t now_ms = os_wall();
+    detach(dispatch, route);
+    keep_verdict(route, verdict);
+    if (verdict->kind == VERDICT_BOUNCED) {
+        route->state = ROUTE_FAILED;
+        route->known_until_ms = now_ms + searching->search.ttl_ms;
+        return;
+    }
+    const struct destination_config *limits =
+        config_destination(searching->config, span_of(route->destination->name));
+    route->state = ROUTE_WAITING;
+    pace_failed(&route->pace, now_ms, limits->back_off_ms, &dispatch->random);
+    heap_set(&dispatch->route_wake_ups, &route->wake_up, route->pace.retry_at_ms);
+    hasten(dispatch, route->pace.retry_at_ms);
+    struct entry *head = destination_next(route->destination); /* one tells; the rest wait */
+    if (head != NULL)
+        end_locally(dispatch, head, verdict, NULL, searching->prefer);
+}
+
+static void search_answered(struct mail *mail, void *taker);
+
+static void step_search(struct dispatch *dispatch, struct searching *searching)
+{
+    struct route *route = searching->search.route;
+    switch (route_search_next(&searching->search)) {
+    case SEARCH_ASK: {
+        struct resolution *question = searching->search.resolution;
+        question->context = searching;
+        question->mail.deliver = search_answered;
+        question->reply_to = &dispatch->parts.workers[searching->prefer];
+        searching->search.resolution = NULL; /* comes back with the answer */
+        resolve_post(dispatch->parts.resolve, question);
+        return;
+    }
+    case SEARCH_FOUND:
+        search_found(dispatch, searching);
+        break;
+    case SEARCH_FAILED:
+        search_failed(dispatch, searching);
+        break;
+    }
+    unsigned prefer = searching->prefer;
+    route->searching = NULL;
+    searching_free(searching);
+    serve(dispatch, route->destination, prefer);
+}
+
+static void begin_search(struct dispatch *dispatch, struct route *route, unsigned prefer)
+{
+    struct searching *searching = must_calloc(1, sizeof(*searching));
+    searching->dispatch = dispatch;
+    searching->config = config_keep(dispatch->parts.config);
+    searching->prefer = prefer;
+    route_search_init(&searching->search, route, searching->config);
+    route->state = ROUTE_RESOLVING;
+    route->searching = searching;
+    step_search(dispatch, searching);
+}
+
+/* On a worker's thread. */
+static void search_answered(struct mail *mail, void *taker)
+{
+    struct resolution *answer = container_of(mail, struct resolution, mail);
+    struct searching *searching = answer->context;
+    struct dispatch *dispatch = searching->dispatch;
+    (void)taker;
+    lock(dispatch);
+    struct route *route = searching->search.route;
+    searching->search.resolution = answer;
+    if (searching->config == dispatch->parts.config) {
+        step_search(dispatch, searching);
+    } else { /* asked under a configuration that no longer holds */
+        unsigned prefer = searching->prefer;
+        searching_free(searching);
+        begin_search(dispatch, route, prefer);
+    }
+    unlock(dispatch);
+}
+
+static void end_next(struct dispatch *dispatch, struct route *route, unsigned worker)
+{
+    struct entry *entry = route->ending ? NULL : destination_next(route->destination);
+    if (entry == NULL)
+        return;
+    route->ending = true;
+    end_locally(dispatch, entry, &route->verdict, route, worker);
+}
+
+void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer)
+{
+    struct route *route = route_of(destination);
+    if (destination->counts[ENTRY_READY] == 0 || dispatch->draining)
+        return;
+    bool old = os_wall() >= route->known_until_ms;
+    switch (route->state) {
+    case ROUTE_UNKNOWN:
+        begin_search(dispatch, route, prefer);
+        return;
+    case ROUTE_KNOWN:
+        if (old) /* what is known serves until the answer is there */
+            begin_search(dispatch, route, prefer);
+        break;
+    case ROUTE_FAILED:
+        if (old)
+            begin_search(dispatch, route, prefer);
+        else
+            end_next(dispatch, route, prefer);
+        return;
+    case ROUTE_RESOLVING:
+    case ROUTE_WAITING:
+        break;
+    }
+    if (route->site != NULL) {
+        site_offer(route);
+        recruit(dispatch, route->site, prefer);
+    }
+}
+
+void turn_routes(struct dispatch *dispatch, int64_t now_ms)
+{
+    int64_t at;
+    struct heap_node *node;
+    while ((node = heap_top(&dispatch->route_wake_ups, &at)) != NULL && at <= now_ms) {
+        struct route *route = container_of(node, struct route, wake_up);
+        heap_remove(&dispatch->route_wake_ups, node);
+        if (route->state == ROUTE_WAITING)
+            route->state = ROUTE_UNKNOWN;
+        serve(dispatch, route->destination, next_worker(dispatch));
+    }
+}
+
+static bool is_needed(const struct destination *destination, int64_t now_ms)
+{
+    const struct route *route = destination->route;
+    if (!destination_is_empty(destination))
+        return true;
+    return route != NULL &&
+           (route->searching != NULL || route->ending || now_ms < route->known_until_ms);
+}
+
+void sweep_routes(struct dispatch *dispatch, int64_t now_ms)
+{
+    size_t at = 0;
+    struct destination *destination;
+    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL) {
+        if (is_needed(destination, now_ms))
+            continue;
+        if (destination->route != NULL)
+            route_free(dispatch, destination->route);
+        scheduler_forget(&dispatch->scheduler, destination);
+    }
+}
+
+void forget_ways(struct dispatch *dispatch)
+{
+    size_t at = 0;
+    struct destination *destination;
+    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL) {
+        struct route *route = destination->route;
+        if (route == NULL)
+            continue;
+        detach(dispatch, route);
+        heap_remove(&dispatch->route_wake_ups, &route->wake_up);
+        if (route->state != ROUTE_RESOLVING)
+            route->state = ROUTE_UNKNOWN;
+        route->pace = (struct pace){0};
+        serve(dispatch, destination, next_worker(dispatch));
+    }
+}
+
+void routes_free(struct dispatch *dispatch)
+{
+    size_t at = 0;
+    struct destination *destination;
+    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL) {
+        struct route *route = destination->route;
+        if (route == NULL)
+            continue;
+        if (route->searching != NULL)
+            searching_free(route->searching);
+        route_free(dispatch, route);
+    }
+    must(dispatch->sites.count == 0);
+    map_free(&dispatch->sites);
+}

@@ -1,0 +1,195 @@
+#include "relay/outbound/route.h"
+
+#include "relay/smtp/address.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIGURED_TTL_MS RESOLVE_TTL_MOST_MS /* addresses in the configuration change with it */
+
+void route_search_init(struct route_search *search, struct route *route,
+                       const struct config *config)
+{
+    *search = (struct route_search){
+        .route = route,
+        .config = config,
+        .configured = config_route(config, span_of(route->destination->name)),
+        .ttl_ms = CONFIGURED_TTL_MS,
+    };
+}
+
+void route_search_free(struct route_search *search)
+{
+    site_hosts_free(search->hosts, search->count);
+    arena_free(&search->arena);
+    if (search->resolution != NULL)
+        resolution_free(&search->resolution);
+}
+
+static void add_host(struct route_search *search, const char *name, uint16_t preference,
+                     uint16_t port, const struct ip *addresses, unsigned count)
+{
+    search->hosts =
+        must_realloc(search->hosts, (search->count + 1) * sizeof(*search->hosts));
+    struct site_host *host = &search->hosts[search->count++];
+    *host = (struct site_host){
+        .name = must_strdup(name), .preference = preference, .port = port, .count = count};
+    host->addresses = must_calloc(count, sizeof(*addresses));
+    memcpy(host->addresses, addresses, count * sizeof(*addresses));
+}
+
+static void add_address(struct route_search *search, const struct ip *ip, uint16_t preference,
+                        uint16_t port)
+{
+    char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
+    snprintf(name, sizeof(name), "[%s]", ip_format(ip, text));
+    add_host(search, name, preference, port, ip, 1);
+}
+
+static enum search_state fail(struct route_search *search, enum verdict_kind kind,
+                              struct status status, const char *why)
+{
+    search->verdict = (struct verdict){
+        .kind = kind, .status = status, .text = span_of(arena_copy(&search->arena, span_of(why)))};
+    return SEARCH_FAILED;
+}
+
+static enum search_state ask(struct route_search *search, const char *name, bool mx)
+{
+    search->resolution = must_calloc(1, sizeof(*search->resolution));
+    search->resolution->domain = must_strdup(name);
+    search->resolution->mx = mx;
+    search->asked = true;
+    return SEARCH_ASK;
+}
+
+/* ---- by address literal ---- */
+
+static bool may_connect(const struct config *config, const struct ip *ip)
+{
+    if (config->allow_loopback)
+        return true;
+    return !ip_is_loopback(ip) && !ip_is_unspecified(ip);
+}
+
+static enum search_state by_literal(struct route_search *search, const struct ip *ip)
+{
+    if (!may_connect(search->config, ip))
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
+                    "mail to a loopback address is not allowed here");
+    add_address(search, ip, 0, search->config->smtp_port);
+    return SEARCH_FOUND;
+}
+
+/* ---- by the operator's route ---- */
+
+static void take_answer(struct route_search *search, const struct next_hop_host *asked_for)
+{
+    struct resolution *answer = search->resolution;
+    if (answer->result == RESOLVE_OK && answer->count > 0) {
+        add_host(search, asked_for->name, (uint16_t)search->next, asked_for->port,
+                 answer->hosts[0].addresses, answer->hosts[0].count);
+        if (answer->ttl_ms < search->ttl_ms)
+            search->ttl_ms = answer->ttl_ms;
+    } else {
+        search->failed_for_now = true;
+        search->verdict.text = span_of(arena_copy(&search->arena, span_of(answer->why)));
+    }
+    resolution_free(&search->resolution);
+    search->asked = false;
+}
+
+/* What the operator wrote is never a reason to bounce: a name that leads nowhere is waited for. */
+static enum search_state by_configured_hosts(struct route_search *search)
+{
+    const struct route_config *route = search->configured;
+    if (search->asked)
+        take_answer(search, &route->hosts[search->next++]);
+    for (; search->next < route->count; search->next++) {
+        const struct next_hop_host *host = &route->hosts[search->next];
+        if (host->name != NULL)
+            return ask(search, host->name, false);
+        add_address(search, &host->ip, (uint16_t)search->next, host->port);
+    }
+    if (search->failed_for_now) /* try again soon for those that are missing */
+        search->ttl_ms = RESOLVE_TTL_LEAST_MS;
+    if (search->count > 0)
+        return SEARCH_FOUND;
+    search->verdict.kind = VERDICT_DEFERRED;
+    search->verdict.status = (struct status){4, 4, 3};
+    return SEARCH_FAILED;
+}
+
+/* ---- by MX ---- */
+
+static bool is_ourselves(const struct config *config, const char *host)
+{
+    return span_equal_nocase(span_of(config->hostname), span_of(host));
+}
+
+/* The addresses that may be connected to, moved to the front. */
+static unsigned keep_allowed(const struct config *config, struct resolved_host *host)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < host->count; i++)
+        if (may_connect(config, &host->addresses[i]))
+            host->addresses[kept++] = host->addresses[i];
+    return kept;
+}
+
+/* RFC 5321 5.1: with ourselves among the MX, only better ones are left; none: a loop. */
+static enum search_state take_mx_hosts(struct route_search *search, struct resolution *answer)
+{
+    const struct config *config = search->config;
+    unsigned last = UINT16_MAX + 1;
+    for (unsigned i = 0; i < answer->count; i++)
+        if (is_ourselves(config, answer->hosts[i].name) && answer->hosts[i].preference < last)
+            last = answer->hosts[i].preference;
+    if (answer->count > 0 && answer->hosts[0].preference >= last)
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 6},
+                    "the domain's best mail host is this relay: mail would loop");
+    for (unsigned i = 0; i < answer->count; i++) {
+        struct resolved_host *host = &answer->hosts[i];
+        unsigned kept = keep_allowed(config, host);
+        if (host->preference < last && kept > 0)
+            add_host(search, host->name, host->preference, config->smtp_port, host->addresses,
+                     kept);
+    }
+    if (search->count == 0)
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
+                    "the domain's mail hosts lead to loopback addresses only");
+    search->ttl_ms = answer->ttl_ms;
+    return SEARCH_FOUND;
+}
+
+static enum search_state by_mx(struct route_search *search)
+{
+    if (!search->asked)
+        return ask(search, search->route->destination->name, true);
+    struct resolution *answer = search->resolution;
+    search->ttl_ms = answer->ttl_ms;
+    switch (answer->result) {
+    case RESOLVE_OK:
+        return take_mx_hosts(search, answer);
+    case RESOLVE_NO_DOMAIN:
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 1, 2}, answer->why);
+    case RESOLVE_NULL_MX:
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 1, 10}, answer->why);
+    case RESOLVE_NO_ADDRESS:
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4}, answer->why);
+    case RESOLVE_TEMPORARY:
+        return fail(search, VERDICT_DEFERRED, (struct status){4, 4, 3}, answer->why);
+    }
+    must_not_reach();
+}
+
+enum search_state route_search_next(struct route_search *search)
+{
+    struct ip ip;
+    if (search->configured != NULL)
+        return by_configured_hosts(search);
+    if (address_literal_parse(span_of(search->route->destination->name), &ip))
+        return by_literal(search, &ip);
+    return by_mx(search);
+}

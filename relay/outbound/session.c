@@ -1,0 +1,552 @@
+#include "relay/outbound/session.h"
+
+#include "base/must.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef enum session_ask reply_handler(struct session *session, const struct expected *to,
+                                       const struct reply *reply);
+
+static reply_handler greeting_replied, ehlo_replied, helo_replied, starttls_replied, rset_replied,
+    mail_replied, rcpt_replied, data_replied, end_of_data_replied, quit_replied;
+
+static const struct step {
+    const char *name;
+    int64_t timeout_ms; /* RFC 5321 4.5.3.2 */
+    reply_handler *replied;
+} steps[] = {
+    [STEP_GREETING] = {"greeting", 300000, greeting_replied},
+    [STEP_EHLO] = {"EHLO", 300000, ehlo_replied},
+    [STEP_HELO] = {"HELO", 300000, helo_replied},
+    [STEP_STARTTLS] = {"STARTTLS", 60000, starttls_replied}, /* ours, handshake included */
+    [STEP_RSET] = {"RSET", 20000, rset_replied},             /* ours */
+    [STEP_MAIL] = {"MAIL", 300000, mail_replied},
+    [STEP_RCPT] = {"RCPT", 300000, rcpt_replied},
+    [STEP_DATA] = {"DATA", 120000, data_replied},
+    [STEP_END_OF_DATA] = {"end of data", 600000, end_of_data_replied},
+    [STEP_QUIT] = {"QUIT", 5000, quit_replied}, /* ours: nothing depends on it */
+};
+_Static_assert(countof(steps) == SESSION_STEPS, "a row for each step");
+
+/* ---- the replies owed ---- */
+
+static void expect(struct session *session, enum session_step step, unsigned recipient)
+{
+    must(session->expected_count < SESSION_EXPECTED_MAX);
+    unsigned at = (session->expected_first + session->expected_count) % SESSION_EXPECTED_MAX;
+    session->expected[at] = (struct expected){step, recipient};
+    session->expected_count++;
+}
+
+static const struct expected *owed(const struct session *session)
+{
+    return session->expected_count ? &session->expected[session->expected_first] : NULL;
+}
+
+static struct expected take_owed(struct session *session)
+{
+    struct expected first = session->expected[session->expected_first];
+    session->expected_first = (session->expected_first + 1) % SESSION_EXPECTED_MAX;
+    session->expected_count--;
+    session->replies++;
+    return first;
+}
+
+const char *session_awaits(const struct session *session)
+{
+    const struct expected *first = owed(session);
+    return first ? steps[first->step].name : "nothing";
+}
+
+int64_t session_timeout_ms(const struct session *session)
+{
+    const struct expected *first = owed(session);
+    return steps[first ? first->step : STEP_QUIT].timeout_ms;
+}
+
+/* ---- beginning and end ---- */
+
+void session_init(struct session *session, const char *hostname, const char *host,
+                  const struct tls_policy *policy, const struct tls_history *history,
+                  struct buffer *out)
+{
+    *session = (struct session){
+        .hostname = hostname, .host = host, .policy = *policy, .history = *history, .out = out};
+    expect(session, STEP_GREETING, 0);
+}
+
+void session_free(struct session *session)
+{
+    reply_reader_free(&session->reader);
+    arena_free(&session->arena);
+}
+
+/* ---- verdicts ---- */
+
+static struct span one_line(struct arena *arena, struct span text)
+{
+    char *line = arena_copy(arena, text);
+    for (char *c = line; *c != '\0'; c++)
+        if (*c == '\n')
+            *c = ' ';
+    return span_of(line);
+}
+
+static struct verdict verdict_of(const struct session *session, struct arena *arena,
+                                 enum verdict_kind kind, const struct reply *reply)
+{
+    return (struct verdict){
+        .kind = kind,
+        .code = reply->code,
+        .status = {reply->status_class, reply->status_subject, reply->status_detail},
+        .text = one_line(arena, reply->text),
+        .host = span_of(arena_copy(arena, span_of(session->host))),
+    };
+}
+
+static enum verdict_kind kind_of(const struct reply *reply)
+{
+    if (reply_is_positive(reply))
+        return VERDICT_DELIVERED;
+    return reply_is_permanent(reply) ? VERDICT_BOUNCED : VERDICT_DEFERRED;
+}
+
+/* A verdict in our own words: no reply was given. */
+static struct verdict local_verdict(const struct session *session, struct arena *arena,
+                                    enum verdict_kind kind, struct status status, const char *why)
+{
+    return (struct verdict){
+        .kind = kind,
+        .status = status,
+        .text = one_line(arena, span_of(why)),
+        .host = span_of(arena_copy(arena, span_of(session->host))),
+    };
+}
+
+/* Every recipient that has no verdict yet gets this one. */
+static void decide_rest(struct session *session, const struct verdict *verdict)
+{
+    struct delivery *delivery = session->delivery;
+    for (unsigned i = 0; i < delivery->envelope->count; i++)
+        if (delivery->verdicts[i].kind == VERDICT_NONE)
+            delivery->verdicts[i] = *verdict;
+}
+
+static void decide_rest_by(struct session *session, enum verdict_kind kind,
+                           const struct reply *reply)
+{
+    struct verdict verdict = verdict_of(session, session->delivery->arena, kind, reply);
+    decide_rest(session, &verdict);
+}
+
+static bool any_undecided(const struct session *session)
+{
+    const struct delivery *delivery = session->delivery;
+    for (unsigned i = 0; i < delivery->envelope->count; i++)
+        if (delivery->verdicts[i].kind == VERDICT_NONE)
+            return true;
+    return false;
+}
+
+/* ---- how a session fails ---- */
+
+/* Before it was ready: the host as a whole failed. 5xx too is only this host's word, now. */
+static enum session_ask refuse_host(struct session *session, const struct verdict *verdict)
+{
+    session->failure = *verdict;
+    session->failure.kind = VERDICT_DEFERRED;
+    if (!session->closing)
+        buffer_append(session->out, SPAN("QUIT\r\n")); /* politeness; no reply is waited for */
+    session->closing = true;
+    return ASK_CLOSE;
+}
+
+static enum session_ask host_replied_badly(struct session *session, const struct reply *reply)
+{
+    struct verdict verdict = verdict_of(session, &session->arena, VERDICT_DEFERRED, reply);
+    return refuse_host(session, &verdict);
+}
+
+static bool is_owed(const struct session *session, enum session_step step)
+{
+    const struct expected *first = owed(session);
+    return first != NULL && first->step == step;
+}
+
+enum session_ask session_lost(struct session *session, const char *why)
+{
+    if (is_owed(session, STEP_STARTTLS))
+        return session_tls_failed(session, TLS_HANDSHAKE_FAILED, why);
+    bool doubt = is_owed(session, STEP_END_OF_DATA);
+    session->closing = true;
+    if (session->delivery != NULL) {
+        enum verdict_kind kind = doubt ? VERDICT_IN_DOUBT : VERDICT_DEFERRED;
+        struct verdict verdict = local_verdict(session, session->delivery->arena, kind,
+                                               (struct status){4, 4, 2}, why);
+        decide_rest(session, &verdict);
+    } else if (!session->ready) {
+        session->failure = local_verdict(session, &session->arena, VERDICT_DEFERRED,
+                                         (struct status){4, 4, 2}, why);
+    }
+    return ASK_CLOSE;
+}
+
+enum session_ask session_timed_out(struct session *session)
+{
+    char why[80];
+    snprintf(why, sizeof(why), "timed out waiting for the reply to %s", session_awaits(session));
+    if (is_owed(session, STEP_STARTTLS))
+        return session_tls_failed(session, TLS_STALLED, why);
+    return session_lost(session, why);
+}
+
+/* 421: the server is closing the channel, whatever it was asked (RFC 5321 3.8). */
+static enum session_ask server_closes(struct session *session, const struct reply *reply)
+{
+    session->closing = true;
+    if (session->delivery != NULL)
+        decide_rest_by(session, VERDICT_DEFERRED, reply);
+    else if (!session->ready)
+        return host_replied_badly(session, reply);
+    return ASK_CLOSE;
+}
+
+/* A refusal in the middle of the body counts; anything else that nobody asked for does not. */
+static enum session_ask replied_to_nothing(struct session *session, const struct reply *reply)
+{
+    if (session->delivery != NULL && reply->code >= 400)
+        decide_rest_by(session, kind_of(reply), reply);
+    return session_lost(session, "the server replied to nothing");
+}
+
+enum session_ask session_receive(struct session *session, struct span in, size_t *used)
+{
+    *used = 0;
+    for (;;) {
+        struct reply reply;
+        size_t length;
+        enum reply_result result =
+            reply_read(&session->reader, span_skip(in, *used), &reply, &length);
+        if (result == REPLY_PARTIAL)
+            return ASK_BYTES;
+        if (result == REPLY_MALFORMED)
+            return session_lost(session, "the server's reply is not SMTP");
+        *used += length;
+        if (reply.code == 421)
+            return server_closes(session, &reply);
+        if (owed(session) == NULL)
+            return replied_to_nothing(session, &reply);
+        struct expected to = take_owed(session);
+        enum session_ask ask = steps[to.step].replied(session, &to, &reply);
+        if (ask != ASK_BYTES)
+            return ask;
+    }
+}
+
+/* ---- greeting, EHLO, HELO ---- */
+
+static enum session_ask say_hello(struct session *session, enum session_step step)
+{
+    buffer_print(session->out, "%s %s\r\n", steps[step].name, session->hostname);
+    expect(session, step, 0);
+    return ASK_BYTES;
+}
+
+static enum session_ask greeting_replied(struct session *session, const struct expected *to,
+                                         const struct reply *reply)
+{
+    (void)to;
+    if (!reply_is_positive(reply))
+        return host_replied_badly(session, reply);
+    return say_hello(session, STEP_EHLO);
+}
+
+static enum session_ask become_ready(struct session *session)
+{
+    session->ready = true;
+    return ASK_CLAIM;
+}
+
+static enum session_ask tls_ended(struct session *session, enum tls_outcome outcome,
+                                  const struct verdict *verdict)
+{
+    session->decided = true;
+    session->outcome = outcome;
+    session->next_step = tls_policy_step(&session->policy, outcome, &session->history);
+    switch (session->next_step) {
+    case TLS_GO_PLAIN:
+        return become_ready(session);
+    case TLS_GO_ENCRYPTED:
+        return say_hello(session, STEP_EHLO);
+    case TLS_GO_PLAIN_ANEW:
+    case TLS_RETRY_LATER:
+    case TLS_NEXT_HOST:
+        return refuse_host(session, verdict);
+    }
+    must_not_reach();
+}
+
+static struct status tls_status(enum tls_outcome outcome)
+{
+    return (struct status){4, 7, (uint16_t)tls_outcome_detail(outcome)};
+}
+
+static enum session_ask start_tls_or_not(struct session *session)
+{
+    if (session->policy.level == TLS_NONE)
+        return become_ready(session);
+    if (!extensions_have(&session->extensions, EXTENSION_STARTTLS)) {
+        enum tls_outcome outcome = TLS_NOT_OFFERED;
+        struct verdict verdict =
+            local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome),
+                          "TLS is required, but the server does not offer STARTTLS");
+        return tls_ended(session, outcome, &verdict);
+    }
+    if (!tls_policy_starts(&session->policy, &session->history))
+        return become_ready(session);
+    buffer_append(session->out, SPAN("STARTTLS\r\n"));
+    expect(session, STEP_STARTTLS, 0);
+    return ASK_BYTES;
+}
+
+static enum session_ask ehlo_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    (void)to;
+    if (reply_is_permanent(reply) && !session->secure)
+        return say_hello(session, STEP_HELO); /* RFC 5321 3.2 */
+    if (!reply_is_positive(reply))
+        return host_replied_badly(session, reply);
+    session->extensions = extensions_read(reply->text);
+    /* A STARTTLS keyword inside TLS is ignored (RFC 3207 4.2). */
+    return session->secure ? become_ready(session) : start_tls_or_not(session);
+}
+
+static enum session_ask helo_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    (void)to;
+    if (!reply_is_positive(reply))
+        return host_replied_badly(session, reply);
+    session->extensions = (struct extensions){0};
+    return start_tls_or_not(session);
+}
+
+/* ---- STARTTLS ---- */
+
+static enum session_ask starttls_replied(struct session *session, const struct expected *to,
+                                         const struct reply *reply)
+{
+    (void)to;
+    if (reply->code == 220)
+        return ASK_TLS;
+    enum tls_outcome outcome = reply_is_temporary(reply) ? TLS_TEMPORARY : TLS_REFUSED;
+    struct verdict verdict = verdict_of(session, &session->arena, VERDICT_DEFERRED, reply);
+    verdict.status = tls_status(outcome);
+    return tls_ended(session, outcome, &verdict);
+}
+
+enum session_ask session_secured(struct session *session)
+{
+    session->secure = true;
+    session->extensions = (struct extensions){0}; /* all that was learnt in clear is forgotten */
+    return tls_ended(session, TLS_ESTABLISHED, &session->failure);
+}
+
+enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
+                                    const char *why)
+{
+    struct verdict verdict = local_verdict(session, &session->arena, VERDICT_DEFERRED,
+                                           tls_status(outcome), why);
+    session->closing = true; /* this socket is spoilt: nothing more is said on it */
+    return tls_ended(session, outcome, &verdict);
+}
+
+/* ---- a delivery ---- */
+
+static void send_mail(struct session *session)
+{
+    const struct message *message = session->delivery->envelope->message;
+    buffer_print(session->out, "MAIL FROM:<%s>", message->sender);
+    if (extensions_have(&session->extensions, EXTENSION_SIZE))
+        buffer_print(session->out, " SIZE=%llu", (unsigned long long)message->place.length);
+    if ((message->flags & MESSAGE_8BITMIME) &&
+        extensions_have(&session->extensions, EXTENSION_8BITMIME))
+        buffer_append(session->out, SPAN(" BODY=8BITMIME"));
+    buffer_append(session->out, SPAN("\r\n"));
+    expect(session, STEP_MAIL, 0);
+    session->mail_sent = true;
+    session->open = true;
+}
+
+static void send_rcpt(struct session *session)
+{
+    unsigned recipient = session->next_recipient++;
+    buffer_print(session->out, "RCPT TO:<%s>\r\n",
+                 session->delivery->envelope->recipients[recipient].path);
+    expect(session, STEP_RCPT, recipient);
+}
+
+static void send_data(struct session *session)
+{
+    buffer_append(session->out, SPAN("DATA\r\n"));
+    expect(session, STEP_DATA, 0);
+    session->data_sent = true;
+}
+
+/* The envelope is through, for good or bad: what comes next is the connection's to say. */
+static enum session_ask delivery_over(struct session *session)
+{
+    must(!any_undecided(session));
+    session->delivery = NULL;
+    return ASK_CLAIM;
+}
+
+/* Sends all that may be sent now: everything up to DATA with PIPELINING, one command without. */
+static enum session_ask advance(struct session *session)
+{
+    bool pipelining = extensions_have(&session->extensions, EXTENSION_PIPELINING);
+    while (pipelining || session->expected_count == 0) {
+        if (session->data_sent)
+            break;
+        if (!session->mail_sent)
+            send_mail(session);
+        else if (!pipelining && !any_undecided(session))
+            return delivery_over(session);
+        else if (session->next_recipient < session->delivery->envelope->count)
+            send_rcpt(session);
+        else
+            send_data(session);
+    }
+    return ASK_BYTES;
+}
+
+/* A verdict that needs no question to the server: it said in EHLO what it cannot take. */
+static bool cannot_take(struct session *session, struct verdict *verdict)
+{
+    const struct message *message = session->delivery->envelope->message;
+    const struct extensions *extensions = &session->extensions;
+    struct arena *arena = session->delivery->arena;
+    if (extensions_have(extensions, EXTENSION_SIZE) && extensions->size > 0 &&
+        message->place.length > extensions->size) {
+        const char *why = arena_print(arena, "the message of %llu bytes is larger than the %llu "
+                                             "that the server takes",
+                                      (unsigned long long)message->place.length,
+                                      (unsigned long long)extensions->size);
+        *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 3, 4}, why);
+        return true; /* RFC 1870 6.1 */
+    }
+    if ((message->flags & MESSAGE_8BITMIME) && !extensions_have(extensions, EXTENSION_8BITMIME)) {
+        *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 6, 3},
+                                 "the message is 8-bit, and the server does not take that");
+        return true; /* RFC 6152 3 */
+    }
+    return false;
+}
+
+enum session_ask session_deliver(struct session *session, struct delivery *delivery)
+{
+    must(session->ready && session->delivery == NULL && delivery->envelope->count > 0);
+    session->delivery = delivery;
+    session->next_recipient = 0;
+    session->mail_sent = session->data_sent = false;
+    struct verdict verdict;
+    if (cannot_take(session, &verdict)) {
+        decide_rest(session, &verdict);
+        return delivery_over(session);
+    }
+    if (session->open) {
+        buffer_append(session->out, SPAN("RSET\r\n"));
+        expect(session, STEP_RSET, 0);
+        session->open = false;
+    }
+    return advance(session);
+}
+
+static enum session_ask rset_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    (void)to;
+    if (!reply_is_positive(reply))
+        return session_lost(session, "the server refused RSET");
+    return session->delivery ? advance(session) : ASK_BYTES;
+}
+
+static enum session_ask mail_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    (void)to;
+    if (!reply_is_positive(reply)) {
+        /* 530 where TLS was not offered smells of a stripped STARTTLS (RFC 3207 6). */
+        bool stripped = reply->code == 530 && !session->secure;
+        decide_rest_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
+    }
+    return advance(session);
+}
+
+static enum session_ask rcpt_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    struct delivery *delivery = session->delivery;
+    struct verdict *verdict = &delivery->verdicts[to->recipient];
+    if (verdict->kind == VERDICT_NONE && !reply_is_positive(reply))
+        *verdict = verdict_of(session, delivery->arena, kind_of(reply), reply);
+    return advance(session);
+}
+
+static enum session_ask data_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    (void)to;
+    if (reply_is_intermediate(reply)) {
+        if (any_undecided(session))
+            return ASK_BODY;
+        /* Pipelined DATA although no recipient was taken: an empty body ends it (RFC 2920 3.1). */
+        buffer_append(session->out, SPAN(".\r\n"));
+        expect(session, STEP_END_OF_DATA, 0);
+        return ASK_BYTES;
+    }
+    if (reply_is_positive(reply))
+        return session_lost(session, "the server answered DATA with a 2xx");
+    decide_rest_by(session, kind_of(reply), reply);
+    return delivery_over(session);
+}
+
+enum session_ask session_body_sent(struct session *session)
+{
+    expect(session, STEP_END_OF_DATA, 0);
+    return ASK_BYTES;
+}
+
+static enum session_ask end_of_data_replied(struct session *session, const struct expected *to,
+                                            const struct reply *reply)
+{
+    (void)to;
+    if (reply_is_intermediate(reply)) {
+        decide_rest_by(session, VERDICT_IN_DOUBT, reply);
+        return session_lost(session, "the server answered the final dot with a 3xx");
+    }
+    decide_rest_by(session, kind_of(reply), reply);
+    session->open = false;
+    return delivery_over(session);
+}
+
+/* ---- QUIT ---- */
+
+enum session_ask session_quit(struct session *session)
+{
+    buffer_append(session->out, SPAN("QUIT\r\n"));
+    expect(session, STEP_QUIT, 0);
+    session->closing = true;
+    return ASK_BYTES;
+}
+
+static enum session_ask quit_replied(struct session *session, const struct expected *to,
+                                     const struct reply *reply)
+{
+    (void)session;
+    (void)to;
+    (void)reply;
+    return ASK_CLOSE;
+}

@@ -1,0 +1,123 @@
+/* The client's side of an SMTP session: pure states, no I/O.
+ *
+ * Bytes come in through session_receive; commands go out into a buffer; between them the
+ * session tells its connection what it needs next. A state is the command whose reply is
+ * owed: one row of one table holds its name, its deadline and what its reply does.
+ * Commands that were sent wait in a FIFO, and each reply answers the one at its head: with or
+ * without PIPELINING (RFC 2920) it is the same machine.
+ *
+ *     greeting -> EHLO [-> HELO] [-> STARTTLS -> handshake -> EHLO] -> ready
+ *     ready -> [RSET] MAIL RCPT… DATA -> body -> end of data -> ready -> … -> QUIT
+ */
+#pragma once
+
+#include "queue/message.h"
+#include "relay/smtp/extension.h"
+#include "relay/smtp/reply.h"
+#include "tlspolicy/policy.h"
+
+/* What a session does for one envelope. */
+struct delivery {
+    const struct envelope *envelope;
+    struct verdict *verdicts; /* one per recipient, VERDICT_NONE until decided */
+    struct arena *arena;      /* for the verdicts' texts */
+};
+
+enum session_ask {
+    ASK_BYTES,  /* the reply to session_awaits() is owed, within session_timeout_ms() */
+    ASK_TLS,    /* 220 to STARTTLS: look for residue, handshake, then session_secured() or
+                   session_tls_failed() */
+    ASK_CLAIM,  /* ready; the delivery that was under way, if any, has all its verdicts:
+                   session_deliver() or session_quit() */
+    ASK_BODY,   /* send the body, dot-stuffed, and the final dot, then session_body_sent() */
+    ASK_CLOSE,  /* over; session->failure tells why when it never became ready, and every
+                   recipient of a delivery under way has its verdict */
+};
+
+enum session_step { /* the commands, as rows of the table */
+    STEP_GREETING,
+    STEP_EHLO,
+    STEP_HELO,
+    STEP_STARTTLS,
+    STEP_RSET,
+    STEP_MAIL,
+    STEP_RCPT,
+    STEP_DATA,
+    STEP_END_OF_DATA, /* the final dot was sent: from here a message may arrive twice */
+    STEP_QUIT,
+};
+#define SESSION_STEPS 10
+
+struct expected {
+    enum session_step step;
+    unsigned recipient; /* of a STEP_RCPT */
+};
+
+#define SESSION_EXPECTED_MAX (ENVELOPE_RECIPIENTS_MAX + 4) /* RSET, MAIL, RCPT…, DATA, and one */
+
+struct session {
+    /* What it was told. */
+    const char *hostname; /* for EHLO */
+    const char *host;     /* "mx.example[192.0.2.1]:25", for verdicts */
+    struct tls_policy policy;
+    struct tls_history history;
+    struct buffer *out;
+
+    /* What it has found out. */
+    struct extensions extensions;
+    bool secure;    /* inside TLS */
+    bool ready;     /* mail may be sent */
+    bool decided;   /* `outcome` holds: STARTTLS came to an end on this connection */
+    enum tls_outcome outcome;
+    enum tls_step next_step; /* what the policy said to that outcome */
+
+    /* Replies owed: a ring. */
+    struct expected expected[SESSION_EXPECTED_MAX];
+    unsigned expected_first, expected_count;
+    unsigned replies; /* taken so far: a deadline holds from one to the next */
+    struct reply_reader reader;
+
+    /* The delivery under way. */
+    struct delivery *delivery;
+    unsigned next_recipient; /* the next RCPT to send */
+    bool mail_sent, data_sent;
+    bool open;   /* a transaction was begun and not ended by its final dot: RSET first */
+    bool closing; /* the server said 421, or we said QUIT */
+
+    /* Why it never became ready; DEFERRED, its texts lie in the arena. */
+    struct verdict failure;
+    struct arena arena;
+};
+
+/* A session whose greeting is awaited. Strings and `out` are borrowed for its life. */
+void session_init(struct session *session, const char *hostname, const char *host,
+                  const struct tls_policy *policy, const struct tls_history *history,
+                  struct buffer *out);
+void session_free(struct session *session);
+
+/* Takes the replies that are complete from the front of `in`; *used says how many bytes. Stops
+ * at the first that makes the session ask for something else than bytes. */
+enum session_ask session_receive(struct session *session, struct span in, size_t *used);
+
+/* After ASK_TLS. Each returns what is asked next. */
+enum session_ask session_secured(struct session *session);
+enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
+                                    const char *why);
+
+/* After ASK_CLAIM. ASK_CLAIM again when the envelope cannot go to this host at all (SIZE). */
+enum session_ask session_deliver(struct session *session, struct delivery *delivery);
+enum session_ask session_quit(struct session *session);
+
+/* After ASK_BODY: body and final dot are in `out`. */
+enum session_ask session_body_sent(struct session *session);
+
+/* The connection broke: `why` in our words. Recipients without a verdict are deferred; or in
+ * doubt, when the final dot was out. What broke in STARTTLS is its outcome. */
+enum session_ask session_lost(struct session *session, const char *why);
+
+/* The reply that is owed did not come in time. */
+enum session_ask session_timed_out(struct session *session);
+
+/* The name of the command whose reply is owed ("MAIL"), and how long it may take: ms. */
+const char *session_awaits(const struct session *session);
+int64_t session_timeout_ms(const struct session *session);

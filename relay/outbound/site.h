@@ -1,0 +1,117 @@
+/* A site: the hosts that serve a destination, together with the TLS policy they must be
+ * reached under and the limits that hold for it. Destinations with the same hosts, policy and
+ * limits share one site, so they share its connections.
+ *
+ * Pure bookkeeping under the dispatch's lock: who has work, which connections are busy, idle
+ * or about to claim, and whether another one is needed. Sites are made and freed by dispatch. */
+#pragma once
+
+#include "base/mailbox.h"
+#include "queue/destination.h"
+#include "queue/pace.h"
+#include "relay/config.h"
+#include "relay/resolve.h"
+
+struct site_host {
+    char *name; /* as in DNS or the route; "[192.0.2.1]" for an address */
+    uint16_t preference, port;
+    unsigned count;
+    struct ip *addresses;
+    struct tls_history tls;
+    int64_t tls_failed_until_ms; /* ms since 1970; `may` does not try TLS before */
+};
+
+#define SITE_TLS_MEMORY_MS 600000 /* how long a failed handshake is remembered (under `may`) */
+
+enum slot_state {
+    SLOT_CLAIMANT, /* opening, or woken: it will claim */
+    SLOT_BUSY,     /* has an envelope in hand */
+    SLOT_IDLE,     /* in the pool */
+    SLOT_LEFT,     /* given back */
+};
+
+/* A connection's place within its site's limit; embedded in the connection. */
+struct slot {
+    struct site *site;
+    struct list_node pooled; /* in site->idle[worker] while IDLE */
+    struct mail wake;        /* posted to the worker when IDLE -> CLAIMANT */
+    unsigned worker;
+    enum slot_state state; /* written by site.c only */
+    bool probe;            /* the one that finds out whether a dead site is back */
+    bool waking;           /* `wake` is on its way: the connection must not go before it came */
+};
+
+struct site {
+    char *key; /* what makes it this site and no other */
+    unsigned references; /* routes that lead here, and slots */
+    unsigned routes;     /* that lead here; at 0 nothing new will come */
+    struct config *config; /* one reference; `tls` and `limits` point into it */
+    const struct tls_config *tls;
+    const struct destination_config *limits;
+    struct site_host *hosts; /* by preference */
+    unsigned host_count;
+
+    struct list turn;    /* routes with ready envelopes, each in its turn */
+    unsigned connections; /* slots not LEFT: never above limits->max_connections */
+    unsigned claimants;
+    struct list *idle; /* one list per worker, the last used first */
+    unsigned worker_count;
+
+    struct pace pace;
+    struct heap_node wake_up; /* in dispatch's index while backing off */
+    char last_failure[256];
+};
+
+/* How a destination is reached: destination->route. */
+enum route_state {
+    ROUTE_UNKNOWN,   /* never asked, or the answer is too old */
+    ROUTE_RESOLVING,
+    ROUTE_KNOWN,     /* leads to a site */
+    ROUTE_FAILED,    /* a local verdict holds for all its envelopes, until known_until_ms */
+    ROUTE_WAITING,   /* DNS gave no answer: asked again at pace.retry_at_ms */
+};
+
+struct route {
+    struct destination *destination;
+    enum route_state state;
+    struct site *site; /* while KNOWN, and while a known one is resolved anew */
+    struct list_node turn; /* in site->turn while it has ready envelopes */
+    int64_t known_until_ms;
+    struct verdict verdict; /* while FAILED or WAITING; its spans point into the arena */
+    struct arena arena;
+    struct pace pace;
+    struct heap_node wake_up;
+    bool ending; /* a worker is ending its envelopes one by one */
+    struct searching *searching; /* while RESOLVING: dispatch's */
+};
+
+/* A site for these hosts; the key is made of everything that must be the same to share it. */
+struct site *site_create(struct config *config, const struct tls_config *tls,
+                         const struct destination_config *limits, struct site_host *take_hosts,
+                         unsigned count, unsigned worker_count);
+void site_free(struct site *site);
+void site_hosts_free(struct site_host *hosts, unsigned count);
+char *site_key(const struct tls_config *tls, const struct destination_config *limits,
+               const struct site_host *hosts, unsigned count);
+
+enum recruit {
+    RECRUIT_NONE,
+    RECRUIT_WAKE, /* *slot is CLAIMANT now: post its wake */
+    RECRUIT_OPEN, /* a place is taken and a claimant counted: open a connection on *worker */
+};
+
+/* One more connection for what is ready? `prefer` is the worker that would be best. `now_ms`:
+ * ms since 1970. Call again until RECRUIT_NONE. */
+enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, unsigned *worker,
+                          struct slot **slot, bool *probe);
+
+/* The route has ready envelopes: it takes its turn. */
+void site_offer(struct route *route);
+/* The route is led elsewhere: it gives up its turn. */
+void site_withdraw(struct route *route);
+/* The next ready envelope, OUT; each route in its turn. NULL when there is none. */
+struct entry *site_next(struct site *site);
+
+/* A slot for a place that site_recruit took. */
+void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe);
+void slot_move(struct slot *slot, enum slot_state state);

@@ -1,0 +1,61 @@
+/* DNS: MX hosts and addresses of a next hop. libunbound lives here only; a thread of its own
+ * runs it, and answers come back by mailbox.
+ *
+ * RFC 5321 5.1: MX in order of preference; none: the domain's own A and AAAA; a null MX
+ * (RFC 7505) means no mail at all. RFC 5321 5.1 also: an MX that is there but leads nowhere is an
+ * error, never a reason to fall back to the domain's address. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/ip.h"
+#include "base/mailbox.h"
+
+#define RESOLVE_HOSTS_MAX 20     /* MX hosts used, best first */
+#define RESOLVE_ADDRESSES_MAX 10 /* per host */
+#define RESOLVE_UNDER_WAY_MAX 1024 /* resolutions; the rest wait in order */
+#define RESOLVE_DEADLINE_MS 20000  /* for a resolution as a whole: what is there by then must do */
+#define RESOLVE_TTL_LEAST_MS 60000
+#define RESOLVE_TTL_MOST_MS 3600000
+
+enum resolve_result {
+    RESOLVE_OK,
+    RESOLVE_NO_DOMAIN,   /* NXDOMAIN, or neither MX nor address: 5.1.2 */
+    RESOLVE_NULL_MX,     /* 5.1.10 (RFC 7505) */
+    RESOLVE_NO_ADDRESS,  /* MX hosts (or, without mx, the name) exist, but have no address: 5.4.4 */
+    RESOLVE_TEMPORARY,   /* SERVFAIL, timeout, bogus: 4.4.3 */
+};
+
+struct resolved_host {
+    const char *name; /* lower case, without the final dot */
+    uint16_t preference;
+    unsigned count;       /* may be 0 where others have addresses */
+    struct ip *addresses; /* A first, then AAAA, each in the order they came */
+};
+
+/* A question and its answer. Strings and arrays of the answer belong to the arena. */
+struct resolution {
+    struct mail mail; /* deliver() is called on the thread that owns `reply_to` */
+    struct mailbox *reply_to;
+    char *domain;     /* malloc'd by the asker */
+    void *context;    /* the asker's own, untouched */
+    bool mx;          /* false: addresses of this very name only (hosts of a route) */
+
+    enum resolve_result result;
+    const char *why;  /* for anything but RESOLVE_OK: "example.test: SERVFAIL", one line */
+    int64_t ttl_ms;   /* how long the answer may be used, within the bounds above; the least of
+                         them when a part of the answer is missing */
+    unsigned count;
+    struct resolved_host *hosts; /* by preference; equals in the order they came */
+    struct arena arena;
+};
+
+struct resolve;
+
+/* `server` is "ADDRESS:PORT" or NULL for /etc/resolv.conf. NULL with `why` on failure. */
+struct resolve *resolve_create(const char *server, char *why, size_t why_size);
+/* Ends the thread; questions under way are answered RESOLVE_TEMPORARY first. */
+void resolve_destroy(struct resolve **resolve);
+
+/* Any thread. */
+void resolve_post(struct resolve *resolve, struct resolution *take);
+void resolution_free(struct resolution **resolution);
