@@ -1,0 +1,255 @@
+/* What a client says, and what the sink does with it when no fault strikes. */
+#include "base/map.h"
+#include "bench/dump.h"
+#include "bench/sink_session.h"
+
+#include <string.h>
+
+static bool is_secured(const struct sink_session *session)
+{
+    return session->channel.tls != NULL;
+}
+
+/* ---- commands ---- */
+
+static void on_ehlo(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    bool starttls = session->worker->sink->tls && !is_secured(session);
+    sink_session_reset(session);
+    session->greeted = true;
+    buffer_print(&session->channel.out,
+                 "250-" SINK_HOSTNAME "\r\n250-PIPELINING\r\n250-SIZE %u\r\n250-8BITMIME\r\n"
+                 "%s250 ENHANCEDSTATUSCODES\r\n",
+                 SINK_SIZE_MAX, starttls ? "250-STARTTLS\r\n" : "");
+}
+
+static void on_helo(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_reset(session);
+    session->greeted = true;
+    sink_session_say(session, SPAN("250 " SINK_HOSTNAME "\r\n"));
+}
+
+static void say_bad_parameters(struct sink_session *session, enum parameter_result result)
+{
+    switch (result) {
+    case PARAMETERS_OK: must_not_reach();
+    case PARAMETERS_SYNTAX: sink_session_say(session, SPAN("501 5.5.4 Syntax error\r\n")); return;
+    case PARAMETERS_BAD_ADDRESS:
+        sink_session_say(session, SPAN("553 5.1.3 Bad address\r\n"));
+        return;
+    case PARAMETERS_UNKNOWN:
+        sink_session_say(session, SPAN("555 5.5.4 Parameter not offered\r\n"));
+        return;
+    }
+    must_not_reach();
+}
+
+static void on_mail(struct sink_session *session, const struct command *command)
+{
+    struct mail_parameters parameters;
+    enum parameter_result result = mail_read(command->argument, &parameters);
+    if (!session->greeted || session->has_mail) {
+        sink_session_say(session, SPAN("503 5.5.1 Bad sequence of commands\r\n"));
+    } else if (result != PARAMETERS_OK) {
+        say_bad_parameters(session, result);
+    } else if (parameters.has_size && parameters.size > SINK_SIZE_MAX) {
+        sink_session_say(session, SPAN("552 5.3.4 Too large\r\n"));
+    } else {
+        session->has_mail = true;
+        sink_session_say(session, SPAN("250 2.1.0 Ok\r\n"));
+    }
+}
+
+static size_t recipient_count(const struct sink_session *session)
+{
+    return buffer_length(&session->recipients) / sizeof(uint64_t);
+}
+
+static void on_rcpt(struct sink_session *session, const struct command *command)
+{
+    struct span path;
+    enum parameter_result result = rcpt_read(command->argument, &path);
+    if (!session->has_mail) {
+        sink_session_say(session, SPAN("503 5.5.1 Need MAIL first\r\n"));
+    } else if (result != PARAMETERS_OK) {
+        say_bad_parameters(session, result);
+    } else if (recipient_count(session) == SINK_RECIPIENTS_MAX) {
+        sink_session_say(session, SPAN("452 4.5.3 Too many recipients\r\n"));
+    } else {
+        uint64_t hash = span_hash_nocase(path);
+        buffer_append(&session->recipients, (struct span){(const char *)&hash, sizeof(hash)});
+        sink_session_say(session, SPAN("250 2.1.5 Ok\r\n"));
+    }
+}
+
+static void on_data(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    if (recipient_count(session) == 0) {
+        sink_session_say(session, SPAN("503 5.5.1 Need RCPT first\r\n"));
+        return;
+    }
+    data_reader_init(&session->reader, NEWLINES_REFUSE);
+    sink_session_become(session, SINK_DATA);
+    sink_session_say(session, SPAN("354 Go ahead\r\n"));
+}
+
+static void on_rset(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_reset(session);
+    sink_session_say(session, SPAN("250 2.0.0 Ok\r\n"));
+}
+
+static void on_noop(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_say(session, SPAN("250 2.0.0 Ok\r\n"));
+}
+
+static void on_quit(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_close_after(session, SPAN("221 2.0.0 Bye\r\n"));
+}
+
+static void on_vrfy(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_say(session, SPAN("252 2.0.0 Send it and see\r\n"));
+}
+
+static void on_help(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_say(session, SPAN("214 2.0.0 This is a sink: it takes everything\r\n"));
+}
+
+static void on_starttls(struct sink_session *session, const struct command *command)
+{
+    if (session->worker->sink->tls == NULL) {
+        sink_session_say(session, SPAN("502 5.5.1 No TLS here\r\n"));
+    } else if (is_secured(session)) {
+        sink_session_say(session, SPAN("503 5.5.1 TLS is on already\r\n"));
+    } else if (command->argument.length > 0) {
+        sink_session_say(session, SPAN("501 5.5.4 STARTTLS takes no parameter\r\n"));
+    } else {
+        sink_session_become(session, SINK_STARTTLS);
+        sink_session_say(session, SPAN("220 2.0.0 Ready to start TLS\r\n"));
+    }
+}
+
+static void on_unknown(struct sink_session *session, const struct command *command)
+{
+    (void)command;
+    sink_session_say(session, SPAN("502 5.5.2 Command not known\r\n"));
+}
+
+static const struct {
+    enum fault_where where;
+    void (*act)(struct sink_session *session, const struct command *command);
+} commands[] = {
+    [COMMAND_EHLO] = {FAULT_EHLO, on_ehlo},
+    [COMMAND_HELO] = {FAULT_EHLO, on_helo},
+    [COMMAND_MAIL] = {FAULT_MAIL, on_mail},
+    [COMMAND_RCPT] = {FAULT_RCPT, on_rcpt},
+    [COMMAND_DATA] = {FAULT_DATA, on_data},
+    [COMMAND_RSET] = {FAULT_NOWHERE, on_rset},
+    [COMMAND_NOOP] = {FAULT_NOWHERE, on_noop},
+    [COMMAND_QUIT] = {FAULT_QUIT, on_quit},
+    [COMMAND_VRFY] = {FAULT_NOWHERE, on_vrfy},
+    [COMMAND_HELP] = {FAULT_NOWHERE, on_help},
+    [COMMAND_STARTTLS] = {FAULT_STARTTLS, on_starttls},
+    [COMMAND_UNKNOWN] = {FAULT_NOWHERE, on_unknown},
+};
+_Static_assert(countof(commands) == COMMAND_VERBS, "each command has its row");
+
+enum fault_where sink_command_where(const struct command *command, struct span line)
+{
+    if (command->verb == COMMAND_UNKNOWN && span_starts_nocase(line, SPAN("AUTH")))
+        return FAULT_AUTH;
+    return commands[command->verb].where;
+}
+
+void sink_command_act(struct sink_session *session, const struct command *command)
+{
+    commands[command->verb].act(session, command);
+}
+
+/* ---- a message ---- */
+
+/* Whether it came before, for any of its recipients; all of them are remembered. */
+static void count_duplicates(struct sink_session *session, struct span id)
+{
+    struct sink_worker *worker = session->worker;
+    struct span recipients = buffer_span(&session->recipients);
+    for (; recipients.length > 0; recipients = span_skip(recipients, sizeof(uint64_t))) {
+        uint64_t recipient;
+        memcpy(&recipient, recipients.data, sizeof(recipient));
+        if (!seen_add(worker->sink->seen, hash_number(span_hash(id) ^ hash_number(recipient))))
+            worker->totals.duplicates++;
+    }
+}
+
+static void take(struct sink_session *session, uint64_t number)
+{
+    struct sink_worker *worker = session->worker;
+    const struct sink_options *options = &worker->sink->options;
+    struct span id = {session->id, session->id_length};
+    worker->totals.messages++;
+    worker->totals.recipients += recipient_count(session);
+    worker->totals.bytes += session->size;
+    if (id.length > 0)
+        count_duplicates(session, id);
+    ledger_line(&worker->ledger, id.length > 0 ? id : SPAN("-"));
+    if (options->dump) {
+        int error = dump_write(options->dump, number, buffer_span(&session->body));
+        if (error != 0)
+            sink_fail(worker->sink, "dump to", options->dump, error);
+    }
+}
+
+void sink_message_answer(struct sink_session *session)
+{
+    struct sink *sink = session->worker->sink;
+    if (session->reader.bare) {
+        sink_session_say(session, SPAN("550 5.5.2 Bare CR or LF\r\n"));
+        return;
+    }
+    if (session->size > SINK_SIZE_MAX) {
+        sink_session_say(session, SPAN("552 5.3.4 Too large\r\n"));
+        return;
+    }
+    uint64_t number = atomic_fetch_add(&sink->taken, 1) + 1;
+    if (sink->options.messages > 0 && number > sink->options.messages) {
+        sink_session_close_after(session,
+                                 SPAN("421 4.3.2 The sink has taken all it was to take\r\n"));
+        return;
+    }
+    take(session, number);
+    sink_session_say(session, SPAN("250 2.0.0 Ok\r\n"));
+    if (number == sink->options.messages)
+        sink_finish(sink);
+}
+
+/* The Message-ID is looked for as soon as the header is there; without --dump nothing is
+ * kept behind it. */
+void sink_message_read(struct sink_session *session, bool whole)
+{
+    size_t length = buffer_length(&session->body);
+    bool header_is_there = whole || session->reader.header_over || length >= SINK_HEADER_MAX;
+    struct span id;
+    if (!session->id_sought && header_is_there) {
+        session->id_sought = true;
+        if (message_id_find(buffer_span(&session->body), &id)) {
+            memcpy(session->id, id.data, id.length);
+            session->id_length = id.length;
+        }
+    }
+    bool keep = session->worker->sink->options.dump && session->size <= SINK_SIZE_MAX;
+    if (session->id_sought && !keep)
+        buffer_clear(&session->body);
+}
