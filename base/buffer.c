@@ -16,6 +16,7 @@ void buffer_free(struct buffer *buffer)
 static void move_to_front(struct buffer *buffer)
 {
     size_t length = buffer_length(buffer);
+    must(buffer->memory != NULL);
     memmove(buffer->memory, buffer->memory + buffer->start, length);
     buffer->start = 0;
     buffer->end = length;

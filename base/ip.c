@@ -43,7 +43,7 @@ bool ip_parse(struct span text, struct ip *ip)
 char *ip_format(const struct ip *ip, char text[IP_TEXT_MAX])
 {
     if (ip->family == 0)
-        strcpy(text, "none");
+        snprintf(text, IP_TEXT_MAX, "none");
     else
         must(inet_ntop(ip->family == 6 ? AF_INET6 : AF_INET, ip->bytes, text, IP_TEXT_MAX));
     return text;

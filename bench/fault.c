@@ -88,7 +88,8 @@ static bool can_happen(const struct fault *fault)
 {
     bool says_something = fault->where != FAULT_CONNECT && fault->where != FAULT_HANDSHAKE;
     switch (fault->what) {
-    case FAULT_REPLY: return fault->where != FAULT_HANDSHAKE;
+    case FAULT_REPLY: /* a message that is not taken is not told 250 */
+        return fault->where != FAULT_HANDSHAKE && (fault->where != FAULT_EOD || fault->code >= 300);
     case FAULT_NO_TICKET: return fault->where == FAULT_HANDSHAKE;
     case FAULT_RESIDUE: return says_something;
     case FAULT_DROP:

@@ -33,7 +33,7 @@ enum fault_what {
 
 #define FAULT_WHY_MAX 160
 #define FAULT_NAME_MAX 32
-#define FAULT_DELAY_MAX_MS (3600 * 1000)
+#define FAULT_DELAY_MAX_MS 3600000 /* an hour */
 
 struct fault {
     enum fault_where where;

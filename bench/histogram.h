@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_FINE_BITS 7 /* bins of one power of two: 1 << this */
+#define HISTOGRAM_FINE_BITS 7  /* bins of one power of two: 1 << this */
 #define HISTOGRAM_MOST_BITS 40 /* values from 2^40 on (12 days in us) share the last bin */
 #define HISTOGRAM_BINS ((HISTOGRAM_MOST_BITS - HISTOGRAM_FINE_BITS + 1) << HISTOGRAM_FINE_BITS)
 

@@ -39,13 +39,13 @@ struct load_options {
 struct load {
     struct load_options options;
     struct load_bodies bodies;
-    uint64_t run;                /* makes Message-IDs unique among runs */
-    int64_t started_us, end_ms;  /* end_ms: no message is begun later */
-    struct span mail, rcpt;      /* what commands begin with */
+    uint64_t run;               /* makes Message-IDs unique among runs */
+    int64_t started_us, end_ms; /* end_ms: no message is begun later */
+    struct span mail, rcpt;     /* what commands begin with */
     struct os_loop *main_loop;
-    _Atomic int64_t left;        /* messages not yet begun; failed ones are given back */
+    _Atomic int64_t left; /* messages not yet begun; failed ones are given back */
     _Atomic uint64_t accepted, failed, refused, connections;
-    _Atomic unsigned working;    /* threads */
+    _Atomic unsigned working; /* threads */
     _Atomic bool stopping, broken;
 };
 
@@ -61,20 +61,20 @@ struct load_worker {
     struct tls_client *tls;
     struct reply_reader replies; /* a reply is looked at before the next one is read */
     struct ledger ledger;
-    struct histogram latency;    /* us */
-    uint64_t full, resumed;      /* handshakes */
-    int64_t last_us;             /* when the last message was accepted */
-    unsigned index;              /* among all threads */
-    uint64_t begun;              /* messages */
-    uint64_t due_count;          /* messages that have been due (open loop) */
-    struct list idle;            /* sessions that wait for a message to be due */
+    struct histogram latency; /* us */
+    uint64_t full, resumed;   /* handshakes */
+    int64_t last_us;          /* when the last message was accepted */
+    unsigned index;           /* among all threads */
+    uint64_t begun;           /* messages */
+    uint64_t due_count;       /* messages that have been due (open loop) */
+    struct list idle;         /* sessions that wait for a message to be due */
     struct load_session *sessions;
     unsigned session_count, alive;
-    char trouble[LOAD_WHY_MAX];  /* the last one */
+    char trouble[LOAD_WHY_MAX]; /* the last one */
 };
 
 void load_worker_open(struct load_worker *worker, struct load *load, unsigned index);
-void *load_worker_run(void *worker); /* a thread: until all of its sessions are done */
+void *load_worker_run(void *thread); /* a load_worker: until all of its sessions are done */
 void load_worker_close(struct load_worker *worker);
 
 /* ---- for the sessions of this worker ---- */
@@ -85,7 +85,7 @@ enum load_turn {
     LOAD_NEVER, /* no more messages */
 };
 enum load_turn load_worker_turn(struct load_worker *worker, int64_t *due_us);
-uint64_t load_worker_number(struct load_worker *worker); /* for a new message; never the same */
+uint64_t load_worker_number(struct load_worker *worker);    /* for a new message; never the same */
 bool load_worker_is_done(const struct load_worker *worker); /* LOAD_NEVER would be said */
 
 /* Something that makes the run worthless, as a full disk: says so and stops it. */

@@ -48,6 +48,7 @@ static struct load_body *add(struct load_bodies *bodies)
 
 static bool has_eight_bit(struct span text)
 {
+    must(text.data != NULL);
     for (size_t i = 0; i < text.length; i++)
         if ((unsigned char)text.data[i] > 127)
             return true;
@@ -117,6 +118,7 @@ bool load_bodies_make(struct load_bodies *bodies, size_t size, const char *from,
 static bool append_lines(struct buffer *to, struct span file)
 {
     while (file.length > 0) {
+        must(file.data != NULL);
         const char *newline = memchr(file.data, '\n', file.length);
         size_t used = newline ? (size_t)(newline - file.data) + 1 : file.length;
         struct span line = {file.data, newline ? used - 1 : used};

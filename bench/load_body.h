@@ -5,18 +5,18 @@
 #include "base/arena.h"
 
 #define LOAD_ID_LENGTH 43 /* "<run>.<number>@load.test" */
-#define LOAD_SIZE_MIN 256              /* the header takes most of it */
+#define LOAD_SIZE_MIN 256 /* the header takes most of it */
 #define LOAD_SIZE_MAX (64u << 20)
-#define LOAD_CORPUS_MAX (256u << 20)   /* bytes of all files */
+#define LOAD_CORPUS_MAX (256u << 20) /* bytes of all files */
 #define LOAD_WHY_MAX 256
 
 struct load_body {
     struct span wire; /* dot-stuffed, with the final dot */
     size_t size;      /* before that: what SIZE= says */
     bool eight_bit;
-    bool made;        /* ours, with LOAD_ID_LENGTH bytes of Message-ID at id_at */
-    size_t id_at;     /* in wire */
-    struct span id;   /* of a file: its Message-ID, or empty */
+    bool made;      /* ours, with LOAD_ID_LENGTH bytes of Message-ID at id_at */
+    size_t id_at;   /* in wire */
+    struct span id; /* of a file: its Message-ID, or empty */
 };
 
 struct load_bodies {

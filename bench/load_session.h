@@ -7,11 +7,11 @@
 #include "relay/smtp/extension.h"
 
 enum load_phase {
-    LOAD_AWAY,       /* no connection: the timer makes one */
+    LOAD_AWAY, /* no connection: the timer makes one */
     LOAD_CONNECTING,
-    LOAD_SHAKING,    /* TLS handshake */
+    LOAD_SHAKING, /* TLS handshake */
     LOAD_TALKING,
-    LOAD_GONE,       /* done, or given up */
+    LOAD_GONE, /* done, or given up */
 };
 #define LOAD_PHASES 5
 
@@ -48,7 +48,7 @@ struct load_session {
     enum load_step next;
     enum load_step expected[LOAD_EXPECTED_MAX];
     unsigned expected_first, expected_count;
-    bool held; /* the last step written ends its group (RFC 2920 3.1) */
+    bool held;    /* the last step written ends its group (RFC 2920 3.1) */
     bool unreset; /* a transaction was refused half way: RSET comes first */
     struct extensions extensions;
     struct load_message current, sent; /* sent: waits for the reply to its final dot */

@@ -117,9 +117,9 @@ static void turn(struct load_worker *worker)
             load_session_stop(&worker->sessions[i]);
 }
 
-void *load_worker_run(void *argument)
+void *load_worker_run(void *thread)
 {
-    struct load_worker *worker = argument;
+    struct load_worker *worker = thread;
     look_at_clock(worker);
     wheel_init(&worker->wheel, worker->now_ms);
     for (unsigned i = 0; i < worker->session_count; i++)

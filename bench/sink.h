@@ -17,13 +17,13 @@
 
 #define SINK_HOSTNAME "sink.millrace.test"
 #define SINK_THREADS_MAX 64
-#define SINK_TICKETS 2 /* per full handshake, as most servers do */
-#define SINK_CONNECTIONS_MAX 16384    /* per thread; further clients wait to be accepted */
-#define SINK_RECIPIENTS_MAX 1000      /* per message: then 452 4.5.3 */
-#define SINK_SIZE_MAX (64u << 20)     /* bytes of a message: then 552 5.3.4 */
-#define SINK_HEADER_MAX 65536         /* how far a Message-ID is searched for */
-#define SINK_UNSENT_MAX (256u << 10)  /* replies of a client that does not read them */
-#define SINK_LINGER_MS 500            /* after the last of --messages: for clients to QUIT */
+#define SINK_TICKETS 2               /* per full handshake, as most servers do */
+#define SINK_CONNECTIONS_MAX 16384   /* per thread; further clients wait to be accepted */
+#define SINK_RECIPIENTS_MAX 1000     /* per message: then 452 4.5.3 */
+#define SINK_SIZE_MAX (64u << 20)    /* bytes of a message: then 552 5.3.4 */
+#define SINK_HEADER_MAX 65536        /* how far a Message-ID is searched for */
+#define SINK_UNSENT_MAX (256u << 10) /* replies of a client that does not read them */
+#define SINK_LINGER_MS 500           /* after the last of --messages: for clients to QUIT */
 
 struct sink_options {
     struct endpoint listen;
@@ -44,10 +44,10 @@ struct sink {
     struct sink_options options;
     struct tls_server *tls, *tls_no_ticket; /* NULL without TLS; shared by all threads */
     struct seen *seen;
-    struct os_loop *main_loop;   /* the main thread waits there */
-    _Atomic uint64_t taken;      /* messages that came whole, those over options.messages too */
-    _Atomic unsigned clients;    /* connections open */
-    _Atomic bool finished;       /* options.messages have been taken */
+    struct os_loop *main_loop; /* the main thread waits there */
+    _Atomic uint64_t taken;    /* messages that came whole, those over options.messages too */
+    _Atomic unsigned clients;  /* connections open */
+    _Atomic bool finished;     /* options.messages have been taken */
     _Atomic bool stopping, failed;
 };
 
@@ -69,7 +69,7 @@ struct sink_worker {
 
 /* Listens on `at`; port 0 is replaced by the one it got. 0 or -errno. */
 int sink_worker_open(struct sink_worker *worker, struct sink *sink, struct endpoint *at);
-void *sink_worker_run(void *worker); /* a thread: until sink->stopping */
+void *sink_worker_run(void *thread); /* a sink_worker: until sink->stopping */
 void sink_worker_close(struct sink_worker *worker);
 
 /* Sends what the session has to say: at once, or behind the ledger at the end of the turn.

@@ -181,14 +181,15 @@ void sink_command_act(struct sink_session *session, const struct command *comman
 
 /* ---- a message ---- */
 
-/* Whether it came before, for any of its recipients; all of them are remembered. */
+/* Counts the recipients for whom it came before, and remembers it for all of them. */
 static void count_duplicates(struct sink_session *session, struct span id)
 {
     struct sink_worker *worker = session->worker;
-    struct span recipients = buffer_span(&session->recipients);
-    for (; recipients.length > 0; recipients = span_skip(recipients, sizeof(uint64_t))) {
+    const char *hashes = buffer_span(&session->recipients).data;
+    must(hashes != NULL); /* DATA came behind a RCPT */
+    for (size_t i = 0; i < recipient_count(session); i++) {
         uint64_t recipient;
-        memcpy(&recipient, recipients.data, sizeof(recipient));
+        memcpy(&recipient, hashes + i * sizeof(recipient), sizeof(recipient));
         if (!seen_add(worker->sink->seen, hash_number(span_hash(id) ^ hash_number(recipient))))
             worker->totals.duplicates++;
     }

@@ -140,6 +140,7 @@ static enum progress step_command(struct sink_session *session)
     struct span rest = buffer_span(in), line;
     if (rest.length == 0)
         return WAIT;
+    must(rest.data != NULL);
     const char *newline = memchr(rest.data, '\n', rest.length);
     size_t used = newline ? (size_t)(newline - rest.data) + 1 : rest.length;
     if (used > COMMAND_LINE_MAX) {

@@ -82,9 +82,9 @@ static void flush_all(struct sink_worker *worker)
 
 /* ---- the loop ---- */
 
-void *sink_worker_run(void *argument)
+void *sink_worker_run(void *thread)
 {
-    struct sink_worker *worker = argument;
+    struct sink_worker *worker = thread;
     struct os_event events[OS_EVENTS_MAX];
     worker->now = os_now();
     wheel_init(&worker->wheel, worker->now);

@@ -12,4 +12,3 @@ bool stop_asked(void);
 /* Around pthread_create: threads made in between never see the signals. */
 void stop_mask(sigset_t *before);
 void stop_unmask(const sigset_t *before);
-

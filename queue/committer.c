@@ -27,7 +27,7 @@ struct committer {
     bool stalled;       /* verdicts did not fit: nothing else is tried */
     size_t verdicts_max; /* per batch; fewer while stalled: some may fit where all do not */
     bool full_told;
-    bool broken;
+    bool broken; /* everything is answered so, nothing is tried */
 
     _Atomic uint64_t commits, changes, commit_us;
 };
@@ -289,12 +289,10 @@ static void unstall(struct committer *committer)
         committer->verdicts_max = VERDICTS_MAX;
 }
 
-static void break_down(struct committer *committer)
+static void answer_waiting(struct committer *committer, enum spool_result result)
 {
-    committer->broken = true;
-    answer_batch(committer, SPOOL_BROKEN);
     while (committer->waiting.first != NULL)
-        answer(chain_pop(&committer->waiting), SPOOL_BROKEN);
+        answer(chain_pop(&committer->waiting), result);
 }
 
 static void settle(struct committer *committer, enum spool_result result)
@@ -308,7 +306,8 @@ static void settle(struct committer *committer, enum spool_result result)
         stall(committer);
         return;
     case SPOOL_BROKEN:
-        break_down(committer);
+        answer_batch(committer, SPOOL_BROKEN);
+        committer->broken = true;
         return;
     }
     must_not_reach();
@@ -354,18 +353,24 @@ static void gather(struct committer *committer, int wait_ms)
     chain_append(&committer->waiting, inbox_take(&committer->inbox, wait_ms));
 }
 
-bool committer_step(struct committer *committer, int wait_ms)
+static void take_turn(struct committer *committer)
 {
-    if (committer->broken)
-        return false;
-    gather(committer, wait_ms);
-    if (committer->stalled)
-        refuse_new_mail_that_waits(committer);
     fill_batch(committer);
     if (committer->batch_count > 0)
         process_batch(committer);
     else
         look_for_room(committer);
+}
+
+bool committer_step(struct committer *committer, int wait_ms)
+{
+    gather(committer, committer->broken ? 0 : wait_ms);
+    if (committer->stalled)
+        refuse_new_mail_that_waits(committer);
+    if (!committer->broken)
+        take_turn(committer);
+    if (committer->broken)
+        answer_waiting(committer, SPOOL_BROKEN);
     return !committer->broken;
 }
 

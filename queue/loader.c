@@ -41,9 +41,10 @@ void loader_post(struct loader *loader, struct load *take)
 static bool load_whole(struct segments *segments, struct message *message)
 {
     size_t length = (size_t)message->place.length;
-    message->body = must_calloc(length + 1, 1);
-    return segments_read(segments, &message->place, 0, message->body, length) == 0 &&
-           crc32c(0, message->body, length) == message->place.crc;
+    char *body = must_calloc(length + 1, 1);
+    message_take_body(message, body);
+    return segments_read(segments, &message->place, 0, body, length) == 0 &&
+           crc32c(0, body, length) == message->place.crc;
 }
 
 /* A large one is read through once; what is sent is read again, window by window. */

@@ -316,8 +316,7 @@ static bool sync_is_due(struct spool *spool)
 /* Whether the body was counted as live: by its own commit, or by the scan so far. */
 static bool was_kept(const struct spool *spool, uint64_t id)
 {
-    return id > spool->born || spool->scan_ended ||
-           (spool->scan_began && id <= spool->scanned_id);
+    return id > spool->born || (spool->scan_began && id <= spool->scanned_id);
 }
 
 static void settle_books(struct spool *spool)

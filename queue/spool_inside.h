@@ -47,7 +47,7 @@ struct spool {
     /* The scan of bodies at start runs beside the writer. `scan` is held over a page of it,
      * and over a commit with its books: so a body is kept exactly if its release counts. */
     pthread_mutex_t scan;
-    bool scan_began, scan_ended;
+    bool scan_began;
     uint64_t scanned_id; /* bodies up to here have been kept */
 };
 

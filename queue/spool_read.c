@@ -178,10 +178,8 @@ size_t spool_scan_bodies(struct spool *spool, size_t max)
         rc = mdb_cursor_open(look.txn, spool->message, &look.cursor);
     if (rc == 0)
         count = keep_page(spool, &look, max, &rc);
-    if (rc == MDB_NOTFOUND && count == 0) {
-        spool->scan_ended = true;
+    if (rc == MDB_NOTFOUND && count == 0)
         segments_scanned(spool->segments);
-    }
     pthread_mutex_unlock(&spool->scan);
     tell(rc);
     return count;

@@ -10,9 +10,9 @@
 #include "relay/os.h"
 #include "tlspolicy/tls.h"
 
-#define CHANNEL_READ_BYTES 32768       /* asked of the socket at a time */
-#define CHANNEL_IN_MAX (256u << 10)    /* `in` is not filled beyond: the owner must consume */
-#define CHANNEL_OUT_MAX (64u << 10)    /* writers of bodies wait while `out` holds more */
+#define CHANNEL_READ_BYTES 32768    /* asked of the socket at a time */
+#define CHANNEL_IN_MAX (256u << 10) /* `in` is not filled beyond: the owner must consume */
+#define CHANNEL_OUT_MAX (64u << 10) /* writers of bodies wait while `out` holds more */
 
 struct channel {
     struct watcher watcher;

@@ -1,24 +1,24 @@
 /* millrace check-config: every error of a configuration, or that there is none. */
 #include "relay/commands.h"
 #include "relay/config.h"
+#include "relay/options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 static const char help[] =
-    "usage: millrace check-config [-c FILE] [--dump]\n"
+    "Usage: millrace check-config [-c FILE] [--dump]\n"
     "\n"
     "Reads the configuration, and says all that is wrong with it, a line each:\n"
     "FILE:LINE: what, and what was meant. Certificates are loaded, too.\n"
     "\n"
     "  -c, --config FILE  the configuration; without it, the defaults are checked\n"
-    "      --dump         print the configuration in effect, defaults included\n"
-    "      --help         this text\n"
+    "  -d, --dump         print the configuration in effect, defaults included\n"
+    "  -h, --help         this text\n"
     "\n"
     "Exit code: 0 when it is fine, 78 when it is not.\n"
     "\n"
-    "example: millrace check-config -c /etc/millrace/millrace.conf\n";
+    "Example: millrace check-config -c /etc/millrace/millrace.conf\n";
 
 struct options {
     const char *path;
@@ -28,26 +28,29 @@ struct options {
 /* False when the command ends here, with *code. */
 static bool read_options(int argc, char **argv, struct options *options, int *code)
 {
+    static const char command[] = "millrace check-config";
     static const struct option names[] = {
         {"config", required_argument, NULL, 'c'},
         {"dump", no_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    for (int found; (found = getopt_long(argc, argv, "c:", names, NULL)) != -1;) {
+    optind = 0;
+    for (int found; (found = options_next(argc, argv, command, names)) != OPTION_END;) {
         if (found == 'c') {
             options->path = optarg;
         } else if (found == 'd') {
             options->dump = true;
         } else {
-            fputs(help, found == 'h' ? stdout : stderr);
+            if (found == 'h')
+                fputs(help, stdout);
             *code = found == 'h' ? EX_OK : EX_USAGE;
             return false;
         }
     }
     if (optind == argc)
         return true;
-    fprintf(stderr, "millrace check-config: \"%s\": name the file with -c\n", argv[optind]);
+    fprintf(stderr, "%s: \"%s\": name the file with -c\n", command, argv[optind]);
     *code = EX_USAGE;
     return false;
 }

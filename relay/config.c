@@ -85,8 +85,8 @@ static void cut_to_existing(char *path)
     while (stat(path, &facts) != 0 && errno == ENOENT) {
         char *slash = strrchr(path, '/');
         if (slash == NULL)
-            strcpy(path, ".");
-        else if (slash == path)
+            path[0] = '.';
+        if (slash == NULL || slash == path)
             path[1] = '\0';
         else
             *slash = '\0';

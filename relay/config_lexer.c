@@ -36,8 +36,7 @@ static bool skip_comment(struct lexer *lexer)
         }
         lexer->line += lexer->rest.data[0] == '\n';
     }
-    bad(lexer, began, "the comment that begins here has no end: \"*/\" is missing",
-        (struct span){0});
+    bad(lexer, began, "the comment that begins here has no end: \"*/\" is missing", SPAN(""));
     return false;
 }
 
@@ -103,7 +102,7 @@ static void take_string(struct lexer *lexer)
             length += variable_length(span_skip(lexer->rest, length));
     }
     if (is_control(lexer->rest.data[length - 1]))
-        bad(lexer, lexer->line, "a control character stands here", (struct span){0});
+        bad(lexer, lexer->line, "a control character stands here", SPAN(""));
     else
         bad(lexer, lexer->line, "the closing quote is missing after ",
             (struct span){lexer->rest.data, length});
@@ -116,7 +115,7 @@ static void take_variable(struct lexer *lexer)
     if (length > 0)
         take(lexer, TOKEN_WORD, length + 1, 0);
     else
-        bad(lexer, lexer->line, "\"}\" is missing after ${", (struct span){0});
+        bad(lexer, lexer->line, "\"}\" is missing after ${", SPAN(""));
 }
 
 static bool in_word(const struct lexer *lexer, size_t at)
@@ -134,7 +133,7 @@ static void take_word(struct lexer *lexer)
     while (length < lexer->rest.length && in_word(lexer, length))
         length++;
     if (length == 0 && is_control(lexer->rest.data[0]))
-        bad(lexer, lexer->line, "a control character stands here", (struct span){0});
+        bad(lexer, lexer->line, "a control character stands here", SPAN(""));
     else if (length == 0)
         bad(lexer, lexer->line, "this must stand in quotes: ", (struct span){lexer->rest.data, 1});
     else

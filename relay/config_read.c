@@ -30,21 +30,28 @@ static cfg_opt_t option_of(const struct key *key)
     return (cfg_opt_t)CFG_STR(key->name, NULL, CFGF_NODEFAULT);
 }
 
-static cfg_opt_t *options_of(struct arena *arena, enum section_kind kind)
+static cfg_opt_t *options_of(struct arena *arena, enum section_kind kind, size_t *count)
 {
     const struct section *section = config_section(kind);
     cfg_opt_t *options = arena_take(arena, (section->count + SECTIONS + 1) * sizeof(*options));
-    size_t count = 0;
+    *count = 0;
     for (size_t i = 0; i < section->count; i++)
         if (section->keys[i].kind != KEY_LATER)
-            options[count++] = option_of(&section->keys[i]);
-    if (kind == SECTION_TOP)
-        for (unsigned inner = SECTION_TOP + 1; inner < SECTIONS; inner++)
-            options[count++] =
-                (cfg_opt_t)CFG_SEC(config_section((enum section_kind)inner)->name,
-                                   options_of(arena, (enum section_kind)inner), CFGF_MULTI);
-    else
-        options[count++] = (cfg_opt_t)CFG_STR(CONFIG_TITLE, NULL, CFGF_NODEFAULT);
+            options[(*count)++] = option_of(&section->keys[i]);
+    return options;
+}
+
+static cfg_opt_t *all_options(struct arena *arena)
+{
+    size_t count, inner_count;
+    cfg_opt_t *options = options_of(arena, SECTION_TOP, &count);
+    for (unsigned kind = SECTION_TOP + 1; kind < SECTIONS; kind++) {
+        cfg_opt_t *inner = options_of(arena, (enum section_kind)kind, &inner_count);
+        inner[inner_count++] = (cfg_opt_t)CFG_STR(CONFIG_TITLE, NULL, CFGF_NODEFAULT);
+        inner[inner_count] = (cfg_opt_t)CFG_END();
+        const char *name = config_section((enum section_kind)kind)->name;
+        options[count++] = (cfg_opt_t)CFG_SEC(name, inner, CFGF_MULTI);
+    }
     options[count] = (cfg_opt_t)CFG_END();
     return options;
 }
@@ -66,7 +73,7 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 
 static void parse(struct reader *reader)
 {
-    reader->root = cfg_init(options_of(&reader->scan.arena, SECTION_TOP), CFGF_NONE);
+    reader->root = cfg_init(all_options(&reader->scan.arena), CFGF_NONE);
     must(reader->root != NULL);
     cfg_set_error_function(reader->root, on_error);
     reading = reader;

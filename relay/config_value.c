@@ -130,7 +130,7 @@ static bool read_factor(const struct key *key, struct span text, double *value,
 
 static void print_factor(struct buffer *to, double value)
 {
-    char text[64];
+    char text[320];
     int digits = 1;
     do /* as few digits as give the same number again */
         snprintf(text, sizeof(text), "%.*g", digits++, value);

@@ -48,24 +48,39 @@ static void say_unknown(const char *command, const char *word, const struct opti
                 SPAN_FORMAT(name), command);
 }
 
+static bool is_option(const struct option *options, int letter)
+{
+    for (; options->name != NULL; options++)
+        if (options->val == letter)
+            return true;
+    return false;
+}
+
+/* getopt_long leaves 0 in `optopt` for an unknown name, the letter for an unknown letter, and
+ * the option's own value when that was given something it does not take. */
+static void say_wrong(int found, const char *word, const char *command,
+                      const struct option *options)
+{
+    if (found == ':')
+        fprintf(stderr, "%s: %s needs a value: see %s --help\n", command, word, command);
+    else if (optopt == 0)
+        say_unknown(command, word, options);
+    else if (is_option(options, optopt))
+        fprintf(stderr, "%s: %s: this option takes no value: see %s --help\n", command, word,
+                command);
+    else
+        fprintf(stderr, "%s: there is no option -%c: see %s --help\n", command, optopt, command);
+}
+
 int options_next(int argc, char **argv, const char *command, const struct option *options)
 {
     char letters[2 * OPTIONS_MAX + 2];
     must(count_options(options) <= OPTIONS_MAX);
     letters_of(options, letters);
     opterr = 0;
-    int at = optind > 0 ? optind : 1;
     int found = getopt_long(argc, argv, letters, options, NULL);
-    if (found == ':')
-        fprintf(stderr, "%s: %s needs a value: see %s --help\n", command, argv[optind - 1],
-                command);
-    else if (found == '?' && optopt > 0 && optopt <= LETTER_MAX && optind == at + 1 &&
-             strncmp(argv[optind - 1], "--", 2) == 0)
-        fprintf(stderr, "%s: %s takes no value: see %s --help\n", command, argv[optind - 1],
-                command);
-    else if (found == '?' && optopt > 0)
-        fprintf(stderr, "%s: there is no option -%c: see %s --help\n", command, optopt, command);
-    else if (found == '?')
-        say_unknown(command, argv[optind - 1], options);
-    return found == ':' || found == '?' ? OPTION_WRONG : found;
+    if (found != ':' && found != '?')
+        return found;
+    say_wrong(found, argv[optind - 1], command, options);
+    return OPTION_WRONG;
 }

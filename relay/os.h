@@ -36,7 +36,7 @@ void os_close(int socket);
 
 /* ---- the event loop: edge-triggered; each owner must read until -EAGAIN or short ---- */
 
-struct watcher { /* embedded in what owns the socket */
+struct watcher {                                           /* embedded in what owns the socket */
     void (*ready)(struct watcher *watcher, unsigned what); /* what: enum os_event_kind bits */
     bool ended; /* set by os_wait: the peer has ended, so a short read is not the last one */
 };

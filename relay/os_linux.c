@@ -105,12 +105,16 @@ static void option(int socket, int level, int name, int value)
     must(setsockopt(socket, level, name, &value, sizeof(value)) == 0);
 }
 
+static int result_of(int returned)
+{
+    return returned >= 0 ? returned : -errno;
+}
+
 /* A socket for this address, or -errno. */
 static int socket_for(const struct endpoint *endpoint)
 {
     int family = endpoint->ip.family == 6 ? AF_INET6 : AF_INET;
-    int made = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return made < 0 ? -errno : made;
+    return result_of(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 /* Closes the socket and says why: -errno as it was before. */
@@ -157,7 +161,7 @@ int os_listen(const struct endpoint *at)
 int os_accept(int listener, struct endpoint *peer)
 {
     for (;;) {
-        union address address;
+        union address address = {0};
         socklen_t length = sizeof(address);
         int made = accept4(listener, &address.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (made >= 0) {
@@ -201,7 +205,7 @@ int os_connect_result(int socket)
 
 void os_local(int socket, struct endpoint *endpoint)
 {
-    union address address;
+    union address address = {0};
     socklen_t length = sizeof(address);
     must(getsockname(socket, &address.any, &length) == 0);
     *endpoint = endpoint_of(&address);
@@ -278,7 +282,7 @@ int os_watch(struct os_loop *loop, int socket, struct watcher *watcher)
         .data.ptr = watcher,
     };
     watcher->ended = false;
-    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, socket, &event) == 0 ? 0 : -errno;
+    return result_of(epoll_ctl(loop->epoll, EPOLL_CTL_ADD, socket, &event));
 }
 
 static void translate(const struct epoll_event *from, struct os_event *to)

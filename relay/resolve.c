@@ -37,6 +37,7 @@ enum answer {
 
 struct question {
     struct task *task;
+    const char *name;
     int id; /* libunbound's */
     bool pending;
     enum answer answer;
@@ -74,7 +75,7 @@ static int64_t bounded_ttl_ms(uint32_t seconds)
     return ms < RESOLVE_TTL_MOST_MS ? ms : RESOLVE_TTL_MOST_MS;
 }
 
-/* Sends the resolution back and forgets the task. `what` is the matter with the domain; NULL:
+/* Sends the resolution back, and the task in its arena with it. `what` is the matter with the domain; NULL:
  * the first failure tells. */
 static void finish(struct task *task, enum resolve_result result, const char *what)
 {
@@ -86,7 +87,6 @@ static void finish(struct task *task, enum resolve_result result, const char *wh
     resolution->ttl_ms = bounded_ttl_ms(task->failure ? 0 : task->ttl_seconds);
     list_remove(&task->node);
     task->resolve->under_way_count -= task->begun;
-    free(task);
     mailbox_post(resolution->reply_to, &resolution->mail);
 }
 
@@ -115,7 +115,7 @@ static void finish_with_hosts(struct task *task)
 
 /* ---- asking ---- */
 
-static void on_answer(void *question, int error, struct ub_result *result);
+static void on_answer(void *with, int error, struct ub_result *result);
 
 static void note_failure(struct task *task, const char *name, const char *what)
 {
@@ -126,6 +126,7 @@ static void note_failure(struct task *task, const char *name, const char *what)
 static void ask(struct task *task, struct question *question, const char *name, int type)
 {
     question->task = task;
+    question->name = name;
     int error = ub_resolve_async(task->resolve->context, name, type, CLASS_IN, question, on_answer,
                                  &question->id);
     question->pending = error == 0;
@@ -145,12 +146,11 @@ static void conclude(struct task *task)
         found |= host->a.count + host->aaaa.count > 0;
         no_name &= host->a.answer == ANSWER_NO_NAME || host->aaaa.answer == ANSWER_NO_NAME;
     }
-    bool own_name = task->mx.answer != ANSWER_RECORDS;
     if (found)
         finish_with_hosts(task);
     else if (task->failure != NULL)
         finish(task, RESOLVE_TEMPORARY, NULL);
-    else if (!own_name)
+    else if (task->mx.answer == ANSWER_RECORDS)
         finish(task, RESOLVE_NO_ADDRESS, "none of its mail hosts has an address");
     else if (no_name)
         finish(task, RESOLVE_NO_DOMAIN, "no such name (NXDOMAIN)");
@@ -172,8 +172,10 @@ static void ask_addresses(struct task *task)
 
 static void ask_own_addresses(struct task *task)
 {
+    char *name = arena_copy(&task->resolution->arena, span_of(task->resolution->domain));
+    text_lower(name);
+    task->hosts[0].name = name;
     task->count = 1;
-    task->hosts[0].name = task->resolution->domain;
     ask_addresses(task);
 }
 
@@ -199,12 +201,11 @@ static void take_mx(struct task *task, const struct ub_result *result)
 static void after_mx(struct task *task, const struct ub_result *result)
 {
     switch (task->mx.answer) {
-    case ANSWER_RECORDS: take_mx(task, result); return;
-    case ANSWER_NONE: /* the domain is its own mail host */ ask_own_addresses(task); return;
-    case ANSWER_NO_NAME: finish(task, RESOLVE_NO_DOMAIN, "no such domain (NXDOMAIN)"); return;
-    case ANSWER_FAILED: finish(task, RESOLVE_TEMPORARY, NULL); return;
+    case ANSWER_RECORDS: take_mx(task, result); break;
+    case ANSWER_NONE: ask_own_addresses(task); break; /* it is its own mail host */
+    case ANSWER_NO_NAME: finish(task, RESOLVE_NO_DOMAIN, "no such domain (NXDOMAIN)"); break;
+    case ANSWER_FAILED: finish(task, RESOLVE_TEMPORARY, NULL); break;
     }
-    must_not_reach();
 }
 
 /* ---- answers ---- */
@@ -243,15 +244,6 @@ static void take_addresses(struct question *question, const struct ub_result *re
                 ip_of_bytes(family, (const uint8_t *)result->data[i]);
 }
 
-static const char *name_of(const struct question *question)
-{
-    const struct task *task = question->task;
-    for (unsigned i = 0; i < task->count; i++)
-        if (question == &task->hosts[i].a || question == &task->hosts[i].aaaa)
-            return task->hosts[i].name;
-    return task->resolution->domain;
-}
-
 static void on_answer(void *with, int error, struct ub_result *result)
 {
     struct question *question = with;
@@ -260,7 +252,7 @@ static void on_answer(void *with, int error, struct ub_result *result)
     question->answer = classify(error, result);
     task->pending--;
     if (question->answer == ANSWER_FAILED)
-        note_failure(task, name_of(question), failure_of(error, result));
+        note_failure(task, question->name, failure_of(error, result));
     else if ((uint32_t)result->ttl < task->ttl_seconds)
         task->ttl_seconds = (uint32_t)result->ttl;
 
@@ -279,7 +271,7 @@ static void on_answer(void *with, int error, struct ub_result *result)
 
 static void add_task(struct resolve *resolve, struct resolution *resolution)
 {
-    struct task *task = must_calloc(1, sizeof(*task));
+    struct task *task = arena_take(&resolution->arena, sizeof(*task));
     task->resolve = resolve;
     task->resolution = resolution;
     task->ttl_seconds = UINT32_MAX;
@@ -288,7 +280,7 @@ static void add_task(struct resolve *resolve, struct resolution *resolution)
 
 static void begin(struct resolve *resolve, struct task *task)
 {
-    struct resolution *resolution = task->resolution;
+    const struct resolution *resolution = task->resolution;
     list_append(&resolve->under_way, &task->node);
     resolve->under_way_count++;
     task->begun = true;
@@ -312,18 +304,18 @@ static void begin_waiting(struct resolve *resolve)
         begin(resolve, container_of(list_pop(&resolve->waiting), struct task, node));
 }
 
-static void cancel(struct resolve *resolve, struct question *question)
+static void cancel(const struct question *question)
 {
     if (question->pending)
-        ub_cancel(resolve->context, question->id);
+        ub_cancel(question->task->resolve->context, question->id);
 }
 
 static void cancel_all(struct task *task)
 {
-    cancel(task->resolve, &task->mx);
+    cancel(&task->mx);
     for (unsigned i = 0; i < task->count; i++) {
-        cancel(task->resolve, &task->hosts[i].a);
-        cancel(task->resolve, &task->hosts[i].aaaa);
+        cancel(&task->hosts[i].a);
+        cancel(&task->hosts[i].aaaa);
     }
 }
 
@@ -369,7 +361,8 @@ static void answer_rest(struct resolve *resolve)
     take_post(resolve);
     while (!list_empty(&resolve->waiting))
         list_append(&resolve->under_way, list_pop(&resolve->waiting));
-    for (struct task *task; (task = oldest(resolve)) != NULL;) {
+    while (!list_empty(&resolve->under_way)) {
+        struct task *task = container_of(list_pop(&resolve->under_way), struct task, node);
         cancel_all(task);
         note_failure(task, task->resolution->domain, "the relay is shutting down");
         finish(task, RESOLVE_TEMPORARY, NULL);
@@ -417,10 +410,11 @@ static const struct {
     {"rrset-cache-size:", "32m"},
     {"cache-max-ttl:", "3600"},
     {"cache-max-negative-ttl:", "300"},
+    {"outbound-msg-retry:", "3"},   /* a name server that is silent is given up after 5 s */
     {"infra-keep-probing:", "yes"}, /* a name server that was down is noticed when it is back */
     /* RFC 6761 lets these be answered with NXDOMAIN; what they are is the name server's to say. */
-    {"local-zone:", "test. nodefault"},
-    {"local-zone:", "home.arpa. nodefault"},
+    {"local-zone:", "test. transparent"},
+    {"local-zone:", "home.arpa. transparent"},
 };
 
 static int set_server(struct ub_ctx *context, const char *server)

@@ -235,7 +235,7 @@ static void log_started(const struct running *running)
 static bool start(struct running *running)
 {
     raise_descriptors();
-    running->started_ms = os_wall();
+    running->started_ms = os_now();
     if (!ports_are_free(running) || !open_spool(running) || !create_workers(running) ||
         !start_control(running))
         return false;

@@ -1,9 +1,10 @@
-/* What the two files here that include OpenSSL share; no concern of anybody else. */
+/* What the files here that include OpenSSL share; no concern of anybody else. */
 #pragma once
 
 #include "tlspolicy/tls.h"
 
 struct ssl_ctx_st;
+struct ssl_session_st;
 
 /* Sets `why`, cut at TLS_WHY_MAX. */
 void why_print(char why[TLS_WHY_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
@@ -18,3 +19,16 @@ int openssl_no_passphrase(char *to, int size, int for_writing, void *asked);
 /* Puts certificate, chain and key into the context. False with one line in `why`. */
 bool certificate_load(struct ssl_ctx_st *context, const struct tls_server_options *options,
                       char why[TLS_WHY_MAX]);
+
+/* A session as bytes for the ticket store, usable until `until_ms`. How many; 0 when they are
+ * more than TICKET_BYTES_MAX. */
+size_t session_pack(const struct ssl_session_st *session, int64_t until_ms,
+                    char to[TICKET_BYTES_MAX]);
+
+/* And back: the caller's reference, or NULL when they are no session. */
+struct ssl_session_st *session_unpack(struct span ticket, int64_t *until_ms);
+
+bool session_is_single_use(const struct ssl_session_st *session);
+
+/* How long the server, and we, let it live. TLS 1.2 may leave that to us. */
+int64_t session_life_ms(const struct ssl_session_st *session);

@@ -65,8 +65,8 @@ struct tls_history {
  * failed lately is not asked again for a while. */
 bool tls_policy_starts(const struct tls_policy *policy, const struct tls_history *history);
 
-/* The outcome table of STARTTLS as a client. A step that goes on in clear is only ever
- * returned for TLS_NONE and TLS_MAY. */
+/* The outcome table of STARTTLS as a client; residue counts as a failed handshake. A step that goes
+ * on in clear is only ever returned for TLS_NONE and TLS_MAY. */
 enum tls_step tls_policy_step(const struct tls_policy *policy, enum tls_outcome outcome,
                               const struct tls_history *history);
 

@@ -87,20 +87,17 @@ static void drop(struct tickets *tickets, struct ticket *take)
     free(session);
 }
 
-static struct ticket *oldest(const struct tickets *tickets)
-{
-    struct list_node *node = list_first(&tickets->all);
-    return node ? container_of(node, struct ticket, in_all) : NULL;
-}
-
 static void make_room(struct tickets *tickets, int64_t now_ms)
 {
-    for (struct ticket *ticket; (ticket = oldest(tickets)) != NULL;) {
-        bool expired = ticket->expires_ms <= now_ms;
+    struct list_node *next;
+    for (struct list_node *node = list_first(&tickets->all); node != NULL; node = next) {
+        struct ticket *oldest = container_of(node, struct ticket, in_all);
+        bool expired = oldest->expires_ms <= now_ms;
         if (!expired && tickets->facts.now < TICKETS_IN_ALL)
             break;
+        next = list_next(&tickets->all, node);
         *(expired ? &tickets->facts.expired : &tickets->facts.evicted) += 1;
-        drop(tickets, ticket);
+        drop(tickets, oldest);
     }
 }
 
@@ -108,8 +105,12 @@ void tickets_destroy(struct tickets **tickets)
 {
     if (*tickets == NULL)
         return;
-    for (struct ticket *ticket; (ticket = oldest(*tickets)) != NULL;)
-        drop(*tickets, ticket);
+    struct list *all = &(*tickets)->all;
+    struct list_node *next;
+    for (struct list_node *node = list_first(all); node != NULL; node = next) {
+        next = list_next(all, node);
+        drop(*tickets, container_of(node, struct ticket, in_all));
+    }
     map_free(&(*tickets)->keys);
     free(*tickets);
     *tickets = NULL;

@@ -10,9 +10,9 @@
 
 #define TICKETS_PER_KEY 64       /* one for each connection a site may open at once, and more */
 #define TICKETS_PER_CONNECTION 4 /* a server may send more: they are passed over */
-#define TICKETS_IN_ALL 16384     /* about 2 KiB each */
+#define TICKETS_IN_ALL 16384     /* about 1 KiB each */
 #define TICKET_BYTES_MAX 16384
-#define TICKET_LIFE_MS (2 * 3600 * 1000) /* cap of ours; the server's own is kept when shorter */
+#define TICKET_LIFE_MS INT64_C(7200000) /* cap of ours; the server's own is kept when shorter */
 
 struct tickets;
 

@@ -125,7 +125,7 @@ static int incoming_read(BIO *bio, char *to, size_t length, size_t *count)
     struct tls *tls = BIO_get_data(bio);
     struct span have = buffer_span(&tls->incoming);
     BIO_clear_retry_flags(bio);
-    if (have.length == 0) { /* the end of the stream is the socket's owner's to see */
+    if (have.data == NULL || have.length == 0) { /* the stream's end is its owner's to see */
         BIO_set_retry_read(bio);
         return 0;
     }
@@ -181,34 +181,13 @@ static SSL_CTX *context_create(const SSL_METHOD *method, const char *ciphers)
 
 /* ---- sessions for resumption ---- */
 
-/* A ticket as the store holds it: until when it may be used, then the session in DER. So a
- * session of TLS 1.2, which goes back after use, does not grow younger by it. */
-struct ticket_head {
-    int64_t until_ms;
-};
-
-static void keep_session(struct tls *tls, SSL_SESSION *session, int64_t until_ms)
+static void keep_session(struct tls *tls, const SSL_SESSION *session, int64_t until_ms)
 {
-    unsigned char bytes[sizeof(struct ticket_head) + TICKET_BYTES_MAX];
-    struct ticket_head head = {until_ms};
-    int length = i2d_SSL_SESSION(session, NULL);
-    if (length <= 0 || (size_t)length > TICKET_BYTES_MAX - sizeof(head))
-        return;
-    memcpy(bytes, &head, sizeof(head));
-    unsigned char *at = bytes + sizeof(head);
-    i2d_SSL_SESSION(session, &at);
+    char bytes[TICKET_BYTES_MAX];
+    struct span ticket = {bytes, session_pack(session, until_ms, bytes)};
     int64_t now_ms = tls->client->wall_ms();
-    struct span ticket = {(const char *)bytes, sizeof(head) + (size_t)length};
     tickets_put(tls->client->tickets, key_of(tls), ticket, until_ms - now_ms, now_ms);
     explicit_bzero(bytes, ticket.length);
-}
-
-/* How long the server lets it live; TLS 1.2 may leave that to us (RFC 5077 3.3). */
-static int64_t session_life_ms(const SSL_SESSION *session)
-{
-    unsigned long hint = SSL_SESSION_get_ticket_lifetime_hint(session);
-    bool unsaid = hint == 0 && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION;
-    return unsaid || hint > TICKET_LIFE_MS / 1000 ? TICKET_LIFE_MS : (int64_t)hint * 1000;
 }
 
 /* OpenSSL made a session: after a full handshake, or from a ticket that came with a read. */
@@ -225,20 +204,17 @@ static int session_made(SSL *ssl, SSL_SESSION *session)
 static void show_ticket(struct tls *tls)
 {
     size_t length;
+    int64_t until_ms;
     struct tickets *tickets = tls->client->tickets;
     char *ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);
     if (ticket == NULL)
         return;
-    struct ticket_head head;
-    must(length > sizeof(head));
-    memcpy(&head, ticket, sizeof(head));
-    const unsigned char *at = (const unsigned char *)ticket + sizeof(head);
-    SSL_SESSION *session = d2i_SSL_SESSION(NULL, &at, (long)(length - sizeof(head)));
+    SSL_SESSION *session = session_unpack((struct span){ticket, length}, &until_ms);
     tls->ticket_on_trial = session != NULL && SSL_set_session(tls->ssl, session);
-    /* A single use is all a session of TLS 1.3 has (RFC 8446 C.4); one of 1.2 goes back at
-     * once: its server gives no second one, and it is purged if the handshake fails. */
-    if (tls->ticket_on_trial && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
-        keep_session(tls, session, head.until_ms);
+    /* A session of TLS 1.3 is used once (RFC 8446 C.4). One of 1.2 goes back at once: its
+     * server gives no second one, and it is purged if the handshake fails. */
+    if (tls->ticket_on_trial && !session_is_single_use(session))
+        keep_session(tls, session, until_ms);
     SSL_SESSION_free(session);
     explicit_bzero(ticket, length);
     free(ticket);

@@ -3,8 +3,12 @@
 
 #include <jansson.h>
 
+/* The path of the control socket: `given`, or what the configuration says (NULL: the defaults).
+ * 0 and a text that the caller frees, or 78 with lines on stderr. */
+int control_find(const char *given, const char *config_file, char **path);
+
 /* Sends `request` and calls `each` with every object that comes back but the last (borrowed).
- * Returns a sysexits code: 0, 69 with a line on stderr when no relay listens at `path`, or
- * what the relay said. */
-int control_ask(const char *path, const json_t *request, void (*each)(json_t *object, void *with),
-                void *with);
+ * Returns a sysexits code: 0, 69 with a line on stderr when no relay listens at `path`, 75 when
+ * it does not answer, or what the relay said. `command` ("millrace stats") is for messages. */
+int control_ask(const char *command, const char *path, const json_t *request,
+                void (*each)(json_t *object, void *with), void *with);

@@ -40,7 +40,8 @@ static int add_bytes(const char *bytes, size_t length, void *buffer)
 
 bool answer_object(struct answer *answer, json_t *take)
 {
-    must(json_dump_callback(take, add_bytes, &answer->out, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) == 0);
+    must(json_dump_callback(take, add_bytes, &answer->out,
+                            JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) == 0);
     buffer_append(&answer->out, SPAN("\n"));
     json_decref(take);
     return buffer_length(&answer->out) < OUT_AT_ONCE ? !answer->gone : answer_flush(answer);

@@ -6,13 +6,19 @@
 #include "relay/outbound/dispatch.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #define GLANCES 256
 #define PROGRESS_EVERY 4096 /* envelopes acted on */
 #define OUT_MAX 10000       /* envelopes on their way out, beyond which a drop waits for them */
 #define OUT_WAIT_MS 10
+#define GONE_WAIT_MS                                                                               \
+    5000 /* one that was claimed meanwhile may take longer: it is not waited for                   \
+          */
+#define GONE_POLL_MS 2
 
 /* ---- walking ---- */
 
@@ -124,11 +130,31 @@ static void put_due(json_t *object, const struct match *match)
         json_put(object, "due", json_null());
 }
 
+/* "451 4.7.1 Try later"; a deferral in our own words has no code: "4.4.3 SERVFAIL". The last
+ * recipient has the codes, as it got the last reply. */
+static void put_last_reply(json_t *object, const struct match *match)
+{
+    const struct envelope *envelope = match->envelope;
+    char code[8] = "", status[STATUS_TEXT_MAX] = "";
+    char reply[sizeof(code) + sizeof(status) + REPLY_KEPT_MAX + 1];
+    if (envelope->last_reply[0] == '\0' || envelope->count == 0) {
+        json_put_text(object, "last_reply", match->look.why);
+        return;
+    }
+    const struct recipient *last = &envelope->recipients[envelope->count - 1];
+    if (last->code != 0)
+        snprintf(code, sizeof(code), "%u ", last->code);
+    if (last->status.class != 0)
+        status_format(last->status, status);
+    snprintf(reply, sizeof(reply), "%s%s%s%s", code, status, status[0] ? " " : "",
+             envelope->last_reply);
+    json_put_text(object, "last_reply", reply);
+}
+
 static json_t *envelope_json(const struct match *match)
 {
     const struct envelope *envelope = match->envelope;
     const struct message *message = envelope->message;
-    const char *reply = envelope->last_reply[0] ? envelope->last_reply : match->look.why;
     int64_t age_ms = os_wall() - message->arrived_ms;
     char id[MESSAGE_ID_TEXT], name[ENVELOPE_NAME_MAX];
     json_t *object = json_object();
@@ -143,7 +169,7 @@ static json_t *envelope_json(const struct match *match)
     json_put_time(object, "arrived", message->arrived_ms);
     json_put_number(object, "age_seconds", age_ms > 0 ? age_ms / 1000 : 0);
     json_put_number(object, "size", (int64_t)message->place.length);
-    json_put_text(object, "last_reply", reply);
+    put_last_reply(object, match);
     json_put_text(object, "last_host", envelope->last_host);
     return object;
 }
@@ -210,14 +236,26 @@ struct action {
     const struct request *request;
     uint64_t count;   /* acted on */
     uint64_t loading; /* could not be yet */
+
+    /* The last one dropped that nobody was delivering. The spool forgets them in order. */
+    uint64_t last_id;
+    uint16_t last_number;
 };
 
-static bool act_on(struct action *action, const struct spool_glance *glance)
+static bool act_on(struct action *action, const struct match *match)
 {
     struct dispatch *dispatch = action->answer->parts->dispatch;
-    if (action->request->command == REQUEST_QUEUE_DROP)
-        return dispatch_drop(dispatch, glance->id, glance->number);
-    return dispatch_retry(dispatch, glance->id, glance->number);
+    uint64_t id = match->glance->id;
+    uint16_t number = match->glance->number;
+    if (action->request->command != REQUEST_QUEUE_DROP)
+        return dispatch_retry(dispatch, id, number);
+    if (!dispatch_drop(dispatch, id, number))
+        return false;
+    if (match->look.state != ENTRY_OUT) {
+        action->last_id = id;
+        action->last_number = number;
+    }
+    return true;
 }
 
 /* The committer takes so many drops a second: what it has not got to is not piled up. */
@@ -256,7 +294,7 @@ static bool act_along(struct action *action, const struct target *target)
             continue;
         envelope_free(&found.envelope);
         action->loading += found.loading;
-        if (found.loading || !act_on(action, glance))
+        if (found.loading || !act_on(action, &found))
             continue;
         action->count++;
         if (action->count % PROGRESS_EVERY == 0 && !tell_progress(action))
@@ -265,6 +303,17 @@ static bool act_along(struct action *action, const struct target *target)
     if (target != NULL && !met && !is_enough(action))
         fail_not_found(answer, target);
     return !answer->gone;
+}
+
+/* Who lists the queue next shall not find what was dropped. */
+static void wait_until_gone(struct action *action)
+{
+    struct answer *answer = action->answer;
+    int64_t deadline_ms = os_now() + GONE_WAIT_MS;
+    struct queue_look look;
+    while (action->last_id != 0 && os_now() < deadline_ms && answer_is_awaited(answer) &&
+           dispatch_look(answer->parts->dispatch, action->last_id, action->last_number, &look))
+        lines_pause(answer->client, os_now() + GONE_POLL_MS);
 }
 
 static void log_action(const struct action *action)
@@ -303,6 +352,7 @@ void answer_queue_action(struct answer *answer, const struct request *request)
     for (size_t i = 0; asked && i < request->target_count; i++)
         asked = act_along(&action, &request->targets[i]);
     log_action(&action);
+    wait_until_gone(&action);
     json_t *summary = json_object();
     json_put_number(summary, "count", (int64_t)action.count);
     json_put_number(summary, "loading", (int64_t)action.loading);

@@ -13,7 +13,8 @@ bool address_is_valid(struct span path);
 /* What is behind the last '@'; empty when there is none. */
 struct span address_domain(struct span path);
 
-/* A host name or domain: letters, digits, '-', '_' and dots, labels of at most 63. */
+/* A host name or domain: letters, digits, '-' (not at a label's ends), '_' and dots, labels of
+ * at most 63, no dot at the end. */
 bool domain_is_valid(struct span domain);
 
 /* "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321 4.1.3). */

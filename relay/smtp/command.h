@@ -27,7 +27,8 @@ struct command {
     struct span argument; /* all behind the verb, blanks at both ends removed */
 };
 
-/* `line` without CRLF. */
+/* `line` without CRLF. Verbs in any case. A line with a CR, LF or NUL in it is unknown,
+ * whatever it begins with: it would pass for two lines somewhere else. */
 struct command command_read(struct span line);
 
 /* The parameters of MAIL and RCPT. */
@@ -45,6 +46,8 @@ enum parameter_result {
     PARAMETERS_UNKNOWN,     /* 555 5.5.4: a parameter we do not offer */
 };
 
-/* "FROM:<path> [parameters]" and "TO:<path> [parameters]". */
+/* "FROM:<path> [parameters]" and "TO:<path> [parameters]"; blanks behind the colon are
+ * tolerated. "<postmaster>" without a domain (RFC 5321 4.5.1) is a bad address here: a relay
+ * has no mailboxes of its own, so it is nobody's. */
 enum parameter_result mail_read(struct span argument, struct mail_parameters *parameters);
 enum parameter_result rcpt_read(struct span argument, struct span *path);

@@ -11,6 +11,9 @@ enum newlines {
     NEWLINES_NORMALISE, /* each becomes CRLF */
 };
 
+/* In either mode the body comes out with CRLF only, and a dot behind a bare CR or LF is a dot
+ * like any other; the mode is the caller's, who refuses a message that is `bare`. */
+
 struct data_reader {
     enum newlines newlines;
     uint8_t state;      /* what the bytes before this piece ended in */

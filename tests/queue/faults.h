@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 static int write_error; /* what all writing at a place fails with; 0: they write */
+static size_t write_short; /* with it set, pwritev writes this many bytes at most */
 static int sync_error;  /* what fdatasync fails with */
 static unsigned syncs;  /* how often fdatasync was called */
 
@@ -35,6 +36,11 @@ ssize_t pwritev(int file, const struct iovec *vector, int count, off_t offset)
     if (write_error != 0) {
         errno = write_error;
         return -1;
+    }
+    if (write_short > 0) {
+        size_t first = vector[0].iov_len;
+        return syscall(SYS_pwrite64, file, vector[0].iov_base,
+                       first < write_short ? first : write_short, offset);
     }
     return syscall(SYS_pwritev, file, vector, count, offset, 0L);
 }

@@ -248,6 +248,24 @@ START_TEST(broken_envelopes)
 }
 END_TEST
 
+START_TEST(an_overlong_text_is_refused)
+{
+    struct buffer record = {0};
+    struct message *message = sample_message("");
+    message_record_write(&record, message, 1);
+    record.end -= 2; /* the empty sender's length */
+    buffer_append(&record, SPAN("\x01\x04")); /* 1,025 */
+    memset(buffer_room(&record, PATH_MAX_BYTES + 1), 's', PATH_MAX_BYTES + 1);
+    buffer_grew(&record, PATH_MAX_BYTES + 1);
+    ck_assert(!message_reads(buffer_span(&record)));
+    record.memory[buffer_length(&record) - PATH_MAX_BYTES - 3] = 0; /* 1,024 */
+    record.end--;
+    ck_assert(message_reads(buffer_span(&record)));
+    message_drop(&message);
+    buffer_free(&record);
+}
+END_TEST
+
 /* One byte of a good record changed: these must not be read. */
 START_TEST(refused_bytes)
 {
@@ -293,4 +311,5 @@ END_TEST
 
 TEST_MAIN("queue/record", keys_sort_like_ids, messages_come_back,
           the_count_can_be_changed_in_place, envelopes_come_back, a_long_reply_is_cut,
-          broken_messages, broken_envelopes, refused_bytes)
+          broken_messages, broken_envelopes,
+          an_overlong_text_is_refused, refused_bytes)

@@ -1,5 +1,6 @@
 #include "queue/segment.h"
 
+#include "tests/queue/faults.h"
 #include "tests/queue/scratch.h"
 
 #include <errno.h>
@@ -67,6 +68,24 @@ START_TEST(a_large_batch)
     ck_assert_int_eq(segments_append(segments, bodies, COUNT), 0);
     for (size_t i = 0; i < COUNT; i++)
         reads(segments, &places[i], (struct span){letters + i % 17, i % 9});
+    segments_close(&segments);
+    scratch_remove(&scratch);
+}
+END_TEST
+
+START_TEST(writes_that_come_short_go_on)
+{
+    static struct body_place places[3] = {{.length = 10}, {.length = 3}, {.length = 7}};
+    struct segment_append bodies[3] = {
+        {"abcdefghij", &places[0]}, {"123", &places[1]}, {"ABCDEFG", &places[2]}};
+    struct scratch scratch = scratch_make();
+    struct segments *segments = open_segments(&scratch);
+    write_short = 4;
+    ck_assert_int_eq(segments_append(segments, bodies, 3), 0);
+    write_short = 0;
+    for (size_t i = 0; i < 3; i++)
+        reads(segments, &places[i], (struct span){bodies[i].body, places[i].length});
+    ck_assert_uint_eq(segments_bytes(segments), 20);
     segments_close(&segments);
     scratch_remove(&scratch);
 }
@@ -164,6 +183,21 @@ START_TEST(a_segment_goes_with_its_last_body)
     reads(segments, &one, SPAN("one"));
     segments_release(segments, &one);
     ck_assert(!scratch_has(&scratch, "bodies/1.seg"));
+    segments_close(&segments);
+    scratch_remove(&scratch);
+}
+END_TEST
+
+START_TEST(the_segment_in_use_stays)
+{
+    struct scratch scratch = scratch_make();
+    struct segments *segments = open_segments(&scratch);
+    segments_scanned(segments);
+    struct body_place one = append(segments, SPAN("one"));
+    segments_keep(segments, &one);
+    segments_release(segments, &one);
+    struct body_place two = append(segments, SPAN("two"));
+    reads(segments, &two, SPAN("two"));
     segments_close(&segments);
     scratch_remove(&scratch);
 }
@@ -310,9 +344,10 @@ START_TEST(what_is_not_ours_stays)
 }
 END_TEST
 
-TEST_MAIN("queue/segment", what_is_appended_is_read, a_large_batch,
+TEST_MAIN("queue/segment", what_is_appended_is_read, a_large_batch, writes_that_come_short_go_on,
           a_new_process_begins_a_new_segment, a_cut_append_leaves_nothing,
           a_failed_append_is_cut_off, a_short_or_missing_file_is_an_error,
-          a_segment_goes_with_its_last_body, nothing_goes_before_the_scan_has_ended,
+          a_segment_goes_with_its_last_body, the_segment_in_use_stays,
+          nothing_goes_before_the_scan_has_ended,
           a_full_segment_is_sealed, own_files, leftover_own_files, nobody_else_may_look,
           what_is_not_ours_stays)

@@ -400,6 +400,25 @@ START_TEST(resumption_1_2)
 }
 END_TEST
 
+/* It would be the dearest part of a resumption, and nobody looks at it. */
+START_TEST(tickets_hold_no_certificate)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        size_t length;
+        begin(most[i], 1);
+        ck_assert(!talk("key"));
+        char *ticket = tickets_take(tickets, SPAN("key"), now_ms, &length);
+        ck_assert_ptr_nonnull(ticket);
+        ck_assert_ptr_null(memmem(ticket, length, "localhost", strlen("localhost")));
+        tickets_put(tickets, SPAN("key"), (struct span){ticket, length}, 60000, now_ms);
+        free(ticket);
+        ck_assert(talk("key"));
+        end();
+    }
+}
+END_TEST
+
 START_TEST(no_resumption_after_a_purge)
 {
     static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
@@ -464,8 +483,11 @@ START_TEST(a_refused_ticket_costs_only_the_round)
     tls_server_destroy(&server);
     server = make_server(TLS_VERSION_ANY, TLS_VERSION_ANY, 0);
     ck_assert(!talk("key"));
-    tickets_put(tickets, SPAN("key"), SPAN("not a session at all"), 60000, now_ms);
-    ck_assert(!talk("key"));
+    static const char *const broken[] = {"not a session at all", "short"};
+    for (size_t i = 0; i < countof(broken); i++) {
+        tickets_put(tickets, SPAN("key"), span_of(broken[i]), 60000, now_ms);
+        ck_assert(!talk("key"));
+    }
     end();
 }
 END_TEST
@@ -553,7 +575,7 @@ END_TEST
 TEST_MAIN("tlspolicy/tls", versions, handshakes_in_pieces, names_are_sent_and_addresses_are_not,
           garbage_instead_of_a_handshake, data_of_many_sizes, read_stops_where_it_is_told,
           close_notify, a_byte_changed_on_the_way, resumption_1_3, resumption_1_2,
-          no_resumption_after_a_purge, no_resumption_without_tickets,
+          tickets_hold_no_certificate, no_resumption_after_a_purge, no_resumption_without_tickets,
           every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
           tickets_expire_by_our_clock, a_connection_brings_so_many_tickets,
           a_handshake_that_fails_with_a_ticket_forgets_its_key,

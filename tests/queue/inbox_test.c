@@ -1,0 +1,71 @@
+#include "queue/inbox.h"
+
+#include "tests/suite.h"
+
+#include <semaphore.h>
+
+enum { ROUNDS = 2000 };
+
+struct player {
+    pthread_t thread;
+    struct inbox *inbox;
+    struct mail mail;
+    sem_t taken;
+};
+
+static void *play(void *argument)
+{
+    struct player *player = argument;
+    for (int i = 0; i < ROUNDS; i++) {
+        mailbox_post(&player->inbox->box, &player->mail);
+        while (sem_wait(&player->taken) != 0) {
+        }
+    }
+    return NULL;
+}
+
+/* One mail is on its way at a time, so the taker is asleep as a rule when it comes: were a
+ * single wake lost, this would never end. */
+START_TEST(no_wake_is_lost)
+{
+    struct inbox inbox;
+    struct player player = {.inbox = &inbox};
+    inbox_init(&inbox);
+    sem_init(&player.taken, 0, 0);
+    ck_assert_int_eq(pthread_create(&player.thread, NULL, play, &player), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        ck_assert_ptr_eq(inbox_take(&inbox, -1), &player.mail);
+        ck_assert_ptr_null(inbox_take(&inbox, 0));
+        sem_post(&player.taken);
+    }
+    pthread_join(player.thread, NULL);
+    sem_destroy(&player.taken);
+    inbox_free(&inbox);
+}
+END_TEST
+
+START_TEST(oldest_first)
+{
+    struct inbox inbox;
+    struct mail mails[3];
+    inbox_init(&inbox);
+    for (size_t i = 0; i < countof(mails); i++)
+        mailbox_post(&inbox.box, &mails[i]);
+    struct mail *first = inbox_take(&inbox, 1000);
+    ck_assert(first == &mails[0] && first->next == &mails[1]);
+    ck_assert(mails[1].next == &mails[2] && mails[2].next == NULL);
+    inbox_free(&inbox);
+}
+END_TEST
+
+START_TEST(gives_up_waiting)
+{
+    struct inbox inbox;
+    inbox_init(&inbox);
+    ck_assert_ptr_null(inbox_take(&inbox, 0));
+    ck_assert_ptr_null(inbox_take(&inbox, 1));
+    inbox_free(&inbox);
+}
+END_TEST
+
+TEST_MAIN("queue/inbox", no_wake_is_lost, oldest_first, gives_up_waiting)

@@ -1,0 +1,92 @@
+/* A TLS session as the ticket store holds it: until when it may be used, then OpenSSL's DER
+ * without the peer's certificate.
+ *
+ * To decode a certificate costs as much as the rest of a resumed handshake, and nobody looks
+ * at it: what was found when it was checked is in the session beside it. */
+#include "tlspolicy/openssl.h"
+
+#include <string.h>
+
+#include <openssl/asn1.h>
+#include <openssl/ssl.h>
+
+#define PEER_TAG 3 /* peer [3], in the ASN.1 of OpenSSL's sessions since they have one */
+
+struct head {
+    int64_t until_ms; /* a session of TLS 1.2 goes back after use, and is no younger for it */
+};
+
+/* One element at `*at`, which is set behind it; false at the end or when there is none. */
+static bool next_element(const unsigned char **at, const unsigned char *end, int *tag, int *class)
+{
+    long length;
+    if (*at >= end || (ASN1_get_object(at, &length, tag, class, end - *at) & 0x80))
+        return false;
+    *at += length;
+    return true;
+}
+
+/* Cuts the certificate out of a session in DER. Where the rest now begins. */
+static unsigned char *cut_certificate(unsigned char *der, size_t *length)
+{
+    const unsigned char *content = der, *end = der + *length;
+    long content_length;
+    int tag, class;
+    must(!(ASN1_get_object(&content, &content_length, &tag, &class, end - content) & 0x80));
+    for (const unsigned char *at = content, *start = at; next_element(&at, end, &tag, &class);
+         start = at) {
+        if (tag != PEER_TAG || class != V_ASN1_CONTEXT_SPECIFIC)
+            continue;
+        memmove(der + (start - der), at, (size_t)(end - at));
+        content_length -= at - start;
+        break;
+    }
+    int whole = ASN1_object_size(1, (int)content_length, V_ASN1_SEQUENCE);
+    unsigned char *begin = der + (content - der) - (whole - (int)content_length);
+    unsigned char *to = begin;
+    ASN1_put_object(&to, 1, (int)content_length, V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
+    *length = (size_t)whole;
+    return begin;
+}
+
+size_t session_pack(const SSL_SESSION *session, int64_t until_ms, char to[TICKET_BYTES_MAX])
+{
+    struct head head = {until_ms};
+    unsigned char *der = NULL;
+    int whole = i2d_SSL_SESSION(session, &der);
+    if (whole <= 0)
+        return 0;
+    size_t length = (size_t)whole;
+    unsigned char *rest = cut_certificate(der, &length);
+    bool fits = sizeof(head) + length <= TICKET_BYTES_MAX;
+    if (fits) {
+        memcpy(to, &head, sizeof(head));
+        memcpy(to + sizeof(head), rest, length);
+    }
+    OPENSSL_clear_free(der, (size_t)whole);
+    return fits ? sizeof(head) + length : 0;
+}
+
+SSL_SESSION *session_unpack(struct span ticket, int64_t *until_ms)
+{
+    struct head head;
+    if (ticket.length <= sizeof(head))
+        return NULL;
+    memcpy(&head, ticket.data, sizeof(head));
+    *until_ms = head.until_ms;
+    struct span der = span_skip(ticket, sizeof(head));
+    const unsigned char *at = (const unsigned char *)der.data;
+    return d2i_SSL_SESSION(NULL, &at, (long)der.length);
+}
+
+bool session_is_single_use(const SSL_SESSION *session)
+{
+    return SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
+}
+
+int64_t session_life_ms(const SSL_SESSION *session)
+{
+    unsigned long hint = SSL_SESSION_get_ticket_lifetime_hint(session);
+    bool unsaid = hint == 0 && !session_is_single_use(session); /* RFC 5077 3.3 */
+    return unsaid || hint > TICKET_LIFE_MS / 1000 ? TICKET_LIFE_MS : (int64_t)hint * 1000;
+}
