@@ -27,7 +27,7 @@
 #define countof(array) (sizeof(array) / sizeof((array)[0]))
 
 __attribute__((noreturn)) void must_fail(const char *condition, const char *file, int line,
-                            const char *function);
+                                         const char *function);
 
 /* Allocation that never returns NULL: out of memory aborts, because every large
  * thing is bounded before it is allocated. The caller owns the result; free() it. */

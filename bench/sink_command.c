@@ -153,7 +153,7 @@ static const struct {
     void (*act)(struct sink_session *session, const struct command *command);
 } commands[] = {
     [COMMAND_EHLO] = {FAULT_EHLO, on_ehlo},
-    [COMMAND_HELO] = {FAULT_EHLO, on_helo},
+    [COMMAND_HELO] = {FAULT_NOWHERE, on_helo}, /* the way out when EHLO is refused */
     [COMMAND_MAIL] = {FAULT_MAIL, on_mail},
     [COMMAND_RCPT] = {FAULT_RCPT, on_rcpt},
     [COMMAND_DATA] = {FAULT_DATA, on_data},

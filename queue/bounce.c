@@ -219,9 +219,11 @@ static void put_text_part(const struct bounce *bounce, struct buffer *to)
     begin_part(bounce, to, "text/plain; charset=us-ascii");
     buffer_append(to, SPAN("This is the mail server "));
     put_clean(to, span_of(bounce->hostname));
-    buffer_append(to, SPAN(".\r\n\r\nYour message could not be delivered to the recipients named here, and\r\n"
-                           "will not be tried again for them. This says nothing about any others.\r\n"
-                           "The header of your message is attached.\r\n"));
+    buffer_append(
+        to,
+        SPAN(".\r\n\r\nYour message could not be delivered to the recipients named here, and\r\n"
+             "will not be tried again for them. This says nothing about any others.\r\n"
+             "The header of your message is attached.\r\n"));
     for (unsigned i = 0; i < bounce->envelope->count; i++)
         if (is_reported(&bounce->verdicts[i]))
             put_explanation(bounce, i, to);
@@ -234,8 +236,7 @@ static void put_status_part(const struct bounce *bounce, struct buffer *to)
     buffer_append(to, SPAN("Reporting-MTA: dns; "));
     put_clean(to, span_of(bounce->hostname));
     buffer_append(to, SPAN("\r\n"));
-    put_field(to, "Arrival-Date",
-              span_of(mail_date(bounce->envelope->message->arrived_ms, text)));
+    put_field(to, "Arrival-Date", span_of(mail_date(bounce->envelope->message->arrived_ms, text)));
     for (unsigned i = 0; i < bounce->envelope->count; i++)
         if (is_reported(&bounce->verdicts[i]))
             put_recipient_fields(bounce, i, to);

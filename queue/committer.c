@@ -24,7 +24,7 @@ struct committer {
     size_t batch_count;
     struct segment_append bodies[COMMITTER_BATCH_MAX];
 
-    bool stalled;       /* verdicts did not fit: nothing else is tried */
+    bool stalled;        /* verdicts did not fit: nothing else is tried */
     size_t verdicts_max; /* per batch; fewer while stalled: some may fit where all do not */
     bool full_told;
     bool broken; /* everything is answered so, nothing is tried */
@@ -302,9 +302,7 @@ static void settle(struct committer *committer, enum spool_result result)
         answer_batch(committer, SPOOL_OK);
         unstall(committer);
         return;
-    case SPOOL_FULL:
-        stall(committer);
-        return;
+    case SPOOL_FULL: stall(committer); return;
     case SPOOL_BROKEN:
         answer_batch(committer, SPOOL_BROKEN);
         committer->broken = true;

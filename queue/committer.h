@@ -14,16 +14,17 @@
 
 #define COMMITTER_BATCH_MAX 1024
 #define COMMITTER_BATCH_BYTES (4u << 20)
-#define COMMITTER_REMOVE_MAX 400 /* removals a transaction: more would make LMDB's free record span pages */
-#define COMMITTER_RETRY_MS 500   /* pause before verdicts that did not fit are tried again */
+#define COMMITTER_REMOVE_MAX                                                                       \
+    400 /* removals a transaction: more would make LMDB's free record span pages */
+#define COMMITTER_RETRY_MS 500 /* pause before verdicts that did not fit are tried again */
 
 struct change {
-    struct mail mail;        /* deliver() is called on the thread that owns `reply_to` */
+    struct mail mail; /* deliver() is called on the thread that owns `reply_to` */
     struct mailbox *reply_to;
     enum spool_result result;
 
     /* A new message: the inbound session's, or a bounce that rides with a verdict. */
-    struct message *accept;  /* borrowed until the change comes back */
+    struct message *accept; /* borrowed until the change comes back */
     struct envelope **accepted;
     size_t accepted_count;
     struct own_file *own_file; /* the body's file, synced before the commit; or NULL */

@@ -3,12 +3,9 @@
 const char *entry_state_name(enum entry_state state)
 {
     switch (state) {
-    case ENTRY_WAITING:
-        return "waiting";
-    case ENTRY_READY:
-        return "ready";
-    case ENTRY_OUT:
-        return "out";
+    case ENTRY_WAITING: return "waiting";
+    case ENTRY_READY: return "ready";
+    case ENTRY_OUT: return "out";
     }
     must_not_reach();
 }

@@ -27,14 +27,14 @@ const char *entry_state_name(enum entry_state state); /* "waiting" */
 struct entry {
     uint64_t id; /* the message's */
     struct destination *destination;
-    struct envelope *envelope;  /* owned, while fresh; NULL: read it from the spool */
-    struct list_node queued;    /* in the destination's queue while READY */
-    struct heap_node deadline;  /* in the scheduler's index, always */
-    uint16_t number;            /* the envelope's, within its message */
+    struct envelope *envelope; /* owned, while fresh; NULL: read it from the spool */
+    struct list_node queued;   /* in the destination's queue while READY */
+    struct heap_node deadline; /* in the scheduler's index, always */
+    uint16_t number;           /* the envelope's, within its message */
     uint16_t recipients;
     uint16_t attempts;
-    uint8_t state;              /* enum entry_state */
-    bool drop;                  /* the operator wants it gone as soon as it is not OUT */
+    uint8_t state; /* enum entry_state */
+    bool drop;     /* the operator wants it gone as soon as it is not OUT */
 };
 
 struct destination {

@@ -20,34 +20,46 @@ int directory_sync(const char *path)
     return error;
 }
 
-/* What holds `path`: "a/b" -> "a", "a" -> ".", "/a" -> "/". */
-static void parent_of(const char *path, char parent[PATH_MAX])
+/* Makes the directory that the first `end` bytes name, in the one that those before
+ * `parent_end` name. */
+static int make_up_to(char *path, size_t end, size_t parent_end)
 {
-    size_t length = strlen(path);
-    while (length > 0 && path[length - 1] == '/')
-        length--;
-    while (length > 0 && path[length - 1] != '/')
-        length--;
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    memcpy(parent, path, length);
-    strcpy(parent + length, length == 0 ? "." : "");
+    char kept = path[end];
+    path[end] = '\0';
+    int error = mkdir(path, 0700) == 0 ? 0 : errno;
+    path[end] = kept;
+    if (error != 0)
+        return error == EEXIST ? 0 : error;
+    kept = path[parent_end];
+    path[parent_end] = '\0';
+    error = directory_sync(parent_end > 0 ? path : ".");
+    path[parent_end] = kept;
+    return error;
+}
+
+/* Where the name that begins at or behind `at` ends, and where it begins. */
+static size_t name_end(const char *path, size_t at, size_t *begin)
+{
+    while (path[at] == '/')
+        at++;
+    *begin = at;
+    while (path[at] != '\0' && path[at] != '/')
+        at++;
+    return at;
 }
 
 int directory_make(const char *path)
 {
-    char parent[PATH_MAX];
-    if (strlen(path) >= sizeof(parent))
+    char copy[PATH_MAX];
+    int error = 0;
+    if (strlen(path) >= sizeof(copy))
         return ENAMETOOLONG;
-    parent_of(path, parent);
-    if (mkdir(path, 0700) == 0)
-        return directory_sync(parent);
-    if (errno != ENOENT || strcmp(parent, path) == 0)
-        return errno == EEXIST ? 0 : errno;
-    int error = directory_make(parent);
-    if (error)
-        return error;
-    return mkdir(path, 0700) == 0 ? directory_sync(parent) : errno;
+    snprintf(copy, sizeof(copy), "%s", path);
+    size_t begin;
+    size_t end = name_end(copy, 0, &begin);
+    for (; !error && end > begin; end = name_end(copy, end, &begin))
+        error = make_up_to(copy, end, begin);
+    return error;
 }
 
 static long read_holder(int lock)

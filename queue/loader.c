@@ -76,8 +76,7 @@ static bool load_body(struct segments *segments, struct message *message)
 /* A body may have gone with its envelope while it was read: that is no damage. */
 static enum load_result bad_body(struct spool *spool, const struct load *load)
 {
-    struct envelope *still_there CLEANUP(envelope_free) =
-        spool_read(spool, load->id, load->number);
+    struct envelope *still_there CLEANUP(envelope_free) = spool_read(spool, load->id, load->number);
     return still_there ? LOAD_DAMAGED : LOAD_GONE;
 }
 
@@ -109,8 +108,8 @@ void loader_step(struct loader *loader, int wait_ms)
     while (mail != NULL) {
         struct mail *next = mail->next; /* posting makes the load the asker's again */
         struct load *load = container_of(mail, struct load, mail);
-        load->result = load->id != 0 ? load_envelope(loader->spool, load)
-                                     : load_window(loader->spool, load);
+        load->result =
+            load->id != 0 ? load_envelope(loader->spool, load) : load_window(loader->spool, load);
         mailbox_post(load->reply_to, &load->mail);
         mail = next;
     }

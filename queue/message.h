@@ -11,9 +11,9 @@
 
 #include <stdatomic.h>
 
-#define PATH_MAX_BYTES 1024        /* a forward- or reverse-path; RFC 5321 4.5.3.1.3 asks for 256 */
-#define DOMAIN_MAX_BYTES 255       /* RFC 5321 4.5.3.1.2 */
-#define REPLY_KEPT_MAX 400         /* bytes of a remote reply that the spool keeps per envelope */
+#define PATH_MAX_BYTES 1024  /* a forward- or reverse-path; RFC 5321 4.5.3.1.3 asks for 256 */
+#define DOMAIN_MAX_BYTES 255 /* RFC 5321 4.5.3.1.2 */
+#define REPLY_KEPT_MAX 400   /* bytes of a remote reply that the spool keeps per envelope */
 #define ENVELOPE_RECIPIENTS_MAX 100 /* RFC 5321 4.5.3.1.8: what every server takes at once */
 
 /* Where a body lies. Offset and length are bytes. */
@@ -32,13 +32,13 @@ enum message_flag {
 
 struct message {
     atomic_uint references;
-    uint32_t flags;      /* enum message_flag */
-    uint64_t id;         /* time-ordered, unique for ever; 0 until it has one */
-    int64_t arrived_ms;  /* ms since 1970 */
-    const char *sender;  /* reverse-path without brackets; "" is the null sender */
+    uint32_t flags;     /* enum message_flag */
+    uint64_t id;        /* time-ordered, unique for ever; 0 until it has one */
+    int64_t arrived_ms; /* ms since 1970 */
+    const char *sender; /* reverse-path without brackets; "" is the null sender */
     struct body_place place;
-    char *body;          /* place.length bytes, or NULL: read it from the spool */
-    struct arena arena;  /* holds `sender`, and this struct's other strings */
+    char *body;         /* place.length bytes, or NULL: read it from the spool */
+    struct arena arena; /* holds `sender`, and this struct's other strings */
 };
 
 /* One reference, id 0, no body. The sender is copied. Whoever writes the body sets `body`
@@ -58,7 +58,7 @@ uint64_t message_memory(void);
 #define MESSAGE_ID_TEXT 14 /* 13 digits and a NUL */
 char *message_id_format(uint64_t id, char text[MESSAGE_ID_TEXT]);
 bool message_id_parse(struct span text, uint64_t *id); /* any case */
-int64_t message_id_ms(uint64_t id); /* when it was given out: ms since 1970 */
+int64_t message_id_ms(uint64_t id);                    /* when it was given out: ms since 1970 */
 
 /* ---- verdicts ---- */
 
@@ -98,9 +98,9 @@ char *status_format(struct status status, char text[STATUS_TEXT_MAX]); /* "4.4.1
 /* ---- recipients and envelopes ---- */
 
 struct recipient {
-    const char *path;      /* forward-path without brackets */
-    uint16_t code;         /* of the last deferral; 0: none, or a local one */
-    struct status status;  /* of the last deferral */
+    const char *path;     /* forward-path without brackets */
+    uint16_t code;        /* of the last deferral; 0: none, or a local one */
+    struct status status; /* of the last deferral */
 };
 
 struct envelope {

@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 
-#define PACE_DEAD_AFTER 1      /* a connection tries every host of the site before it fails */
-#define PACE_FIRST_MS 60000    /* first back-off */
+#define PACE_DEAD_AFTER 1   /* a connection tries every host of the site before it fails */
+#define PACE_FIRST_MS 60000 /* first back-off */
 #define PACE_LONGEST_MS 3600000
 #define PACE_JITTER_PERCENT 10
 

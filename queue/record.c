@@ -8,15 +8,18 @@
  * recipient: code, status (class, subject, detail), path
  * Texts are a 16-bit length and the bytes. */
 
-#define LEFT_AT 1       /* where a message record counts its envelopes */
+#define LEFT_AT 1 /* where a message record counts its envelopes */
 #define HOST_KEPT_MAX 160
-#define ENVELOPE_FIXED 18 /* all of an envelope's record but for its texts' bytes and recipients */
+#define ENVELOPE_FIXED                                                                             \
+    18 /* all of an envelope's record but for its texts' bytes and recipients                      \
+        */
 #define RECIPIENT_FIXED 9
 
 _Static_assert(PATH_MAX_BYTES + RECIPIENT_FIXED <= RECIPIENTS_RECORD_MAX,
                "an empty envelope takes any recipient");
 _Static_assert(ENVELOPE_FIXED + DOMAIN_MAX_BYTES + REPLY_KEPT_MAX + HOST_KEPT_MAX +
-                       RECIPIENTS_RECORD_MAX <= RECORD_MAX,
+                       RECIPIENTS_RECORD_MAX <=
+                   RECORD_MAX,
                "an envelope's record fits one value");
 
 size_t recipient_record_bytes(size_t path_length)

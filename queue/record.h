@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "queue/message.h"
 
-#define RECORD_MAX 1900   /* under half a 4,096-byte page with LMDB's own header */
+#define RECORD_MAX 1900 /* under half a 4,096-byte page with LMDB's own header */
 #define RECORD_VERSION 1
 
 #define MESSAGE_KEY_BYTES 8

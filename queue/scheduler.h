@@ -37,8 +37,7 @@ struct entry_facts {
  * envelope. NULL when that envelope has an entry already. How many there may be is asked
  * before mail is accepted, not here: what is committed must be known. */
 struct entry *scheduler_add(struct scheduler *scheduler, struct destination *destination,
-                            const struct entry_facts *facts, struct envelope *take,
-                            int64_t now_ms);
+                            const struct entry_facts *facts, struct envelope *take, int64_t now_ms);
 
 struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uint16_t number);
 

@@ -1,4 +1,4 @@
-#include "queue/segment.h"
+#include "queue/segment_inside.h"
 
 #include "base/map.h"
 #include "base/must.h"
@@ -89,12 +89,11 @@ static void forget_all(struct map *map)
 
 static void file_name(uint64_t number, bool own_file, char name[NAME_BYTES])
 {
-    if (own_file) {
-        message_id_format(number, name);
-        strcat(name, OWN_FILE_SUFFIX);
-    } else {
+    char id[MESSAGE_ID_TEXT];
+    if (own_file)
+        snprintf(name, NAME_BYTES, "%s" OWN_FILE_SUFFIX, message_id_format(number, id));
+    else
         snprintf(name, NAME_BYTES, "%" PRIu64 SEGMENT_SUFFIX, number);
-    }
 }
 
 static bool has_suffix(const char *name, const char *suffix, struct span *stem)
@@ -459,13 +458,7 @@ int segments_read(struct segments *segments, const struct body_place *place, uin
     return error;
 }
 
-/* ---- own files ---- */
-
-struct own_file {
-    struct segments *segments;
-    uint64_t id;
-    int file;
-};
+/* ---- own files: what own_file.c asks for ---- */
 
 /* A leftover of the same name is no leftover any more. */
 static void no_orphan(struct segments *segments, uint64_t id)
@@ -479,55 +472,24 @@ static void no_orphan(struct segments *segments, uint64_t id)
     pthread_mutex_unlock(&segments->books);
 }
 
-int own_file_create(struct segments *segments, uint64_t id, struct own_file **file)
+int segments_create_own(struct segments *segments, uint64_t id, int *file)
 {
     char name[NAME_BYTES];
     file_name(id, true, name);
-    *file = NULL;
-    int opened = openat(segments->directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (opened < 0)
+    *file = openat(segments->directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (*file < 0)
         return errno;
     no_orphan(segments, id);
     atomic_store(&segments->directory_changed, true);
-    struct own_file *created = must_calloc(1, sizeof(*created));
-    *created = (struct own_file){.segments = segments, .id = id, .file = opened};
-    *file = created;
     return 0;
 }
 
-int own_file_write(struct own_file *file, struct span bytes)
+void segments_unlink_own(struct segments *segments, uint64_t id)
 {
-    while (bytes.length > 0) {
-        ssize_t count = write(file->file, bytes.data, bytes.length);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return errno;
-        bytes = span_skip(bytes, (size_t)count);
-    }
-    return 0;
+    unlink_file(segments, id, true);
 }
 
-int own_file_sync(struct own_file *file)
+bool segments_is_synced(const struct segments *segments)
 {
-    if (!file->segments->sync)
-        return 0;
-    return fdatasync(file->file) == 0 ? 0 : errno;
-}
-
-void own_file_close(struct own_file **file)
-{
-    struct own_file *closed = *file;
-    *file = NULL;
-    if (closed == NULL)
-        return;
-    close(closed->file);
-    free(closed);
-}
-
-void own_file_unlink(struct own_file **file)
-{
-    if (*file != NULL)
-        unlink_file((*file)->segments, (*file)->id, true);
-    own_file_close(file);
+    return segments->sync;
 }

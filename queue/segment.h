@@ -11,8 +11,8 @@
 
 #include "queue/message.h"
 
-#define SEGMENT_BYTES (64u << 20)    /* a segment is sealed when it has grown to this */
-#define SEGMENT_BODY_MAX (1u << 20)  /* larger bodies have a file of their own */
+#define SEGMENT_BYTES (64u << 20)   /* a segment is sealed when it has grown to this */
+#define SEGMENT_BODY_MAX (1u << 20) /* larger bodies have a file of their own */
 
 struct segments;
 

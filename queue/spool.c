@@ -6,8 +6,8 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
-#define BATCH_PAGES_MAX 2048        /* no batch of the committer's takes more of the map */
-#define IDS_AHEAD (60000ull << 20)  /* a minute's */
+#define BATCH_PAGES_MAX 2048       /* no batch of the committer's takes more of the map */
+#define IDS_AHEAD (60000ull << 20) /* a minute's */
 #define RELAXED_SYNC_MS 1000
 
 struct segments *spool_segments(struct spool *spool)
@@ -300,15 +300,13 @@ static int64_t now_ms(void)
 static bool sync_is_due(struct spool *spool)
 {
     switch (spool->durability) {
-    case DURABILITY_COMMIT:
-        return true;
+    case DURABILITY_COMMIT: return true;
     case DURABILITY_RELAXED:
         if (now_ms() - spool->synced_ms < RELAXED_SYNC_MS)
             return false;
         spool->synced_ms = now_ms();
         return true;
-    case DURABILITY_NONE:
-        return false;
+    case DURABILITY_NONE: return false;
     }
     must_not_reach();
 }

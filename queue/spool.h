@@ -11,10 +11,11 @@
 #include "queue/message.h"
 #include "queue/segment.h"
 
-#define SPOOL_FORMAT 1                        /* a newer one on disk is refused */
-#define SPOOL_MAP_DEFAULT (1ull << 36)        /* bytes; sparse: the file does not grow by it */
-#define SPOOL_MAP_RESERVE (8ull << 20)        /* of the map, kept for verdicts: they must always fit */
-#define SPOOL_MIN_FREE_DEFAULT (64ull << 20)  /* bytes free on the disk, below which no mail is taken */
+#define SPOOL_FORMAT 1                 /* a newer one on disk is refused */
+#define SPOOL_MAP_DEFAULT (1ull << 36) /* bytes; sparse: the file does not grow by it */
+#define SPOOL_MAP_RESERVE (8ull << 20) /* of the map, kept for verdicts: they must always fit */
+#define SPOOL_MIN_FREE_DEFAULT                                                                     \
+    (64ull << 20) /* bytes free on the disk, below which no mail is taken */
 
 enum durability {
     DURABILITY_COMMIT,  /* 250 only after the commit reached the disk */
@@ -62,8 +63,8 @@ struct spool_batch {
     enum spool_result result; /* sticky */
 };
 
-/* Looks at disk and map, and so at spool_full(); with `accepting` the batch fails SPOOL_FULL when the reserve is
- * reached, without it only when nothing at all fits. */
+/* Looks at disk and map, and so at spool_full(); with `accepting` the batch fails SPOOL_FULL when
+ * the reserve is reached, without it only when nothing at all fits. */
 void spool_begin(struct spool *spool, struct spool_batch *batch, bool accepting);
 
 /* Writes bodies for the batch; `place` of each is filled in (see segments_append). At most

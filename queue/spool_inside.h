@@ -62,7 +62,8 @@ static inline struct span span_of_value(MDB_val value)
     return (struct span){value.mv_data, value.mv_size};
 }
 
-#define SPOOL_NEXT_ID "next-id" /* in `meta`: no process that opens the spool gives out a lower one */
+#define SPOOL_NEXT_ID                                                                              \
+    "next-id" /* in `meta`: no process that opens the spool gives out a lower one */
 
 int spool_put_number(struct spool *spool, MDB_txn *txn, const char *name, uint64_t number);
 

@@ -53,8 +53,9 @@ static bool refuse_errno(const struct opening *opening, const char *what, int er
 static bool refuse_lmdb(const struct opening *opening, const char *what, int rc)
 {
     if (rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_DBI)
-        return refuse(opening, EX_DATAERR, "%s: data.mdb is damaged (%s): put a backup in its place",
-                      what, mdb_strerror(rc));
+        return refuse(opening, EX_DATAERR,
+                      "%s: data.mdb is damaged (%s): put a backup in its place", what,
+                      mdb_strerror(rc));
     if (rc == MDB_VERSION_MISMATCH)
         return refuse(opening, EX_DATAERR, "%s: data.mdb was written by another version of LMDB",
                       what);

@@ -1,7 +1,7 @@
 #include "relay/commands.h"
+#include "relay/options.h"
 #include "relay/run.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -19,25 +19,36 @@ static const char help[] =
     "\n"
     "Example: millrace run -c /etc/millrace/millrace.conf\n";
 
+/* False when the command ends here, with *code. */
+static bool read_options(int argc, char **argv, const char **path, int *code)
+{
+    static const char command[] = "millrace run";
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    *path = NULL;
+    *code = EX_USAGE;
+    optind = 0;
+    for (int found; (found = options_next(argc, argv, command, names)) != OPTION_END;) {
+        if (found == 'h') {
+            fputs(help, stdout);
+            *code = EX_OK;
+        }
+        if (found != 'c')
+            return false;
+        *path = optarg;
+    }
+    if (optind == argc)
+        return true;
+    fprintf(stderr, "%s: unexpected word \"%s\"; see %s --help\n", command, argv[optind], command);
+    return false;
+}
+
 int command_run(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *path = NULL;
-    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EX_OK;
-        }
-        if (option != 'c')
-            return EX_USAGE;
-        path = optarg;
-    }
-    if (optind < argc) {
-        fprintf(stderr, "millrace run: unexpected argument '%s'; see millrace run --help\n",
-                argv[optind]);
-        return EX_USAGE;
-    }
+    const char *path;
+    int code;
+    if (!read_options(argc, argv, &path, &code))
+        return code;
     struct buffer errors CLEANUP(buffer_free) = {0};
     struct config *config = config_read(path, &errors);
     if (config != NULL && config_check_files(config, &errors))

@@ -10,9 +10,11 @@
 struct scanner {
     struct scan *scan;
     struct report *report;
-    struct lexer *lexer; /* of the file in hand */
+    struct lexer files[CONFIG_DEPTH_MAX]; /* each includes the next */
+    unsigned depth;
+    struct lexer *lexer; /* of the last of them, the file in hand */
     size_t section;      /* the one we are in */
-    unsigned order, files, depth;
+    unsigned order, file_count;
     bool mute; /* reading over something that must not reach libconfuse */
 };
 
@@ -23,10 +25,6 @@ static void *grow(void *take, size_t count, size_t size)
 }
 
 /* ---- the text that libconfuse will read ---- */
-
-/* libconfuse's scanner is one per process, and a parse that failed in the middle of a string
- * leaves it in that string. This line is a comment, and ends any string or comment before. */
-static const char reset_line[] = "# */ # ' # \" #";
 
 static void begin_line(struct scan *scan, const struct place *place)
 {
@@ -208,16 +206,13 @@ static bool read_setting(struct scanner *scanner, const struct key *key, const s
     }
     if (!take_mark(scanner, '=', "\"=\""))
         return false;
-    if (before == NULL)
-        add_entry(scanner, key, place);
+    add_entry(scanner, key, place);
     bool fine = read_value(scanner, key, place);
     scanner->mute = muted;
     return fine;
 }
 
 /* ---- NAME TITLE { … } ---- */
-
-static bool read_statement(struct scanner *scanner);
 
 static bool read_title(struct scanner *scanner, const struct section *section,
                        const struct place *place, struct token *title)
@@ -239,22 +234,6 @@ static bool read_title(struct scanner *scanner, const struct section *section,
     return true;
 }
 
-static bool read_body(struct scanner *scanner, const char *name, const struct place *place)
-{
-    struct lexer *lexer = scanner->lexer;
-    while (!lexer_at_mark(lexer, '}')) {
-        if (lexer->token.kind == TOKEN_END) {
-            report_add(scanner->report, place, "%s { has no end: \"}\" is missing", name);
-            scanner->scan->broken = true;
-            return false;
-        }
-        if (!read_statement(scanner))
-            return false;
-    }
-    lexer_next(lexer);
-    return true;
-}
-
 /* A section without title must be the only one. */
 static void check_only(struct scanner *scanner, enum section_kind kind, const struct place *place)
 {
@@ -269,7 +248,8 @@ static void check_only(struct scanner *scanner, enum section_kind kind, const st
         }
 }
 
-static bool read_section(struct scanner *scanner, enum section_kind kind, const struct place *place)
+static bool begin_section(struct scanner *scanner, enum section_kind kind,
+                          const struct place *place)
 {
     const struct section *section = config_section(kind);
     struct token title = {.line = place->line, .raw = SPAN("\"\"")};
@@ -281,16 +261,67 @@ static bool read_section(struct scanner *scanner, enum section_kind kind, const 
     put(scanner, place->line, title.raw);
     scanner->section = add_section(scanner, kind, place);
     scanner->scan->sections[scanner->section].muted = scanner->mute;
-    bool fine = read_body(scanner, section->name, place);
-    put(scanner, scanner->lexer->token.line, SPAN("}"));
+    return true;
+}
+
+static void end_section(struct scanner *scanner)
+{
+    put_token(scanner);
+    lexer_next(scanner->lexer);
     scanner->section = 0;
     scanner->mute = false;
-    return fine;
 }
 
 /* ---- include("FILE") ---- */
 
-static bool read_file(struct scanner *scanner, const char *path, const struct place *place);
+/* NULL with `why` set. */
+static char *load(struct arena *arena, const char *path, size_t *length, const char **why)
+{
+    char *text = NULL;
+    FILE *file = fopen(path, "re");
+    *why = strerror(errno);
+    if (file == NULL)
+        return NULL;
+    struct buffer content CLEANUP(buffer_free) = {0};
+    errno = 0;
+    for (size_t got = 1; got > 0 && buffer_length(&content) <= CONFIG_BYTES_MAX;) {
+        got = fread(buffer_room(&content, 65536), 1, 65536, file);
+        buffer_grew(&content, got);
+    }
+    *why = ferror(file) ? strerror(errno) : "it is too large";
+    if (!ferror(file) && buffer_length(&content) <= CONFIG_BYTES_MAX) {
+        *length = buffer_length(&content);
+        text = arena_copy(arena, buffer_span(&content));
+    }
+    fclose(file);
+    return text;
+}
+
+/* Takes the file in hand, before the rest of the one that was. `place` is where it is named. */
+static void begin_file(struct scanner *scanner, const char *path, const struct place *place)
+{
+    const char *why;
+    struct lexer lexer = {
+        .file = path, .line = 1, .report = scanner->report, .order = &scanner->order};
+    lexer.rest.data = load(&scanner->scan->arena, path, &lexer.rest.length, &why);
+    if (lexer.rest.data == NULL) {
+        if (place->line > 0)
+            report_add(scanner->report, place, "cannot read %s: %s", path, why);
+        else
+            report_add(scanner->report, place, "cannot read this file: %s", why);
+        return;
+    }
+    scanner->file_count++;
+    scanner->lexer = &scanner->files[scanner->depth++];
+    *scanner->lexer = lexer;
+    lexer_next(scanner->lexer);
+}
+
+static void end_file(struct scanner *scanner)
+{
+    scanner->depth--;
+    scanner->lexer = scanner->depth > 0 ? &scanner->files[scanner->depth - 1] : NULL;
+}
 
 /* Relative names start from the directory of the file that includes. */
 static const char *include_path(struct scanner *scanner, struct span name)
@@ -314,16 +345,14 @@ static bool read_include(struct scanner *scanner, const struct place *place)
     lexer_next(lexer);
     if (!take_mark(scanner, ')', "\")\""))
         return false;
-    if (scanner->depth == CONFIG_DEPTH_MAX || scanner->files == CONFIG_FILES_MAX) {
+    if (scanner->depth == CONFIG_DEPTH_MAX || scanner->file_count == CONFIG_FILES_MAX)
         report_add(scanner->report, place, "too many includes: does a file include itself?");
-        return true;
-    }
-    bool fine = read_file(scanner, path, place);
-    scanner->lexer = lexer;
-    return fine;
+    else
+        begin_file(scanner, path, place);
+    return true;
 }
 
-/* ---- statements and files ---- */
+/* ---- all of it ---- */
 
 static bool read_statement(struct scanner *scanner)
 {
@@ -341,7 +370,7 @@ static bool read_statement(struct scanner *scanner)
     if (key != NULL && key->kind != KEY_LATER)
         return read_setting(scanner, key, &place);
     if (here == SECTION_TOP && inner != SECTION_TOP)
-        return read_section(scanner, inner, &place);
+        return begin_section(scanner, inner, &place);
     if (key != NULL)
         report_add(scanner->report, &place, "%s is not supported yet", key->name);
     else
@@ -349,55 +378,28 @@ static bool read_statement(struct scanner *scanner)
     return skip_statement(scanner);
 }
 
-/* NULL with `why` set. */
-static char *load(struct scanner *scanner, const char *path, size_t *length, const char **why)
+static bool end_in_section(struct scanner *scanner)
 {
-    FILE *file = fopen(path, "re");
-    char *text = NULL;
-    *why = strerror(errno);
-    if (file == NULL)
-        return NULL;
-    struct buffer content = {0};
-    errno = 0;
-    for (size_t got = 1; got > 0 && buffer_length(&content) <= CONFIG_BYTES_MAX;) {
-        got = fread(buffer_room(&content, 65536), 1, 65536, file);
-        buffer_grew(&content, got);
-    }
-    *why = strerror(errno);
-    if (buffer_length(&content) > CONFIG_BYTES_MAX)
-        *why = "the file is too large";
-    else if (!ferror(file)) {
-        *length = buffer_length(&content);
-        text = arena_copy(&scanner->scan->arena, buffer_span(&content));
-    }
-    buffer_free(&content);
-    fclose(file);
-    return text;
+    const struct scan_section *section = &scanner->scan->sections[scanner->section];
+    report_add(scanner->report, &section->place, "%s { has no end: \"}\" is missing",
+               config_section(section->kind)->name);
+    scanner->scan->broken = true;
+    return false;
 }
 
-/* `place` is where it was asked for. */
-static bool read_file(struct scanner *scanner, const char *path, const struct place *place)
+/* False when nothing more can be read. */
+static bool read_next(struct scanner *scanner)
 {
-    const char *why;
-    struct lexer lexer = {
-        .file = path, .line = 1, .report = scanner->report, .order = &scanner->order};
-    lexer.rest.data = load(scanner, path, &lexer.rest.length, &why);
-    if (lexer.rest.data == NULL) {
-        if (place->line > 0)
-            report_add(scanner->report, place, "cannot read %s: %s", path, why);
-        else
-            report_add(scanner->report, place, "cannot read this file: %s", why);
-        return true;
-    }
-    scanner->files++;
-    scanner->depth++;
-    scanner->lexer = &lexer;
-    lexer_next(&lexer);
-    bool fine = true;
-    while (fine && lexer.token.kind != TOKEN_END)
-        fine = read_statement(scanner);
-    scanner->depth--;
-    return fine;
+    bool in_section = scanner->section > 0;
+    if (in_section && scanner->lexer->token.kind == TOKEN_END)
+        return end_in_section(scanner);
+    if (in_section && lexer_at_mark(scanner->lexer, '}'))
+        end_section(scanner);
+    else if (scanner->lexer->token.kind == TOKEN_END)
+        end_file(scanner);
+    else
+        return read_statement(scanner);
+    return true;
 }
 
 void scan_read(struct scan *scan, const char *path, struct report *report)
@@ -407,9 +409,10 @@ void scan_read(struct scan *scan, const char *path, struct report *report)
     struct scanner scanner = {.scan = scan, .report = report};
     add_section(&scanner, SECTION_TOP, &start);
     begin_line(scan, &start);
-    buffer_append(&scan->text, span_of(reset_line));
     if (path != NULL)
-        read_file(&scanner, start.file, &start);
+        begin_file(&scanner, start.file, &start);
+    while (scanner.depth > 0 && read_next(&scanner))
+        continue;
     buffer_append(&scan->text, (struct span){"\n", 2}); /* its NUL too */
 }
 

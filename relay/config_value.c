@@ -112,7 +112,7 @@ static void print_number(const struct key *key, const void *at, struct buffer *t
 static bool read_factor(const struct key *key, struct span text, double *value,
                         char why[VALUE_WHY_MAX])
 {
-    char copy[32], *end = copy;
+    char copy[32] = "", *end = copy;
     if (text.length > 0 && text.length < sizeof(copy) && text.data[0] != '-') {
         memcpy(copy, text.data, text.length);
         copy[text.length] = '\0';

@@ -75,8 +75,8 @@ static int64_t bounded_ttl_ms(uint32_t seconds)
     return ms < RESOLVE_TTL_MOST_MS ? ms : RESOLVE_TTL_MOST_MS;
 }
 
-/* Sends the resolution back, and the task in its arena with it. `what` is the matter with the domain; NULL:
- * the first failure tells. */
+/* Sends the resolution back, and the task in its arena with it. `what` is the matter with the
+ * domain; NULL: the first failure tells. */
 static void finish(struct task *task, enum resolve_result result, const char *what)
 {
     struct resolution *resolution = task->resolution;

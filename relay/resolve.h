@@ -10,8 +10,8 @@
 #include "base/ip.h"
 #include "base/mailbox.h"
 
-#define RESOLVE_HOSTS_MAX 20     /* MX hosts used, best first */
-#define RESOLVE_ADDRESSES_MAX 10 /* per host */
+#define RESOLVE_HOSTS_MAX 20       /* MX hosts used, best first */
+#define RESOLVE_ADDRESSES_MAX 10   /* per host */
 #define RESOLVE_UNDER_WAY_MAX 1024 /* resolutions; the rest wait in order */
 #define RESOLVE_DEADLINE_MS 20000  /* for a resolution as a whole: what is there by then must do */
 #define RESOLVE_TTL_LEAST_MS 60000
@@ -19,10 +19,10 @@
 
 enum resolve_result {
     RESOLVE_OK,
-    RESOLVE_NO_DOMAIN,   /* NXDOMAIN, or neither MX nor address: 5.1.2 */
-    RESOLVE_NULL_MX,     /* 5.1.10 (RFC 7505) */
-    RESOLVE_NO_ADDRESS,  /* MX hosts (or, without mx, the name) exist, but have no address: 5.4.4 */
-    RESOLVE_TEMPORARY,   /* SERVFAIL, timeout, bogus: 4.4.3 */
+    RESOLVE_NO_DOMAIN,  /* NXDOMAIN, or neither MX nor address: 5.1.2 */
+    RESOLVE_NULL_MX,    /* 5.1.10 (RFC 7505) */
+    RESOLVE_NO_ADDRESS, /* MX hosts (or, without mx, the name) exist, but have no address: 5.4.4 */
+    RESOLVE_TEMPORARY,  /* SERVFAIL, timeout, bogus: 4.4.3 */
 };
 
 struct resolved_host {
@@ -36,14 +36,14 @@ struct resolved_host {
 struct resolution {
     struct mail mail; /* deliver() is called on the thread that owns `reply_to` */
     struct mailbox *reply_to;
-    char *domain;     /* malloc'd by the asker */
-    void *context;    /* the asker's own, untouched */
-    bool mx;          /* false: addresses of this very name only (hosts of a route) */
+    char *domain;  /* malloc'd by the asker */
+    void *context; /* the asker's own, untouched */
+    bool mx;       /* false: addresses of this very name only (hosts of a route) */
 
     enum resolve_result result;
-    const char *why;  /* for anything but RESOLVE_OK: "example.test: SERVFAIL", one line */
-    int64_t ttl_ms;   /* how long the answer may be used, within the bounds above; the least of
-                         them when a part of the answer is missing */
+    const char *why; /* for anything but RESOLVE_OK: "example.test: SERVFAIL", one line */
+    int64_t ttl_ms;  /* how long the answer may be used, within the bounds above; the least of
+                        them when a part of the answer is missing */
     unsigned count;
     struct resolved_host *hosts; /* by preference; equals in the order they came */
     struct arena arena;

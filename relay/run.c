@@ -18,7 +18,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define STEP_MS 200   /* a thread without work looks this often whether it should end */
+#define STEP_MS 200 /* a thread without work looks this often whether it should end */
 #define DRAIN_LOOK_MS 20
 
 struct running {

@@ -105,8 +105,7 @@ static void set_idle(struct inbound_connection *connection)
 static void close_politely(struct inbound_connection *connection)
 {
     connection->phase = INBOUND_CLOSING;
-    if (channel_flush(&connection->channel) != CHANNEL_OK ||
-        channel_flushed(&connection->channel))
+    if (channel_flush(&connection->channel) != CHANNEL_OK || channel_flushed(&connection->channel))
         die(connection);
 }
 
@@ -177,8 +176,8 @@ static struct envelope *open_envelope(struct inbound_connection *connection, str
 {
     if (connection->envelope_count == connection->envelope_room) {
         connection->envelope_room = connection->envelope_room ? connection->envelope_room * 2 : 1;
-        connection->envelopes = must_realloc(connection->envelopes, connection->envelope_room *
-                                                                        sizeof(struct envelope *));
+        connection->envelopes = must_realloc(connection->envelopes,
+                                             connection->envelope_room * sizeof(struct envelope *));
     }
     struct envelope *envelope = envelope_create(connection->message, domain);
     envelope->number = (uint16_t)connection->envelope_count;
@@ -259,12 +258,9 @@ static void accepted(struct inbound_connection *connection)
 static enum commit_result commit_result_of(enum spool_result result)
 {
     switch (result) {
-    case SPOOL_OK:
-        return COMMIT_OK;
-    case SPOOL_FULL:
-        return COMMIT_FULL;
-    case SPOOL_BROKEN:
-        return COMMIT_BROKEN;
+    case SPOOL_OK: return COMMIT_OK;
+    case SPOOL_FULL: return COMMIT_FULL;
+    case SPOOL_BROKEN: return COMMIT_BROKEN;
     }
     must_not_reach();
 }
@@ -293,8 +289,7 @@ static void answer_commit(struct inbound_connection *connection, enum commit_res
 static void committed(struct mail *mail, void *taker)
 {
     struct change *change = container_of(mail, struct change, mail);
-    struct inbound_connection *connection =
-        container_of(change, struct inbound_connection, change);
+    struct inbound_connection *connection = container_of(change, struct inbound_connection, change);
     (void)taker;
     enum commit_result result = commit_result_of(change->result);
     if (result == COMMIT_OK)
@@ -341,17 +336,10 @@ static bool is_full(const struct inbound_connection *connection)
 static void act(struct inbound_connection *connection, enum inbound_ask ask)
 {
     switch (ask) {
-    case INBOUND_MORE:
-        return;
-    case INBOUND_TLS:
-        start_handshake(connection);
-        return;
-    case INBOUND_COMMIT:
-        commit(connection);
-        return;
-    case INBOUND_CLOSE:
-        close_politely(connection);
-        return;
+    case INBOUND_MORE: return;
+    case INBOUND_TLS: start_handshake(connection); return;
+    case INBOUND_COMMIT: commit(connection); return;
+    case INBOUND_CLOSE: close_politely(connection); return;
     }
 }
 
@@ -402,8 +390,7 @@ static void handshake(struct inbound_connection *connection)
     struct tls_facts facts;
     char client[ENDPOINT_TEXT_MAX];
     switch (channel_handshake(&connection->channel)) {
-    case TLS_MORE:
-        return;
+    case TLS_MORE: return;
     case TLS_DONE:
         connection->phase = INBOUND_TALKING;
         tls_facts(connection->channel.tls, &facts);
@@ -452,16 +439,10 @@ static void connection_ready(struct watcher *watcher, unsigned what)
     if (what & OS_READABLE)
         set_idle(connection);
     switch (connection->phase) {
-    case INBOUND_HANDSHAKING:
-        handshake(connection);
-        return;
-    case INBOUND_CLOSING:
-        close_politely(connection);
-        return;
+    case INBOUND_HANDSHAKING: handshake(connection); return;
+    case INBOUND_CLOSING: close_politely(connection); return;
     case INBOUND_TALKING:
-    case INBOUND_WAITING:
-        pump(connection);
-        return;
+    case INBOUND_WAITING: pump(connection); return;
     }
 }
 
@@ -494,8 +475,7 @@ void inbound_connections_drain(struct inbound *inbound)
     struct list_node *node = list_first(&inbound->connections);
     while (node != NULL) {
         struct list_node *next = list_next(&inbound->connections, node);
-        struct inbound_connection *connection =
-            container_of(node, struct inbound_connection, node);
+        struct inbound_connection *connection = container_of(node, struct inbound_connection, node);
         enum inbound_state state = connection->session.state;
         if (connection->phase == INBOUND_TALKING &&
             (state == INBOUND_CONNECTED || state == INBOUND_READY)) {
@@ -510,8 +490,7 @@ void inbound_connections_drain(struct inbound *inbound)
 void inbound_connections_close(struct inbound *inbound)
 {
     for (struct list_node *node; (node = list_first(&inbound->connections)) != NULL;) {
-        struct inbound_connection *connection =
-            container_of(node, struct inbound_connection, node);
+        struct inbound_connection *connection = container_of(node, struct inbound_connection, node);
         message_over(connection);
         die(connection);
     }

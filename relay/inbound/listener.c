@@ -208,8 +208,7 @@ static void free_pointer(struct server_tls ***pointer)
     free(*pointer);
 }
 
-bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *why,
-                         size_t why_size)
+bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *why, size_t why_size)
 {
     struct server_tls **fresh CLEANUP(free_pointer) =
         must_calloc(inbound->listener_count, sizeof(*fresh));

@@ -15,8 +15,7 @@ static command_handler do_ehlo, do_helo, do_mail, do_rcpt, do_data, do_rset, do_
     do_vrfy, do_help, do_starttls, do_unknown;
 
 #define IN(state) (1u << (state))
-#define ANY                                                                                        \
-    (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT))
+#define ANY (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT))
 
 static const struct row {
     command_handler *handler;
@@ -154,8 +153,7 @@ static enum inbound_ask do_helo(struct inbound_session *session, const struct co
 
 /* ---- STARTTLS ---- */
 
-static enum inbound_ask do_starttls(struct inbound_session *session,
-                                    const struct command *command,
+static enum inbound_ask do_starttls(struct inbound_session *session, const struct command *command,
                                     const struct inbound_facts *facts)
 {
     (void)facts;
@@ -181,10 +179,8 @@ static enum inbound_ask complain_of_parameters(struct inbound_session *session,
     case PARAMETERS_BAD_ADDRESS:
         return complain(session, sender ? "553 5.1.7 The sender's address is not valid"
                                         : "553 5.1.3 The recipient's address is not valid");
-    case PARAMETERS_UNKNOWN:
-        return complain(session, "555 5.5.4 Parameter not recognized");
-    case PARAMETERS_OK:
-        break;
+    case PARAMETERS_UNKNOWN: return complain(session, "555 5.5.4 Parameter not recognized");
+    case PARAMETERS_OK: break;
     }
     must_not_reach();
 }
@@ -309,9 +305,7 @@ void inbound_committed(struct inbound_session *session, enum commit_result resul
         buffer_print(session->out, "250 2.0.0 Ok: queued as %s\r\n",
                      message_id_format(session->id, id));
         break;
-    case COMMIT_FULL:
-        say(session, "452 4.3.1 The spool is full, try again later");
-        break;
+    case COMMIT_FULL: say(session, "452 4.3.1 The spool is full, try again later"); break;
     case COMMIT_BROKEN:
         say(session, "451 4.3.0 The spool cannot be written, try again later");
         break;

@@ -61,9 +61,9 @@ struct inbound_session {
     char **recipients;
     unsigned count;
     struct data_reader reader;
-    struct buffer body;   /* trace header and body; the connection may take from its front */
-    uint64_t body_bytes;  /* of the message as it came, trace header not counted */
-    uint64_t id;          /* the message's */
+    struct buffer body;  /* trace header and body; the connection may take from its front */
+    uint64_t body_bytes; /* of the message as it came, trace header not counted */
+    uint64_t id;         /* the message's */
     bool too_large;
 };
 

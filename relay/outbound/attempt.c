@@ -63,8 +63,9 @@ void entry_damaged(struct worker *worker, struct entry *entry)
     char name[ENVELOPE_NAME_MAX];
     log_begin(&line, "held");
     log_string(&line, "id", envelope_name(entry->id, entry->number, name));
-    log_string(&line, "why", "damaged: the spool's record or body cannot be read or fails its "
-                             "checksum; it is neither sent nor dropped");
+    log_string(&line, "why",
+               "damaged: the spool's record or body cannot be read or fails its "
+               "checksum; it is neither sent nor dropped");
     log_end(&line);
     dispatch_deferred(worker->relay->dispatch, entry, worker->wall_ms + DAMAGED_AGAIN_MS);
 }
@@ -173,8 +174,7 @@ static void log_reply(struct log_line *line, const struct verdict *verdict)
     if (verdict->status.class != 0)
         log_string(line, "dsn", status_format(verdict->status, status));
     if (verdict->code != 0 && verdict->status.class != 0)
-        log_print(line, "reply", "%u %s %.*s", verdict->code, status,
-                  SPAN_FORMAT(verdict->text));
+        log_print(line, "reply", "%u %s %.*s", verdict->code, status, SPAN_FORMAT(verdict->text));
     else if (verdict->code != 0)
         log_print(line, "reply", "%u %.*s", verdict->code, SPAN_FORMAT(verdict->text));
     else
@@ -211,21 +211,12 @@ static void count(const struct attempt *attempt, const struct verdict *verdict)
         metric_add(METRIC_DELIVERED, 1);
         metric_delay(attempt->worker->wall_ms - attempt->envelope->message->arrived_ms);
         break;
-    case VERDICT_BOUNCED:
-        metric_add(METRIC_BOUNCED, 1);
-        break;
-    case VERDICT_EXPIRED:
-        metric_add(METRIC_EXPIRED, 1);
-        break;
-    case VERDICT_DEFERRED:
-        metric_add(METRIC_DEFERRALS, 1);
-        return; /* it stays in the queue */
-    case VERDICT_IN_DOUBT:
-        metric_add(METRIC_IN_DOUBT, 1);
-        return;
+    case VERDICT_BOUNCED: metric_add(METRIC_BOUNCED, 1); break;
+    case VERDICT_EXPIRED: metric_add(METRIC_EXPIRED, 1); break;
+    case VERDICT_DEFERRED: metric_add(METRIC_DEFERRALS, 1); return; /* it stays in the queue */
+    case VERDICT_IN_DOUBT: metric_add(METRIC_IN_DOUBT, 1); return;
     case VERDICT_NONE:
-    case VERDICT_DROPPED:
-        must_not_reach();
+    case VERDICT_DROPPED: must_not_reach();
     }
     metric_add(METRIC_QUEUED, -1);
 }

@@ -17,10 +17,10 @@ struct attempt {
     struct arena arena;        /* verdicts and their texts */
 
     /* For the log. */
-    int64_t claimed_ms;    /* ms since 1970 */
-    int64_t connect_ms;    /* how long the connection took, when it was made for this */
-    uint64_t connection;   /* its number; 0: none */
-    const char *tls;       /* "may:TLSv1.3:resumed", "none"; in the arena */
+    int64_t claimed_ms;  /* ms since 1970 */
+    int64_t connect_ms;  /* how long the connection took, when it was made for this */
+    uint64_t connection; /* its number; 0: none */
+    const char *tls;     /* "may:TLSv1.3:resumed", "none"; in the arena */
 
     /* On its way to the committer. */
     struct change change;

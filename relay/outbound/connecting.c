@@ -88,12 +88,12 @@ static void describe_host(struct connection *connection, const struct ip *ip)
 static void open_session(struct connection *connection)
 {
     struct tls_policy policy = site_of(connection)->tls->policy;
-    struct tls_history history = dispatch_tls_history(
-        dispatch_of(connection), site_of(connection), connection->order[connection->host_at]);
+    struct tls_history history = dispatch_tls_history(dispatch_of(connection), site_of(connection),
+                                                      connection->order[connection->host_at]);
     if (connection->plain)
         policy.level = TLS_NONE;
-    session_init(&connection->session, connection->worker->config->hostname,
-                 connection->host_text, &policy, &history, &connection->channel.out);
+    session_init(&connection->session, connection->worker->config->hostname, connection->host_text,
+                 &policy, &history, &connection->channel.out);
     connection->replies_seen = 0;
     connection->tls_told = connection->ready_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
@@ -276,17 +276,13 @@ void connection_handshake(struct connection *connection)
 {
     char why[TLS_WHY_MAX + 32];
     switch (channel_handshake(&connection->channel)) {
-    case TLS_MORE:
-        return;
-    case TLS_DONE:
-        secured(connection);
-        return;
+    case TLS_MORE: return;
+    case TLS_DONE: secured(connection); return;
     case TLS_CLOSED:
     case TLS_FAILED:
-        snprintf(why, sizeof(why), "TLS handshake failed: %s",
-                 channel_why(&connection->channel));
-        connection_act(connection, session_tls_failed(&connection->session,
-                                                      TLS_HANDSHAKE_FAILED, why));
+        snprintf(why, sizeof(why), "TLS handshake failed: %s", channel_why(&connection->channel));
+        connection_act(connection,
+                       session_tls_failed(&connection->session, TLS_HANDSHAKE_FAILED, why));
         return;
     }
 }

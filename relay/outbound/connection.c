@@ -105,9 +105,7 @@ static void loaded(struct mail *mail, void *taker)
     (void)taker;
     connection->entry = NULL;
     switch (load->result) {
-    case LOAD_OK:
-        begin_attempt(connection, entry, load->envelope);
-        break;
+    case LOAD_OK: begin_attempt(connection, entry, load->envelope); break;
     case LOAD_GONE:
     case LOAD_DAMAGED:
         entry_damaged(connection->worker, entry);
@@ -325,21 +323,15 @@ void connection_act(struct connection *connection, enum session_ask ask)
         if (channel_flush(&connection->channel) == CHANNEL_FAILED)
             lost(connection, channel_why(&connection->channel));
         return;
-    case ASK_TLS:
-        connection_start_handshake(connection);
-        return;
+    case ASK_TLS: connection_start_handshake(connection); return;
     case ASK_CLAIM:
         if (connection->ready_told)
             delivery_ended(connection);
         else
             became_ready(connection);
         return;
-    case ASK_BODY:
-        begin_body(connection);
-        return;
-    case ASK_CLOSE:
-        session_over(connection);
-        return;
+    case ASK_BODY: begin_body(connection); return;
+    case ASK_CLOSE: session_over(connection); return;
     }
 }
 
@@ -446,22 +438,17 @@ static void deadline_passed(struct timer *timer)
         connection_host_failed(connection);
         return;
     case PHASE_HANDSHAKING:
-        connection_act(connection, session_tls_failed(session, TLS_STALLED,
-                                                      "timed out in the TLS handshake"));
+        connection_act(connection,
+                       session_tls_failed(session, TLS_STALLED, "timed out in the TLS handshake"));
         return;
-    case PHASE_TALKING:
-        connection_act(connection, session_timed_out(session));
-        return;
-    case PHASE_SENDING:
-        lost(connection, "timed out sending the body");
-        return;
+    case PHASE_TALKING: connection_act(connection, session_timed_out(session)); return;
+    case PHASE_SENDING: lost(connection, "timed out sending the body"); return;
     case PHASE_IDLE:
         connection->phase = PHASE_TALKING;
         connection_act(connection, session_quit(session));
         return;
     case PHASE_LOADING:
-    case PHASE_CLOSED:
-        return;
+    case PHASE_CLOSED: return;
     }
 }
 

@@ -14,12 +14,12 @@
 
 enum phase {
     PHASE_CONNECTING,
-    PHASE_TALKING,     /* a reply is owed */
+    PHASE_TALKING, /* a reply is owed */
     PHASE_HANDSHAKING,
-    PHASE_LOADING,     /* an envelope or a body's window is on its way from the spool */
-    PHASE_SENDING,     /* the body goes out */
-    PHASE_IDLE,        /* in the pool */
-    PHASE_CLOSED,      /* its wake has still to come; then it opens anew */
+    PHASE_LOADING, /* an envelope or a body's window is on its way from the spool */
+    PHASE_SENDING, /* the body goes out */
+    PHASE_IDLE,    /* in the pool */
+    PHASE_CLOSED,  /* its wake has still to come; then it opens anew */
 };
 
 struct connection {
@@ -56,7 +56,7 @@ struct connection {
     struct data_writer writer;
     uint64_t body_sent;
     bool tls_told, ready_told; /* of this socket's session */
-    char tls_text[64]; /* "may:TLSv1.3:resumed" */
+    char tls_text[64];         /* "may:TLSv1.3:resumed" */
 };
 
 /* connecting.c */

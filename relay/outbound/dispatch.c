@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_LEAST_MS 10000  /* a due envelope gets this long for its last attempt */
-#define SWEEP_MS 60000       /* how often destinations nobody needs are forgotten */
-#define DUE_AT_ONCE 4096     /* entries made ready per turn, so that the lock is let go of */
+#define LOOK_LEAST_MS 10000 /* a due envelope gets this long for its last attempt */
+#define SWEEP_MS 60000      /* how often destinations nobody needs are forgotten */
+#define DUE_AT_ONCE 4096    /* entries made ready per turn, so that the lock is let go of */
 
 struct dispatch *dispatch_create(const struct dispatch_parts *parts)
 {
@@ -57,15 +57,12 @@ void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer)
         return;
     for (;;) {
         switch (site_recruit(site, prefer, os_wall(), &worker, &slot, &probe)) {
-        case RECRUIT_NONE:
-            return;
+        case RECRUIT_NONE: return;
         case RECRUIT_WAKE:
             slot->wake.deliver = dispatch->parts.wake;
             mailbox_post(&dispatch->parts.workers[worker], &slot->wake);
             break;
-        case RECRUIT_OPEN:
-            post_opening(dispatch, site, worker, probe);
-            break;
+        case RECRUIT_OPEN: post_opening(dispatch, site, worker, probe); break;
         }
     }
 }
@@ -277,22 +274,16 @@ void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned
     lock(dispatch);
     struct site_host *at = &site->hosts[host];
     switch (outcome) {
-    case TLS_TEMPORARY:
-        at->tls.temporary++;
-        break;
+    case TLS_TEMPORARY: at->tls.temporary++; break;
     case TLS_HANDSHAKE_FAILED:
     case TLS_STALLED:
-    case TLS_RESIDUE:
-        at->tls_failed_until_ms = os_wall() + SITE_TLS_MEMORY_MS;
-        break;
+    case TLS_RESIDUE: at->tls_failed_until_ms = os_wall() + SITE_TLS_MEMORY_MS; break;
     case TLS_ESTABLISHED:
         at->tls_failed_until_ms = 0;
         at->tls.temporary = 0;
         break;
     case TLS_NOT_OFFERED:
-    case TLS_REFUSED:
-        at->tls.temporary = 0;
-        break;
+    case TLS_REFUSED: at->tls.temporary = 0; break;
     }
     unlock(dispatch);
 }
@@ -377,9 +368,9 @@ void dispatch_turn(struct dispatch *dispatch)
         sweep_routes(dispatch, now_ms);
         dispatch->sweep_at_ms = now_ms + SWEEP_MS;
     }
-    int64_t next = earlier(scheduler_next(&dispatch->scheduler),
-                           earlier(heap_next(&dispatch->site_wake_ups),
-                                   heap_next(&dispatch->route_wake_ups)));
+    int64_t next =
+        earlier(scheduler_next(&dispatch->scheduler),
+                earlier(heap_next(&dispatch->site_wake_ups), heap_next(&dispatch->route_wake_ups)));
     atomic_store(&dispatch->next_turn_ms, earlier(dispatch->sweep_at_ms, next));
     unlock(dispatch);
 }

@@ -29,7 +29,7 @@ struct dispatch_parts {
     struct mailbox *workers; /* one per worker; mails to worker n are delivered there */
     unsigned worker_count;
     /* Runs on a worker (as `deliver` of a mail it got), with that worker as `taker`. */
-    void (*open)(struct mail *take, void *taker); /* struct opening: open a connection */
+    void (*open)(struct mail *take, void *taker);        /* struct opening: open a connection */
     void (*end_locally)(struct mail *take, void *taker); /* struct local_end */
     void (*wake)(struct mail *mail, void *taker);        /* struct slot */
 };
@@ -44,7 +44,7 @@ struct opening {
 /* A worker is asked to end an attempt without a connection: no route, site failed, expired. */
 struct local_end {
     struct mail mail;
-    struct entry *entry; /* OUT */
+    struct entry *entry;    /* OUT */
     struct verdict verdict; /* its spans point into `arena` */
     struct arena arena;
     struct route *route; /* not NULL: dispatch_next_local() afterwards */
@@ -122,8 +122,8 @@ void dispatch_turn(struct dispatch *dispatch);
 
 struct queue_look {
     enum entry_state state;
-    int64_t due_ms;       /* the next attempt: ms since 1970; 0: now */
-    char why[256];        /* why it has not left: the site's last failure; "" */
+    int64_t due_ms; /* the next attempt: ms since 1970; 0: now */
+    char why[256];  /* why it has not left: the site's last failure; "" */
 };
 
 /* False when there is no such envelope. */

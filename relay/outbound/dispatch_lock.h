@@ -12,7 +12,7 @@ struct dispatch {
     pthread_mutex_t lock;
     struct dispatch_parts parts;
     struct scheduler scheduler;
-    struct map sites; /* by key */
+    struct map sites;                          /* by key */
     struct heap site_wake_ups, route_wake_ups; /* ms since 1970 */
     struct random_state random;
     unsigned last_worker;

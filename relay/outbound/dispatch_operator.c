@@ -39,16 +39,13 @@ bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, stru
     if (entry != NULL) {
         look->state = (enum entry_state)entry->state;
         switch (look->state) {
-        case ENTRY_WAITING:
-            look->due_ms = scheduler_due_ms(&dispatch->scheduler, entry);
-            break;
+        case ENTRY_WAITING: look->due_ms = scheduler_due_ms(&dispatch->scheduler, entry); break;
         case ENTRY_READY: /* behind a site that backs off it waits like any other */
             look->due_ms = held_until(entry);
             look->state = look->due_ms > os_wall() ? ENTRY_WAITING : ENTRY_READY;
             why_waiting(entry, look->why, sizeof(look->why));
             break;
-        case ENTRY_OUT:
-            break;
+        case ENTRY_OUT: break;
         }
     }
     unlock(dispatch);

@@ -163,12 +163,8 @@ static void step_search(struct dispatch *dispatch, struct searching *searching)
         resolve_post(dispatch->parts.resolve, question);
         return;
     }
-    case SEARCH_FOUND:
-        search_found(dispatch, searching);
-        break;
-    case SEARCH_FAILED:
-        search_failed(dispatch, searching);
-        break;
+    case SEARCH_FOUND: search_found(dispatch, searching); break;
+    case SEARCH_FAILED: search_failed(dispatch, searching); break;
     }
     unsigned prefer = searching->prefer;
     route->searching = NULL;
@@ -224,9 +220,7 @@ void serve(struct dispatch *dispatch, struct destination *destination, unsigned 
         return;
     bool old = os_wall() >= route->known_until_ms;
     switch (route->state) {
-    case ROUTE_UNKNOWN:
-        begin_search(dispatch, route, prefer);
-        return;
+    case ROUTE_UNKNOWN: begin_search(dispatch, route, prefer); return;
     case ROUTE_KNOWN:
         if (old) /* what is known serves until the answer is there */
             begin_search(dispatch, route, prefer);
@@ -238,8 +232,7 @@ void serve(struct dispatch *dispatch, struct destination *destination, unsigned 
             end_next(dispatch, route, prefer);
         return;
     case ROUTE_RESOLVING:
-    case ROUTE_WAITING:
-        break;
+    case ROUTE_WAITING: break;
     }
     if (route->site != NULL) {
         site_offer(route);

@@ -33,13 +33,9 @@ static void loaded(struct mail *mail, void *taker)
     struct ending *ending = container_of(load, struct ending, load);
     (void)taker;
     switch (load->result) {
-    case LOAD_OK:
-        end_now(ending->worker, ending->end, load->envelope);
-        break;
+    case LOAD_OK: end_now(ending->worker, ending->end, load->envelope); break;
     case LOAD_GONE:
-    case LOAD_DAMAGED:
-        entry_damaged(ending->worker, ending->end->entry);
-        break;
+    case LOAD_DAMAGED: entry_damaged(ending->worker, ending->end->entry); break;
     }
     next_and_free(ending->worker, ending->end);
     free(ending);

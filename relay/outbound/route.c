@@ -30,8 +30,7 @@ void route_search_free(struct route_search *search)
 static void add_host(struct route_search *search, const char *name, uint16_t preference,
                      uint16_t port, const struct ip *addresses, unsigned count)
 {
-    search->hosts =
-        must_realloc(search->hosts, (search->count + 1) * sizeof(*search->hosts));
+    search->hosts = must_realloc(search->hosts, (search->count + 1) * sizeof(*search->hosts));
     struct site_host *host = &search->hosts[search->count++];
     *host = (struct site_host){
         .name = must_strdup(name), .preference = preference, .port = port, .count = count};
@@ -170,8 +169,7 @@ static enum search_state by_mx(struct route_search *search)
     struct resolution *answer = search->resolution;
     search->ttl_ms = answer->ttl_ms;
     switch (answer->result) {
-    case RESOLVE_OK:
-        return take_mx_hosts(search, answer);
+    case RESOLVE_OK: return take_mx_hosts(search, answer);
     case RESOLVE_NO_DOMAIN:
         return fail(search, VERDICT_BOUNCED, (struct status){5, 1, 2}, answer->why);
     case RESOLVE_NULL_MX:

@@ -20,7 +20,7 @@ struct route_search {
     const struct config *config;
     struct route *route;
     const struct route_config *configured; /* NULL: by MX or literal */
-    unsigned next;       /* of the configured hosts */
+    unsigned next;                         /* of the configured hosts */
     bool asked, failed_for_now;
     struct site_host *hosts; /* owned until taken */
     unsigned count;

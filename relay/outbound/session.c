@@ -182,8 +182,8 @@ enum session_ask session_lost(struct session *session, const char *why)
     session->closing = true;
     if (session->delivery != NULL) {
         enum verdict_kind kind = doubt ? VERDICT_IN_DOUBT : VERDICT_DEFERRED;
-        struct verdict verdict = local_verdict(session, session->delivery->arena, kind,
-                                               (struct status){4, 4, 2}, why);
+        struct verdict verdict =
+            local_verdict(session, session->delivery->arena, kind, (struct status){4, 4, 2}, why);
         decide_rest(session, &verdict);
     } else if (!session->ready) {
         session->failure = local_verdict(session, &session->arena, VERDICT_DEFERRED,
@@ -220,6 +220,17 @@ static enum session_ask replied_to_nothing(struct session *session, const struct
     return session_lost(session, "the server replied to nothing");
 }
 
+/* Bytes behind a reply after which none is owed. They must not be taken for the reply to what
+ * is said next: verdicts would go to the wrong recipients. */
+static enum session_ask said_too_much(struct session *session, struct span rest)
+{
+    struct reply reply;
+    size_t length;
+    if (reply_read(&session->reader, rest, &reply, &length) != REPLY_COMPLETE)
+        return session_lost(session, "the server replied to nothing");
+    return reply.code == 421 ? server_closes(session, &reply) : replied_to_nothing(session, &reply);
+}
+
 enum session_ask session_receive(struct session *session, struct span in, size_t *used)
 {
     *used = 0;
@@ -237,8 +248,13 @@ enum session_ask session_receive(struct session *session, struct span in, size_t
             return server_closes(session, &reply);
         if (owed(session) == NULL)
             return replied_to_nothing(session, &reply);
+        bool was_ready = session->ready;
         struct expected to = take_owed(session);
         enum session_ask ask = steps[to.step].replied(session, &to, &reply);
+        if ((ask == ASK_CLAIM || ask == ASK_BODY) && *used < in.length) {
+            session->ready = was_ready;
+            return said_too_much(session, span_skip(in, *used));
+        }
         if (ask != ASK_BYTES)
             return ask;
     }
@@ -275,14 +291,11 @@ static enum session_ask tls_ended(struct session *session, enum tls_outcome outc
     session->outcome = outcome;
     session->next_step = tls_policy_step(&session->policy, outcome, &session->history);
     switch (session->next_step) {
-    case TLS_GO_PLAIN:
-        return become_ready(session);
-    case TLS_GO_ENCRYPTED:
-        return say_hello(session, STEP_EHLO);
+    case TLS_GO_PLAIN: return become_ready(session);
+    case TLS_GO_ENCRYPTED: return say_hello(session, STEP_EHLO);
     case TLS_GO_PLAIN_ANEW:
     case TLS_RETRY_LATER:
-    case TLS_NEXT_HOST:
-        return refuse_host(session, verdict);
+    case TLS_NEXT_HOST: return refuse_host(session, verdict);
     }
     must_not_reach();
 }
@@ -357,8 +370,8 @@ enum session_ask session_secured(struct session *session)
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
                                     const char *why)
 {
-    struct verdict verdict = local_verdict(session, &session->arena, VERDICT_DEFERRED,
-                                           tls_status(outcome), why);
+    struct verdict verdict =
+        local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome), why);
     session->closing = true; /* this socket is spoilt: nothing more is said on it */
     return tls_ended(session, outcome, &verdict);
 }
@@ -430,8 +443,9 @@ static bool cannot_take(struct session *session, struct verdict *verdict)
     struct arena *arena = session->delivery->arena;
     if (extensions_have(extensions, EXTENSION_SIZE) && extensions->size > 0 &&
         message->place.length > extensions->size) {
-        const char *why = arena_print(arena, "the message of %llu bytes is larger than the %llu "
-                                             "that the server takes",
+        const char *why = arena_print(arena,
+                                      "the message of %llu bytes is larger than the %llu "
+                                      "that the server takes",
                                       (unsigned long long)message->place.length,
                                       (unsigned long long)extensions->size);
         *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 3, 4}, why);

@@ -24,27 +24,28 @@ struct delivery {
 };
 
 enum session_ask {
-    ASK_BYTES,  /* the reply to session_awaits() is owed, within session_timeout_ms() */
-    ASK_TLS,    /* 220 to STARTTLS: look for residue, handshake, then session_secured() or
-                   session_tls_failed() */
-    ASK_CLAIM,  /* ready; the delivery that was under way, if any, has all its verdicts:
-                   session_deliver() or session_quit() */
-    ASK_BODY,   /* send the body, dot-stuffed, and the final dot, then session_body_sent() */
-    ASK_CLOSE,  /* over; session->failure tells why when it never became ready, and every
-                   recipient of a delivery under way has its verdict */
+    ASK_BYTES, /* the reply to session_awaits() is owed, within session_timeout_ms() */
+    ASK_TLS,   /* 220 to STARTTLS: look for residue, handshake, then session_secured() or
+                  session_tls_failed() */
+    ASK_CLAIM, /* ready; the delivery that was under way, if any, has all its verdicts:
+                  session_deliver() or session_quit() */
+    ASK_BODY,  /* send the body, dot-stuffed, and the final dot, then session_body_sent() */
+    ASK_CLOSE, /* over; session->failure tells why when it never became ready, and every
+                  recipient of a delivery under way has its verdict */
 };
 
 enum session_step { /* the commands, as rows of the table */
-    STEP_GREETING,
-    STEP_EHLO,
-    STEP_HELO,
-    STEP_STARTTLS,
-    STEP_RSET,
-    STEP_MAIL,
-    STEP_RCPT,
-    STEP_DATA,
-    STEP_END_OF_DATA, /* the final dot was sent: from here a message may arrive twice */
-    STEP_QUIT,
+                    STEP_GREETING,
+                    STEP_EHLO,
+                    STEP_HELO,
+                    STEP_STARTTLS,
+                    STEP_RSET,
+                    STEP_MAIL,
+                    STEP_RCPT,
+                    STEP_DATA,
+                    STEP_END_OF_DATA, /* the final dot was sent: from here a message may arrive
+                                         twice */
+                    STEP_QUIT,
 };
 #define SESSION_STEPS 10
 
@@ -65,9 +66,9 @@ struct session {
 
     /* What it has found out. */
     struct extensions extensions;
-    bool secure;    /* inside TLS */
-    bool ready;     /* mail may be sent */
-    bool decided;   /* `outcome` holds: STARTTLS came to an end on this connection */
+    bool secure;  /* inside TLS */
+    bool ready;   /* mail may be sent */
+    bool decided; /* `outcome` holds: STARTTLS came to an end on this connection */
     enum tls_outcome outcome;
     enum tls_step next_step; /* what the policy said to that outcome */
 
@@ -81,7 +82,7 @@ struct session {
     struct delivery *delivery;
     unsigned next_recipient; /* the next RCPT to send */
     bool mail_sent, data_sent;
-    bool open;   /* a transaction was begun and not ended by its final dot: RSET first */
+    bool open;    /* a transaction was begun and not ended by its final dot: RSET first */
     bool closing; /* the server said 421, or we said QUIT */
 
     /* Why it never became ready; DEFERRED, its texts lie in the arena. */
@@ -96,7 +97,8 @@ void session_init(struct session *session, const char *hostname, const char *hos
 void session_free(struct session *session);
 
 /* Takes the replies that are complete from the front of `in`; *used says how many bytes. Stops
- * at the first that makes the session ask for something else than bytes. */
+ * at the first that makes the session ask for something else than bytes. Bytes behind it are
+ * residue, for the caller to find, when that is ASK_TLS; else they end the session. */
 enum session_ask session_receive(struct session *session, struct span in, size_t *used);
 
 /* After ASK_TLS. Each returns what is asked next. */

@@ -95,12 +95,9 @@ static void leave_state(struct slot *slot)
         must(site->claimants > 0);
         site->claimants--;
         break;
-    case SLOT_IDLE:
-        list_remove(&slot->pooled);
-        break;
+    case SLOT_IDLE: list_remove(&slot->pooled); break;
     case SLOT_BUSY:
-    case SLOT_LEFT:
-        break;
+    case SLOT_LEFT: break;
     }
 }
 
@@ -111,14 +108,9 @@ void slot_move(struct slot *slot, enum slot_state state)
     leave_state(slot);
     slot->state = state;
     switch (state) {
-    case SLOT_CLAIMANT:
-        site->claimants++;
-        break;
-    case SLOT_IDLE:
-        list_prepend(&site->idle[slot->worker], &slot->pooled);
-        break;
-    case SLOT_BUSY:
-        break;
+    case SLOT_CLAIMANT: site->claimants++; break;
+    case SLOT_IDLE: list_prepend(&site->idle[slot->worker], &slot->pooled); break;
+    case SLOT_BUSY: break;
     case SLOT_LEFT:
         must(site->connections > 0);
         site->connections--;
@@ -128,8 +120,7 @@ void slot_move(struct slot *slot, enum slot_state state)
 
 void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe)
 {
-    *slot = (struct slot){
-        .site = site, .worker = worker, .state = SLOT_CLAIMANT, .probe = probe};
+    *slot = (struct slot){.site = site, .worker = worker, .state = SLOT_CLAIMANT, .probe = probe};
 }
 
 /* ---- recruiting ---- */

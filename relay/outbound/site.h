@@ -42,16 +42,16 @@ struct slot {
 };
 
 struct site {
-    char *key; /* what makes it this site and no other */
-    unsigned references; /* routes that lead here, and slots */
-    unsigned routes;     /* that lead here; at 0 nothing new will come */
+    char *key;             /* what makes it this site and no other */
+    unsigned references;   /* routes that lead here, and slots */
+    unsigned routes;       /* that lead here; at 0 nothing new will come */
     struct config *config; /* one reference; `tls` and `limits` point into it */
     const struct tls_config *tls;
     const struct destination_config *limits;
     struct site_host *hosts; /* by preference */
     unsigned host_count;
 
-    struct list turn;    /* routes with ready envelopes, each in its turn */
+    struct list turn;     /* routes with ready envelopes, each in its turn */
     unsigned connections; /* slots not LEFT: never above limits->max_connections */
     unsigned claimants;
     struct list *idle; /* one list per worker, the last used first */
@@ -64,24 +64,24 @@ struct site {
 
 /* How a destination is reached: destination->route. */
 enum route_state {
-    ROUTE_UNKNOWN,   /* never asked, or the answer is too old */
+    ROUTE_UNKNOWN, /* never asked, or the answer is too old */
     ROUTE_RESOLVING,
-    ROUTE_KNOWN,     /* leads to a site */
-    ROUTE_FAILED,    /* a local verdict holds for all its envelopes, until known_until_ms */
-    ROUTE_WAITING,   /* DNS gave no answer: asked again at pace.retry_at_ms */
+    ROUTE_KNOWN,   /* leads to a site */
+    ROUTE_FAILED,  /* a local verdict holds for all its envelopes, until known_until_ms */
+    ROUTE_WAITING, /* DNS gave no answer: asked again at pace.retry_at_ms */
 };
 
 struct route {
     struct destination *destination;
     enum route_state state;
-    struct site *site; /* while KNOWN, and while a known one is resolved anew */
+    struct site *site;     /* while KNOWN, and while a known one is resolved anew */
     struct list_node turn; /* in site->turn while it has ready envelopes */
     int64_t known_until_ms;
     struct verdict verdict; /* while FAILED or WAITING; its spans point into the arena */
     struct arena arena;
     struct pace pace;
     struct heap_node wake_up;
-    bool ending; /* a worker is ending its envelopes one by one */
+    bool ending;                 /* a worker is ending its envelopes one by one */
     struct searching *searching; /* while RESOLVING: dispatch's */
 };
 

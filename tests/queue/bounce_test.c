@@ -199,8 +199,8 @@ START_TEST(how_long_it_was_tried)
         int64_t ms;
         const char *wanted;
     } table[] = {
-        {-5, "for 0 seconds."},       {1000, "for 1 second."},    {59000, "for 59 seconds."},
-        {60000, "for 1 minute."},     {7200000, "for 2 hours."},  {86400000, "for 1 day."},
+        {-5, "for 0 seconds."},     {1000, "for 1 second."},   {59000, "for 59 seconds."},
+        {60000, "for 1 minute."},   {7200000, "for 2 hours."}, {86400000, "for 1 day."},
         {432000000, "for 5 days."},
     };
     for (size_t i = 0; i < countof(table); i++) {

@@ -348,9 +348,8 @@ START_TEST(verdicts_wait_for_room)
     ck_assert(!is_stored(bench.spool, two, 0));
     ck_assert(is_stored(bench.spool, posts[2].piece.message->id, 0));
     char body[4] = "";
-    ck_assert_int_eq(segments_read(spool_segments(bench.spool), &posts[2].piece.message->place, 0,
-                                   body, 3),
-                     0);
+    ck_assert_int_eq(
+        segments_read(spool_segments(bench.spool), &posts[2].piece.message->place, 0, body, 3), 0);
     ck_assert_str_eq(body, "bou");
     for (size_t i = 0; i < 4; i++)
         clear(&posts[i]);
@@ -429,8 +428,8 @@ START_TEST(a_large_body_has_its_own_file)
     as_accept(&bench, &post, SPAN("large"));
     free(post.piece.message->body);
     post.piece.message->body = NULL;
-    ck_assert_int_eq(
-        own_file_create(spool_segments(bench.spool), post.piece.message->id, &file), 0);
+    ck_assert_int_eq(own_file_create(spool_segments(bench.spool), post.piece.message->id, &file),
+                     0);
     ck_assert_int_eq(own_file_write(file, SPAN("large")), 0);
     post.change.own_file = file;
     syncs = 0;
@@ -441,9 +440,8 @@ START_TEST(a_large_body_has_its_own_file)
     ck_assert(post.piece.message->place.own_file);
     own_file_close(&file);
     char body[6] = "";
-    ck_assert_int_eq(segments_read(spool_segments(bench.spool), &post.piece.message->place, 0,
-                                   body, 5),
-                     0);
+    ck_assert_int_eq(
+        segments_read(spool_segments(bench.spool), &post.piece.message->place, 0, body, 5), 0);
     ck_assert_str_eq(body, "large");
     clear(&post);
     bench_end(&bench);
@@ -452,6 +450,5 @@ END_TEST
 
 TEST_MAIN("queue/committer", what_gathered_is_one_commit, a_batch_is_bounded_in_bytes,
           many_threads_post_while_it_commits, verdicts_survive_a_full_spool,
-          a_bounce_is_not_refused, mail_is_taken_again_when_there_is_room,
-          verdicts_wait_for_room, many_verdicts_wait_for_room, a_failed_sync_is_the_end,
-          a_large_body_has_its_own_file)
+          a_bounce_is_not_refused, mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
+          many_verdicts_wait_for_room, a_failed_sync_is_the_end, a_large_body_has_its_own_file)

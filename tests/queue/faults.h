@@ -7,10 +7,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int write_error; /* what all writing at a place fails with; 0: they write */
+static int write_error;    /* what all writing at a place fails with; 0: they write */
 static size_t write_short; /* with it set, pwritev writes this many bytes at most */
-static int sync_error;  /* what fdatasync fails with */
-static unsigned syncs;  /* how often fdatasync was called */
+static int sync_error;     /* what fdatasync fails with */
+static unsigned syncs;     /* how often fdatasync was called */
 
 int fdatasync(int file)
 {

@@ -18,8 +18,7 @@ static void *play(void *argument)
     struct player *player = argument;
     for (int i = 0; i < ROUNDS; i++) {
         mailbox_post(&player->inbox->box, &player->mail);
-        while (sem_wait(&player->taken) != 0) {
-        }
+        while (sem_wait(&player->taken) != 0) {}
     }
     return NULL;
 }

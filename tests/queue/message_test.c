@@ -11,12 +11,9 @@ START_TEST(id_texts)
         uint64_t id;
         const char *text;
     } table[] = {
-        {0, "0000000000000"},
-        {1, "0000000000001"},
-        {31, "000000000000Z"},
-        {32, "0000000000010"},
-        {UINT64_MAX, "FZZZZZZZZZZZZ"},
-        {1700000000000ull << 20 | 5, "1HF7YAT000005"},
+        {0, "0000000000000"},          {1, "0000000000001"},
+        {31, "000000000000Z"},         {32, "0000000000010"},
+        {UINT64_MAX, "FZZZZZZZZZZZZ"}, {1700000000000ull << 20 | 5, "1HF7YAT000005"},
     };
     for (size_t i = 0; i < countof(table); i++) {
         char text[MESSAGE_ID_TEXT];
@@ -35,8 +32,17 @@ END_TEST
 START_TEST(no_ids)
 {
     static const char *const table[] = {
-        "", "0", "000000000000", "00000000000000", "G000000000000", "Z000000000000",
-        "000000000000U", "000000000000I", "000000000000L", "000000000000O", "000000 000000",
+        "",
+        "0",
+        "000000000000",
+        "00000000000000",
+        "G000000000000",
+        "Z000000000000",
+        "000000000000U",
+        "000000000000I",
+        "000000000000L",
+        "000000000000O",
+        "000000 000000",
         "-000000000001",
     };
     uint64_t id;
@@ -66,8 +72,15 @@ END_TEST
 START_TEST(no_envelope_names)
 {
     static const char *const table[] = {
-        "", ".", "0000000000010.", "0000000000010.65536", "0000000000010.-1", "0000000000010,1",
-        "0000000000010.1x", "000000000001.1", "0000000000010 ",
+        "",
+        ".",
+        "0000000000010.",
+        "0000000000010.65536",
+        "0000000000010.-1",
+        "0000000000010,1",
+        "0000000000010.1x",
+        "000000000001.1",
+        "0000000000010 ",
     };
     uint64_t id;
     uint16_t number;
@@ -131,8 +144,7 @@ START_TEST(the_fullest_envelope_fits_a_record)
     struct buffer record = {0};
     envelope->last_reply = envelope->last_host = text;
     for (size_t length = PATH_MAX_BYTES; length > 0; length /= 2)
-        while (envelope_add(envelope, (struct span){text, length})) {
-        }
+        while (envelope_add(envelope, (struct span){text, length})) {}
     envelope_record_write(&record, envelope);
     ck_assert_uint_gt(buffer_length(&record), RECIPIENTS_RECORD_MAX);
     ck_assert_uint_le(buffer_length(&record), RECORD_MAX);

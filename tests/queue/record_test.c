@@ -32,16 +32,17 @@ START_TEST(keys_sort_like_ids)
     static const struct {
         uint64_t id;
         uint16_t number;
-    } table[] = {{0, 0}, {0, 1}, {0, 256}, {1, 0}, {255, 9}, {256, 0}, {1ull << 40, 3},
-                 {UINT64_MAX, 0}, {UINT64_MAX, UINT16_MAX}};
+    } table[] = {{0, 0},          {0, 1},          {0, 256},
+                 {1, 0},          {255, 9},        {256, 0},
+                 {1ull << 40, 3}, {UINT64_MAX, 0}, {UINT64_MAX, UINT16_MAX}};
     uint8_t keys[countof(table)][ENVELOPE_KEY_BYTES];
     for (size_t i = 0; i < countof(table); i++) {
         uint64_t id = 7;
         uint16_t number = 7;
         envelope_key_write(table[i].id, table[i].number, keys[i]);
         ck_assert(i == 0 || memcmp(keys[i - 1], keys[i], ENVELOPE_KEY_BYTES) < 0);
-        ck_assert(envelope_key_read((struct span){(char *)keys[i], ENVELOPE_KEY_BYTES}, &id,
-                                    &number));
+        ck_assert(
+            envelope_key_read((struct span){(char *)keys[i], ENVELOPE_KEY_BYTES}, &id, &number));
         ck_assert(id == table[i].id && number == table[i].number);
         uint8_t key[MESSAGE_KEY_BYTES];
         message_key_write(table[i].id, key);
@@ -253,7 +254,7 @@ START_TEST(an_overlong_text_is_refused)
     struct buffer record = {0};
     struct message *message = sample_message("");
     message_record_write(&record, message, 1);
-    record.end -= 2; /* the empty sender's length */
+    record.end -= 2;                          /* the empty sender's length */
     buffer_append(&record, SPAN("\x01\x04")); /* 1,025 */
     memset(buffer_room(&record, PATH_MAX_BYTES + 1), 's', PATH_MAX_BYTES + 1);
     buffer_grew(&record, PATH_MAX_BYTES + 1);
@@ -309,7 +310,6 @@ START_TEST(refused_bytes)
 }
 END_TEST
 
-TEST_MAIN("queue/record", keys_sort_like_ids, messages_come_back,
-          the_count_can_be_changed_in_place, envelopes_come_back, a_long_reply_is_cut,
-          broken_messages, broken_envelopes,
+TEST_MAIN("queue/record", keys_sort_like_ids, messages_come_back, the_count_can_be_changed_in_place,
+          envelopes_come_back, a_long_reply_is_cut, broken_messages, broken_envelopes,
           an_overlong_text_is_refused, refused_bytes)

@@ -146,8 +146,12 @@ START_TEST(facts_are_kept)
     struct scheduler scheduler;
     scheduler_init(&scheduler);
     struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
-    struct entry_facts facts = {.id = 9, .number = 3, .attempts = 4, .recipients = 5,
-                                .due_ms = NOW + 10, .expiry_ms = EXPIRY};
+    struct entry_facts facts = {.id = 9,
+                                .number = 3,
+                                .attempts = 4,
+                                .recipients = 5,
+                                .due_ms = NOW + 10,
+                                .expiry_ms = EXPIRY};
     struct entry *entry = scheduler_add(&scheduler, destination, &facts, NULL, NOW);
     ck_assert_uint_eq(entry->number, 3);
     ck_assert_uint_eq(entry->attempts, 4);

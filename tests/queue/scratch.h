@@ -92,8 +92,7 @@ static inline struct spool *scratch_open(const struct scratch *scratch, uint64_t
 
 static inline void scratch_scan(struct spool *spool)
 {
-    while (spool_scan_bodies(spool, 2) > 0) {
-    }
+    while (spool_scan_bodies(spool, 2) > 0) {}
 }
 
 /* ---- mail ---- */

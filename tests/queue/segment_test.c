@@ -348,6 +348,5 @@ TEST_MAIN("queue/segment", what_is_appended_is_read, a_large_batch, writes_that_
           a_new_process_begins_a_new_segment, a_cut_append_leaves_nothing,
           a_failed_append_is_cut_off, a_short_or_missing_file_is_an_error,
           a_segment_goes_with_its_last_body, the_segment_in_use_stays,
-          nothing_goes_before_the_scan_has_ended,
-          a_full_segment_is_sealed, own_files, leftover_own_files, nobody_else_may_look,
-          what_is_not_ours_stays)
+          nothing_goes_before_the_scan_has_ended, a_full_segment_is_sealed, own_files,
+          leftover_own_files, nobody_else_may_look, what_is_not_ours_stays)

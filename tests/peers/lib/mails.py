@@ -94,6 +94,17 @@ def random_mails(seed, number=60):
     return mails
 
 
+def large_mails(seed):
+    """[(name, mail)]: around 1 MiB, from where on the relay gives a body a file of its own, and
+    beyond. The header that the relay adds has some 200 bytes."""
+    dice = random.Random(seed)
+    mails, mib = [], 1 << 20
+    for size in (*range(mib - 400, mib + 2, 50), 3 * mib, 9 * mib + 7):
+        name, mail = _mail(f"large-{size}", _random_lines(dice, size - 5000))
+        mails.append((name, mail + b"." * (size - len(mail) - 2) + b"\r\n"))
+    return mails
+
+
 def longest_line(mail):
     return max(len(line) for line in mail.split(b"\r\n"))
 

@@ -1,8 +1,10 @@
 """The program under test: the relay, the sink and the load generator, as processes."""
 import json
 import os
+import re
 import signal
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 from .workshop import PROJECT, Failed, Skip, greets, run_command, wait_until
@@ -44,17 +46,32 @@ class LedgerProgress:
         return self.lines
 
 
+_FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
+
+
+def read_event(line):
+    """A line of the relay's log as a dictionary: its keys, and `time` and `event`. None for a
+    line that is none (or is not whole yet)."""
+    parts = line.split(" ", 2)
+    if len(parts) < 2 or not parts[0].endswith("Z"):
+        return None
+    fields = {key: value.strip('"') for key, value in _FIELD.findall(parts[2] if parts[2:] else "")}
+    return {"time": datetime.fromisoformat(parts[0].replace("Z", "+00:00")), "event": parts[1],
+            **fields}
+
+
 class Relay:
     """`millrace run` with a configuration file of its own in the workshop.
 
     route: the hosts that all mail goes to, as "[127.0.0.1]:2526"; None: MX lookups
     level: of the `tls "*"` section
-    top, destination: more lines for the top of the file and for the section `destination "*"`
+    top, destination: more lines for the file and for the section `destination "*"`
+    back_off: the first back-off of a site that cannot be reached
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
     """
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
-                 destination="", retry="", certificate=None, spool=None, port=None):
+                 destination="", retry="", back_off="1s", certificate=None, spool=None, port=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -64,7 +81,8 @@ class Relay:
         self.daemon = None
         self._starts = 0
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
-                         "retry": retry, "certificate": certificate, "hostname": RELAY_NAME}
+                         "retry": retry, "back_off": back_off, "certificate": certificate,
+                         "hostname": RELAY_NAME}
         self.configure()
 
     @property
@@ -76,7 +94,7 @@ class Relay:
         self.settings |= changes
         self.config.write_text(self._text(**self.settings))
 
-    def _text(self, route, level, top, destination, retry, certificate, hostname):
+    def _text(self, route, level, top, destination, retry, back_off, certificate, hostname):
         control = self.workshop.path(f"{self.name}.sock")
         tls = ""
         if certificate:
@@ -87,7 +105,8 @@ class Relay:
             'relay-from = { "127.0.0.0/8", "::1/128" }',
             f'tls "*" {{ level = "{level}" }}',
             'retry "*" { ' + (retry or "first = 1s factor = 2 longest = 5s give-up = 5d") + " }",
-            'destination "*" { max-connections = 20 idle = 30s back-off = 1s ' + destination + " }",
+            f'destination "*" {{ max-connections = 20 idle = 30s back-off = {back_off} '
+            + destination + " }",
         ]
         if route:
             hosts = ", ".join(f'"{host}"' for host in route)
@@ -118,12 +137,21 @@ class Relay:
         """All it has said since its last start."""
         return self.daemon.stderr()
 
-    def stats(self):
-        return json.loads(run_command([binary(), "stats", "--json", "-c", self.config]).stdout)
+    def events(self, word=None):
+        """The log lines since its last start, as dictionaries; only those of that word."""
+        events = filter(None, map(read_event, self.log().splitlines()))
+        return [event for event in events if word in (None, event["event"])]
 
-    def queue(self):
+    def command(self, *arguments, **options):
+        """Run `millrace ARGUMENTS` against this relay; the CompletedProcess."""
+        return run_command([binary(), *arguments, "-c", self.config], **options)
+
+    def stats(self):
+        return json.loads(self.command("stats", "--json").stdout)
+
+    def queue(self, *filters):
         """`queue list --json`: a list of envelopes."""
-        listed = run_command([binary(), "queue", "list", "--json", "-c", self.config]).stdout
+        listed = self.command("queue", "list", "--json", *filters).stdout
         return [json.loads(line) for line in listed.splitlines() if line.strip()]
 
     def wait_until_empty(self):

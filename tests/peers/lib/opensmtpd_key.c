@@ -33,5 +33,13 @@ int SSL_CTX_use_PrivateKey(SSL_CTX *ctx, EVP_PKEY *stand_in)
 }
 
 /* The engine is not to become the default: it would be asked about the true key, too. */
-int ENGINE_set_default_RSA(void *engine) { (void)engine; return 1; }
-int ENGINE_set_default_EC(void *engine) { (void)engine; return 1; }
+int ENGINE_set_default_RSA(void *engine)
+{
+    (void)engine;
+    return 1;
+}
+int ENGINE_set_default_EC(void *engine)
+{
+    (void)engine;
+    return 1;
+}

@@ -8,6 +8,7 @@
 #include "tests/queue/scratch.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -69,7 +70,8 @@ static const struct row sample_rows[] = {
 static struct row rows[MOST];
 static size_t row_count;
 static unsigned looks_until_gone; /* after a drop */
-static unsigned out_now;          /* what the dispatch says is out */
+static unsigned looks_when_full;  /* so often the dispatch says that much is out */
+static unsigned looks_at_out;
 
 static struct row *find_row(uint64_t id, uint16_t number)
 {
@@ -178,7 +180,11 @@ bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number)
 unsigned dispatch_out(struct dispatch *dispatch)
 {
     (void)dispatch;
-    return out_now;
+    looks_at_out++;
+    if (looks_when_full == 0)
+        return 0;
+    looks_when_full--;
+    return 20000;
 }
 
 void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts)
@@ -503,13 +509,27 @@ START_TEST(a_drop_is_answered_when_it_is_done)
 }
 END_TEST
 
-START_TEST(a_drop_waits_for_room_while_somebody_waits_for_it)
+START_TEST(a_drop_waits_for_room)
+{
+    begin();
+    fill_rows(MOST);
+    looks_when_full = 3;
+    json_t *all = ask("{\"command\":\"queue drop\",\"all\":true,\"reason\":\"x\"}");
+    assert_number(all, 0, "progress", 4096);
+    assert_number(all, 1, "count", MOST);
+    ck_assert_uint_eq(looks_at_out, 4);
+    json_decref(all);
+    end();
+}
+END_TEST
+
+START_TEST(a_drop_ends_when_its_client_leaves)
 {
     struct lines lines;
     struct span line;
     begin();
     fill_rows(MOST);
-    out_now = 20000;
+    looks_when_full = UINT_MAX;
     open_client(&lines);
     lines_write(&lines, INT64_MAX,
                 SPAN("{\"command\":\"queue drop\",\"all\":true,\"reason\":\"x\"}\n"));
@@ -653,7 +673,7 @@ END_TEST
 
 TEST_MAIN("relay/admin/control", an_envelope_in_full, filters, show, long_lists_and_limits, retry,
           drop_takes_what_was_named_and_no_more, drop_by_filter, drop_many,
-          a_drop_is_answered_when_it_is_done, what_was_counted,
-          a_drop_waits_for_room_while_somebody_waits_for_it, requests_that_are_none,
-          an_over_long_line_is_refused, clients_that_leave_harm_nobody, stop_waits_for_no_client,
+          a_drop_is_answered_when_it_is_done, what_was_counted, a_drop_waits_for_room,
+          a_drop_ends_when_its_client_leaves, requests_that_are_none, an_over_long_line_is_refused,
+          clients_that_leave_harm_nobody, stop_waits_for_no_client,
           two_relays_cannot_share_a_socket)

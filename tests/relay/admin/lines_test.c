@@ -64,6 +64,20 @@ START_TEST(lines_in_pieces)
 }
 END_TEST
 
+/* Longer than what is read at once, with its newline the first byte of a later read. */
+START_TEST(a_line_over_several_reads)
+{
+    static char text[16384 + 2];
+    begin(20000);
+    memset(text, 'x', 16384);
+    text[16384] = '\n';
+    send_text(text);
+    text[16384] = '\0';
+    assert_line(text);
+    end();
+}
+END_TEST
+
 START_TEST(long_lines_are_refused)
 {
     begin(8);
@@ -231,6 +245,8 @@ START_TEST(places_where_no_socket_can_be)
     snprintf(path, sizeof(path), "%s/%0110d", scratch.path, 1);
     assert_refused("allows 107");
     ck_assert_int_eq(unix_connect(path), -ENAMETOOLONG);
+    path[108] = '\0'; /* one byte too many: no room for the NUL */
+    assert_refused("allows 107");
     scratch_remove(&scratch);
 }
 END_TEST
@@ -250,8 +266,8 @@ START_TEST(the_longest_path_is_fine)
 }
 END_TEST
 
-TEST_MAIN("relay/admin/lines", lines_in_pieces, long_lines_are_refused, a_silent_client_is_late,
-          a_client_that_does_not_read_is_late, stop_ends_all_waiting,
+TEST_MAIN("relay/admin/lines", lines_in_pieces, a_line_over_several_reads, long_lines_are_refused,
+          a_silent_client_is_late, a_client_that_does_not_read_is_late, stop_ends_all_waiting,
           a_pause_ends_when_the_client_leaves, connects_privately_and_cleans_up,
           an_abandoned_socket_is_replaced, a_live_socket_is_refused_and_lives_on,
           another_file_is_never_removed, places_where_no_socket_can_be, the_longest_path_is_fine)

@@ -1,0 +1,256 @@
+/* How sessions end badly: 421 at any moment, lost and stalled connections, replies that are
+ * none, and replies that nobody asked for. */
+#include "tests/relay/outbound/dialogue.h"
+
+#define BARE "250 mx.test\r\n"
+#define PIPELINES "250-mx.test\r\n250 PIPELINING\r\n"
+#define EHLO "EHLO relay.test\r\n"
+#define MAIL "MAIL FROM:<s@app.test>\r\n"
+#define RCPT(n) "RCPT TO:<r" #n "@test>\r\n"
+#define DATA "DATA\r\n"
+#define OK "250 ok\r\n"
+
+/* ---- a walk through one delivery, which may end at any step ---- */
+
+static const struct stop {
+    const char *awaits;
+    int64_t timeout_ms;
+    const char *text;   /* the server's, that leads to the next stop; NULL: another thing does */
+    enum action action; /* then that */
+    bool delivering;
+    bool doubt; /* the dot is out */
+} stops[] = {
+    {"greeting", 300000, "220 mx\r\n", NOTHING, false, false},
+    {"EHLO", 300000, "500 ?\r\n", NOTHING, false, false},
+    {"HELO", 300000, OK, NOTHING, false, false},
+    {"nothing", 5000, NULL, DELIVER, false, false},
+    {"MAIL", 300000, OK, NOTHING, true, false},
+    {"RCPT", 300000, OK, NOTHING, true, false},
+    {"RCPT", 300000, "450 later\r\n", NOTHING, true, false},
+    {"DATA", 120000, "354 go\r\n", NOTHING, true, false},
+    {"nothing", 5000, NULL, BODY, true, false}, /* the body is under way */
+    {"end of data", 600000, "451 no\r\n", NOTHING, true, true},
+    {"nothing", 5000, NULL, DELIVER, false, false},
+    {"MAIL", 300000, "550 no\r\n", NOTHING, true, false},
+    {"nothing", 5000, NULL, DELIVER, false, false},
+    {"RSET", 20000, OK, NOTHING, true, false},
+    {"MAIL", 300000, "550 no\r\n", NOTHING, true, false},
+    {"nothing", 5000, NULL, QUIT, false, false},
+    {"QUIT", 5000, NULL, NOTHING, false, false},
+};
+
+static void walk_to(struct play *play, size_t stop)
+{
+    static const struct dialogue dialogue = {.name = "walk", .recipients = 2};
+    *play = (struct play){.dialogue = &dialogue};
+    play_begin(play);
+    for (size_t i = 0; i < stop; i++) {
+        struct step step = {.action = stops[i].text ? SERVER : stops[i].action,
+                            .text = stops[i].text};
+        play_act(play, &step);
+    }
+    buffer_clear(&play->out);
+}
+
+START_TEST(each_step_has_its_name_and_its_time)
+{
+    for (size_t i = 0; i < countof(stops); i++) {
+        struct play play;
+        walk_to(&play, i);
+        ck_assert_msg(strcmp(session_awaits(&play.session), stops[i].awaits) == 0, "stop %zu: %s",
+                      i, session_awaits(&play.session));
+        ck_assert_int_eq(session_timeout_ms(&play.session), stops[i].timeout_ms);
+        play_end(&play);
+    }
+}
+END_TEST
+
+/* The one refused before keeps its own verdict; all others get `wanted`. */
+static void expect_ended(struct play *play, size_t stop, enum session_ask ask, const char *wanted)
+{
+    char text[512];
+    const struct stop *at = &stops[stop];
+    bool refused_before = strcmp(at->awaits, "DATA") == 0 || at->action == BODY || at->doubt;
+    play->at = stop;
+    if (ask != ASK_CLOSE)
+        play_fail(play, "does not close, asks for %d", (int)ask);
+    if (buffer_length(&play->out) > 0)
+        play_fail(play, "still writes");
+    ck_assert(play->session.closing);
+    if (at->delivering) {
+        snprintf(text, sizeof(text), "%s%s", wanted,
+                 refused_before ? "deferred 450 - later\n" : wanted);
+        play_expect_verdicts(play, text);
+    }
+    if (!play->session.ready) {
+        struct dialogue dialogue = *play->dialogue;
+        dialogue.failure = wanted;
+        play->dialogue = &dialogue;
+        play_expect_failure(play);
+    } else {
+        ck_assert_int_eq(play->session.failure.kind, VERDICT_NONE);
+    }
+    play_end(play);
+}
+
+START_TEST(a_421_ends_any_step)
+{
+    for (size_t i = 0; i < countof(stops); i++) {
+        struct play play;
+        walk_to(&play, i);
+        enum session_ask ask = play_server(&play, "421-4.3.2 we\r\n421 4.3.2 close\r\n");
+        expect_ended(&play, i, ask, "deferred 421 4.3.2 we close\n");
+    }
+}
+END_TEST
+
+START_TEST(a_lost_connection_is_in_doubt_only_behind_the_dot)
+{
+    for (size_t i = 0; i < countof(stops); i++) {
+        struct play play;
+        walk_to(&play, i);
+        enum session_ask ask = session_lost(&play.session, "reset by peer");
+        expect_ended(&play, i, ask,
+                     stops[i].doubt ? "in-doubt 0 4.4.2 reset by peer\n"
+                                    : "deferred 0 4.4.2 reset by peer\n");
+    }
+}
+END_TEST
+
+START_TEST(a_stalled_connection_says_where)
+{
+    for (size_t i = 0; i < countof(stops); i++) {
+        struct play play;
+        char wanted[200];
+        if (strcmp(stops[i].awaits, "nothing") == 0)
+            continue;
+        walk_to(&play, i);
+        enum session_ask ask = session_timed_out(&play.session);
+        snprintf(wanted, sizeof(wanted), "%s 0 4.4.2 timed out waiting for the reply to %s\n",
+                 stops[i].doubt ? "in-doubt" : "deferred", stops[i].awaits);
+        expect_ended(&play, i, ask, wanted);
+    }
+}
+END_TEST
+
+START_TEST(what_is_no_reply_ends_any_step)
+{
+    static const char *const texts[] = {"HTTP/1.1 400 Bad\r\n", "250-a\r\n251 b\r\n", "2500 ok\r\n",
+                                        "199 ok\r\n", "\r\n"};
+    for (size_t i = 0; i < countof(stops); i++) {
+        for (size_t j = 0; j < countof(texts); j++) {
+            struct play play;
+            walk_to(&play, i);
+            enum session_ask ask = play_server(&play, texts[j]);
+            expect_ended(&play, i, ask,
+                         stops[i].doubt ? "in-doubt 0 4.4.2 the server's reply is not SMTP\n"
+                                        : "deferred 0 4.4.2 the server's reply is not SMTP\n");
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_reply_that_never_ends_is_none)
+{
+    struct play play;
+    enum session_ask ask = ASK_BYTES;
+    walk_to(&play, 0);
+    for (int i = 0; i < REPLY_LINES_MAX + 1 && ask == ASK_BYTES; i++)
+        ask = play_server(&play, "220-more\r\n");
+    expect_ended(&play, 0, ask, "deferred 0 4.4.2 the server's reply is not SMTP\n");
+}
+END_TEST
+
+/* ---- replies that nobody asked for ---- */
+
+#define TO_THE_BODY                                                                                \
+    DELIVERS(MAIL RCPT(0) RCPT(1) DATA, ASK_BYTES),                                                \
+        SAYS(OK OK "550 5.1.1 no\r\n354 go\r\n", NULL, ASK_BODY)
+
+START_TEST(unasked_replies_close)
+{
+    static const struct dialogue table[] = {
+        {.name = "in the pool", .ehlo = PIPELINES, .steps = {SAYS(OK, NULL, ASK_CLOSE)}},
+        {.name = "in the pool, a refusal",
+         .ehlo = PIPELINES,
+         .steps = {SAYS("451 4.4.2 idle\r\n", NULL, ASK_CLOSE)}},
+        {.name = "a refusal in the middle of the body counts",
+         .ehlo = PIPELINES,
+         .recipients = 2,
+         .steps = {TO_THE_BODY, ENDS("552 5.3.4 too much\r\n", NULL, ASK_CLOSE,
+                                     "bounced 552 5.3.4 too much\nbounced 550 5.1.1 no\n")}},
+        {.name = "so does one for now",
+         .ehlo = PIPELINES,
+         .recipients = 2,
+         .steps = {TO_THE_BODY, ENDS("452 4.3.1 full\r\n", NULL, ASK_CLOSE,
+                                     "deferred 452 4.3.1 full\nbounced 550 5.1.1 no\n")}},
+        {.name = "a yes before the dot is no yes",
+         .ehlo = PIPELINES,
+         .recipients = 2,
+         .steps = {TO_THE_BODY, ENDS("250 2.0.0 queued\r\n", NULL, ASK_CLOSE,
+                                     "deferred 0 4.4.2 the server replied to nothing\n"
+                                     "bounced 550 5.1.1 no\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+/* The same, with the reply before it in one piece: it must not be taken for the next one's. */
+START_TEST(more_than_the_reply_closes)
+{
+    static const struct dialogue table[] = {
+        {.name = "354 and a yes",
+         .only_whole = true,
+         .ehlo = PIPELINES,
+         .recipients = 1,
+         .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES),
+                   ENDS(OK OK "354 go\r\n250 2.0.0 queued\r\n", NULL, ASK_CLOSE,
+                        "deferred 0 4.4.2 the server replied to nothing\n")}},
+        {.name = "354 and a no",
+         .only_whole = true,
+         .ehlo = PIPELINES,
+         .recipients = 1,
+         .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES),
+                   ENDS(OK OK "354 go\r\n554 5.7.1 no\r\n", NULL, ASK_CLOSE,
+                        "bounced 554 5.7.1 no\n")}},
+        {.name = "354 and the beginning of something",
+         .only_whole = true,
+         .ehlo = PIPELINES,
+         .recipients = 1,
+         .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES),
+                   ENDS(OK OK "354 go\r\n2", NULL, ASK_CLOSE,
+                        "deferred 0 4.4.2 the server replied to nothing\n")}},
+        {.name = "two replies to the dot: what the first one says holds",
+         .only_whole = true,
+         .ehlo = PIPELINES,
+         .recipients = 1,
+         .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES), SAYS(OK OK "354 go\r\n", NULL, ASK_BODY),
+                   SENDS_BODY,
+                   ENDS("250 queued\r\n250 queued\r\n", NULL, ASK_CLOSE,
+                        "delivered 250 - queued\n")}},
+        {.name = "queued, and 421 at once",
+         .only_whole = true,
+         .ehlo = PIPELINES,
+         .recipients = 1,
+         .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES), SAYS(OK OK "354 go\r\n", NULL, ASK_BODY),
+                   SENDS_BODY,
+                   ENDS("250 queued\r\n421 that was all\r\n", NULL, ASK_CLOSE,
+                        "delivered 250 - queued\n")}},
+        {.name = "more than the reply to EHLO: it never became ready",
+         .only_whole = true,
+         .steps = {SAYS("220 mx\r\n", EHLO, ASK_BYTES), SAYS(BARE OK, NULL, ASK_CLOSE)},
+         .failure = "deferred 0 4.4.2 the server replied to nothing\n"},
+        {.name = "EHLO answered, and 421 at once",
+         .only_whole = true,
+         .steps = {SAYS("220 mx\r\n", EHLO, ASK_BYTES),
+                   SAYS(BARE "421 4.3.2 busy\r\n", NULL, ASK_CLOSE)},
+         .failure = "deferred 421 4.3.2 busy\n"},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+TEST_MAIN("relay/outbound/session_failure", each_step_has_its_name_and_its_time,
+          a_421_ends_any_step, a_lost_connection_is_in_doubt_only_behind_the_dot,
+          a_stalled_connection_says_where, what_is_no_reply_ends_any_step,
+          a_reply_that_never_ends_is_none, unasked_replies_close, more_than_the_reply_closes)
