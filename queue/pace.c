@@ -25,6 +25,15 @@ void pace_succeeded(struct pace *pace)
     *pace = (struct pace){0};
 }
 
+bool pace_hurry(struct pace *pace, int64_t now_ms, int64_t asked_ms)
+{
+    if (!is_dead(pace) || pace->hurried_ms == asked_ms)
+        return false;
+    pace->hurried_ms = asked_ms;
+    pace->retry_at_ms = now_ms;
+    return true;
+}
+
 /* first, twice that, four times, …, up to the longest. */
 static int64_t back_off(unsigned failures, int64_t first_ms)
 {

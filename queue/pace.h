@@ -19,6 +19,7 @@ struct pace {
     unsigned failures;   /* in a row */
     int64_t retry_at_ms; /* nothing is tried before; 0 while alive */
     bool probing;        /* the one probe is out */
+    int64_t hurried_ms;  /* which wish of the operator's was granted last */
 };
 
 enum pace_answer {
@@ -30,5 +31,10 @@ enum pace_answer {
 enum pace_answer pace_ask(const struct pace *pace, int64_t now_ms);
 void pace_probe_began(struct pace *pace);
 void pace_succeeded(struct pace *pace);
+
+/* The operator wishes it to be tried now. True when that shortens a back-off: once for each
+ * `asked_ms`, so that one command for a thousand envelopes makes one probe. */
+bool pace_hurry(struct pace *pace, int64_t now_ms, int64_t asked_ms);
+
 /* `first_ms` 0 means PACE_FIRST_MS: the operator's `back-off` may shorten it. */
 void pace_failed(struct pace *pace, int64_t now_ms, int64_t first_ms, struct random_state *random);

@@ -167,7 +167,7 @@ static bool create_workers(struct running *running)
 {
     running->worker_count = running->config->workers;
     running->mailboxes = must_calloc(running->worker_count, sizeof(*running->mailboxes));
-    running->workers = must_calloc(running->worker_count, sizeof(*running->workers));
+    running->workers = must_calloc(running->worker_count, sizeof(struct worker *));
     running->relay.clients = inbound_clients_create();
     for (unsigned i = 0; i < running->worker_count; i++)
         running->workers[i] =
@@ -322,7 +322,7 @@ static void drain(struct running *running, const sigset_t *signals)
     for (unsigned i = 0; i < running->worker_count; i++)
         worker_drain(running->workers[i]);
     while (!all_quiet(running) && os_now() < deadline && !atomic_load(&running->broken)) {
-        struct timespec wait = {.tv_nsec = DRAIN_LOOK_MS * 1000000};
+        struct timespec wait = {.tv_nsec = DRAIN_LOOK_MS * 1000000L};
         int signal = sigtimedwait(signals, NULL, &wait);
         if (signal == SIGTERM || signal == SIGINT)
             return;

@@ -62,7 +62,7 @@ void worker_destroy(struct worker **worker);
 void worker_step(struct worker *worker, int wait_ms);
 
 /* The mailbox's `wake`: its owner is the worker. */
-void worker_wake(void *worker);
+void worker_wake(void *owner);
 
 void worker_bury(struct worker *worker, struct grave *grave, void (*bury)(struct grave *grave));
 

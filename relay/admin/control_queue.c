@@ -234,6 +234,7 @@ void answer_queue_show(struct answer *answer, const struct request *request)
 struct action {
     struct answer *answer;
     const struct request *request;
+    int64_t asked_ms; /* ms since 1970: when it began */
     uint64_t count;   /* acted on */
     uint64_t loading; /* could not be yet */
 
@@ -248,7 +249,7 @@ static bool act_on(struct action *action, const struct match *match)
     uint64_t id = match->glance->id;
     uint16_t number = match->glance->number;
     if (action->request->command != REQUEST_QUEUE_DROP)
-        return dispatch_retry(dispatch, id, number);
+        return dispatch_retry(dispatch, id, number, action->asked_ms);
     if (!dispatch_drop(dispatch, id, number))
         return false;
     if (match->look.state != ENTRY_OUT) {
@@ -345,7 +346,7 @@ static void log_action(const struct action *action)
 
 void answer_queue_action(struct answer *answer, const struct request *request)
 {
-    struct action action = {.answer = answer, .request = request};
+    struct action action = {.answer = answer, .request = request, .asked_ms = os_wall()};
     bool asked = true;
     if (request->target_count == 0)
         act_along(&action, NULL);

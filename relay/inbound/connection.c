@@ -300,13 +300,13 @@ static void committed(struct mail *mail, void *taker)
 
 static void commit(struct inbound_connection *connection)
 {
-    connection->phase = INBOUND_WAITING;
-    wheel_clear(&connection->worker->wheel, &connection->idle);
     if (connection->spill_failed) {
         forget_body(connection);
-        answer_commit(connection, COMMIT_FULL);
+        inbound_committed(&connection->session, COMMIT_FULL);
         return;
     }
+    connection->phase = INBOUND_WAITING;
+    wheel_clear(&connection->worker->wheel, &connection->idle);
     make_message(connection);
     address_envelopes(connection);
     connection->change = (struct change){
@@ -322,8 +322,6 @@ static void commit(struct inbound_connection *connection)
 
 /* ---- talking ---- */
 
-static void start_handshake(struct inbound_connection *connection);
-
 static bool is_full(const struct inbound_connection *connection)
 {
     const struct relay *relay = connection->worker->relay;
@@ -331,6 +329,26 @@ static bool is_full(const struct inbound_connection *connection)
     const struct limits *limits = &connection->config->limits;
     return spool_full(relay->spool) || metric_read(METRIC_QUEUED) >= (int64_t)limits->queue ||
            held > 2 * limits->memory;
+}
+
+/* The 220 is out; the client's first bytes of TLS come as an event. */
+static void start_handshake(struct inbound_connection *connection)
+{
+    struct channel *channel = &connection->channel;
+    char client[ENDPOINT_TEXT_MAX];
+    if (buffer_length(&channel->in) > 0) { /* injected, or a client that does not wait */
+        log_note("starttls-residue", "client", "%s",
+                 endpoint_format(&connection->session.client, client));
+        close_connection(connection);
+        return;
+    }
+    connection->phase = INBOUND_HANDSHAKING;
+    set_idle(connection);
+    if (channel_flush(channel) == CHANNEL_FAILED || !channel_flushed(channel)) {
+        close_connection(connection); /* a client that does not even read the 220 */
+        return;
+    }
+    channel_start_tls(channel, tls_accept(connection->tls->server));
 }
 
 static void act(struct inbound_connection *connection, enum inbound_ask ask)
@@ -405,26 +423,6 @@ static void handshake(struct inbound_connection *connection)
         close_connection(connection);
         return;
     }
-}
-
-static void start_handshake(struct inbound_connection *connection)
-{
-    struct channel *channel = &connection->channel;
-    char client[ENDPOINT_TEXT_MAX];
-    if (buffer_length(&channel->in) > 0) { /* injected, or a client that does not wait */
-        log_note("starttls-residue", "client", "%s",
-                 endpoint_format(&connection->session.client, client));
-        close_connection(connection);
-        return;
-    }
-    connection->phase = INBOUND_HANDSHAKING;
-    set_idle(connection);
-    if (channel_flush(channel) == CHANNEL_FAILED || !channel_flushed(channel)) {
-        close_connection(connection); /* a client that does not even read the 220 */
-        return;
-    }
-    channel_start_tls(channel, tls_accept(connection->tls->server));
-    handshake(connection);
 }
 
 /* ---- events ---- */

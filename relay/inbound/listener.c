@@ -211,7 +211,7 @@ static void free_pointer(struct server_tls ***pointer)
 bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *why, size_t why_size)
 {
     struct server_tls **fresh CLEANUP(free_pointer) =
-        must_calloc(inbound->listener_count, sizeof(*fresh));
+        must_calloc(inbound->listener_count, sizeof(struct server_tls *));
     for (unsigned i = 0; i < inbound->listener_count; i++) {
         const struct listen_config *next = find_listen(config, &inbound->config->listen[i]);
         fresh[i] = NULL;

@@ -275,7 +275,7 @@ static enum inbound_ask body_complete(struct inbound_session *session)
 {
     if (session->too_large)
         return refuse_message(session, "552 5.3.4 The message is larger than is taken here");
-    if (session->reader.bare)
+    if (session->reader.bare && session->newlines == NEWLINES_REFUSE)
         return refuse_message(session,
                               "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF");
     if (session->reader.received > RECEIVED_MAX)
@@ -383,17 +383,16 @@ static enum inbound_ask receive_line(struct inbound_session *session, struct spa
                                      const struct inbound_facts *facts)
 {
     const char *newline = memchr(in.data, '\n', in.length);
-    if (newline == NULL) {
-        if (in.length <= COMMAND_LINE_MAX)
-            return INBOUND_MORE;
+    size_t length = newline ? (size_t)(newline - in.data) + 1 : in.length;
+    if (length > COMMAND_LINE_MAX) { /* the same however the line was cut on its way */
         say(session, "500 5.5.6 Line too long");
         return INBOUND_CLOSE;
     }
-    *used = (size_t)(newline - in.data) + 1;
-    struct span rest = {in.data, *used}, line;
+    if (newline == NULL)
+        return INBOUND_MORE;
+    *used = length;
+    struct span rest = {in.data, length}, line;
     span_line(&rest, &line);
-    if (line.length > COMMAND_LINE_MAX)
-        return complain(session, "500 5.5.6 Line too long");
     if (memchr(line.data, '\0', line.length) || memchr(line.data, '\r', line.length))
         return complain(session, "500 5.5.2 NUL or bare CR in a command");
     return execute(session, line, facts);

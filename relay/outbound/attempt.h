@@ -46,4 +46,4 @@ void attempt_return(struct attempt **take_attempt);
 void entry_damaged(struct worker *worker, struct entry *entry);
 
 /* deliver() of a struct local_end; see struct dispatch_parts. */
-void attempt_end_locally(struct mail *take_local_end, void *worker);
+void attempt_end_locally(struct mail *take_local_end, void *taker);

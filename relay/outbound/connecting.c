@@ -239,16 +239,15 @@ static size_t ticket_key(const struct connection *connection, char *key, size_t 
     return (size_t)length;
 }
 
-void connection_start_handshake(struct connection *connection)
+bool connection_start_handshake(struct connection *connection, enum session_ask *ask)
 {
     const struct site *site = site_of(connection);
     const struct site_host *host = host_of(connection);
     char key[HOST_TEXT_MAX + 64];
     if (buffer_length(&connection->channel.in) > 0 || !channel_flushed(&connection->channel)) {
-        connection_act(connection,
-                       session_tls_failed(&connection->session, TLS_RESIDUE,
-                                          "the server sent more than its reply to STARTTLS"));
-        return;
+        *ask = session_tls_failed(&connection->session, TLS_RESIDUE,
+                                  "the server sent more than its reply to STARTTLS");
+        return true;
     }
     struct tls_wants wants = {
         .sni = host->name[0] == '[' ? NULL : host->name,
@@ -258,7 +257,7 @@ void connection_start_handshake(struct connection *connection)
     };
     connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
     channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
-    connection_handshake(connection);
+    return connection_handshake(connection, ask);
 }
 
 static void secured(struct connection *connection)
@@ -269,20 +268,22 @@ static void secured(struct connection *connection)
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s",
              tls_level_name(site_of(connection)->tls->policy.level), facts.version,
              facts.resumed ? "resumed" : "full");
-    connection_act(connection, session_secured(&connection->session));
 }
 
-void connection_handshake(struct connection *connection)
+bool connection_handshake(struct connection *connection, enum session_ask *ask)
 {
     char why[TLS_WHY_MAX + 32];
     switch (channel_handshake(&connection->channel)) {
-    case TLS_MORE: return;
-    case TLS_DONE: secured(connection); return;
+    case TLS_MORE: return false;
+    case TLS_DONE:
+        secured(connection);
+        *ask = session_secured(&connection->session);
+        return true;
     case TLS_CLOSED:
     case TLS_FAILED:
         snprintf(why, sizeof(why), "TLS handshake failed: %s", channel_why(&connection->channel));
-        connection_act(connection,
-                       session_tls_failed(&connection->session, TLS_HANDSHAKE_FAILED, why));
-        return;
+        *ask = session_tls_failed(&connection->session, TLS_HANDSHAKE_FAILED, why);
+        return true;
     }
+    must_not_reach();
 }

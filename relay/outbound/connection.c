@@ -9,7 +9,6 @@
 
 _Static_assert(BODY_WINDOW <= LOADER_WINDOW, "a window is loaded at once");
 
-static void claim(struct connection *connection);
 static void deadline_passed(struct timer *timer);
 
 /* ---- birth and death ---- */
@@ -77,7 +76,10 @@ void connection_end_attempt(struct connection *connection)
     connection->earlier = NULL;
 }
 
-static void deliver(struct connection *connection)
+/* The steps below return true when *ask is to be carried out next, and false when there is
+ * nothing more to do until an event comes (or the connection is gone). */
+
+static bool deliver(struct connection *connection, enum session_ask *ask)
 {
     struct attempt *attempt = connection->attempt;
     attempt->connection = connection->number;
@@ -87,32 +89,11 @@ static void deliver(struct connection *connection)
     connection->opened_ms = 0;
     connection->phase = PHASE_TALKING;
     connection->replies_before = connection->session.replies;
-    connection_act(connection, session_deliver(&connection->session, &attempt->delivery));
+    *ask = session_deliver(&connection->session, &attempt->delivery);
+    return true;
 }
 
-static void begin_attempt(struct connection *connection, struct entry *entry,
-                          struct envelope *take_envelope)
-{
-    connection->attempt = attempt_create(connection->worker, entry, take_envelope);
-    deliver(connection);
-}
-
-static void loaded(struct mail *mail, void *taker)
-{
-    struct load *load = container_of(mail, struct load, mail);
-    struct connection *connection = container_of(load, struct connection, load);
-    struct entry *entry = connection->entry;
-    (void)taker;
-    connection->entry = NULL;
-    switch (load->result) {
-    case LOAD_OK: begin_attempt(connection, entry, load->envelope); break;
-    case LOAD_GONE:
-    case LOAD_DAMAGED:
-        entry_damaged(connection->worker, entry);
-        claim(connection);
-        break;
-    }
-}
+static void loaded(struct mail *mail, void *taker);
 
 static void load(struct connection *connection, struct entry *entry)
 {
@@ -142,38 +123,66 @@ static void go_idle(struct connection *connection)
     connection_set_deadline(connection, site_of(connection)->limits->idle_ms);
 }
 
-static void claim(struct connection *connection)
+static bool claim(struct connection *connection, enum session_ask *ask)
 {
     struct entry *entry =
         dispatch_claim(dispatch_of(connection), &connection->slot, is_last(connection));
     if (entry == NULL && connection->slot.state == SLOT_IDLE) {
         go_idle(connection);
-    } else if (entry == NULL) {
-        connection->phase = PHASE_TALKING;
-        connection_act(connection, session_quit(&connection->session));
-    } else {
-        if (connection->served++ > 0)
-            metric_add(METRIC_CONNECTIONS_REUSED, 1);
-        wheel_clear(&connection->worker->wheel, &connection->deadline);
-        struct envelope *envelope = entry->envelope;
-        entry->envelope = NULL;
-        if (envelope != NULL)
-            begin_attempt(connection, entry, envelope);
-        else
-            load(connection, entry);
+        return false;
     }
+    if (entry == NULL) {
+        *ask = session_quit(&connection->session);
+        return true;
+    }
+    if (connection->served++ > 0)
+        metric_add(METRIC_CONNECTIONS_REUSED, 1);
+    wheel_clear(&connection->worker->wheel, &connection->deadline);
+    struct envelope *envelope = entry->envelope;
+    entry->envelope = NULL;
+    if (envelope == NULL) {
+        load(connection, entry);
+        return false;
+    }
+    connection->attempt = attempt_create(connection->worker, entry, envelope);
+    return deliver(connection, ask);
 }
 
-void connection_wake(struct mail *slot_wake, void *worker)
+static void loaded(struct mail *mail, void *taker)
+{
+    struct load *load = container_of(mail, struct load, mail);
+    struct connection *connection = container_of(load, struct connection, load);
+    struct entry *entry = connection->entry;
+    enum session_ask ask = ASK_CLAIM;
+    bool more = false;
+    (void)taker;
+    connection->entry = NULL;
+    switch (load->result) {
+    case LOAD_OK:
+        connection->attempt = attempt_create(connection->worker, entry, load->envelope);
+        more = deliver(connection, &ask);
+        break;
+    case LOAD_GONE:
+    case LOAD_DAMAGED:
+        entry_damaged(connection->worker, entry);
+        more = claim(connection, &ask);
+        break;
+    }
+    if (more)
+        connection_act(connection, ask);
+}
+
+void connection_wake(struct mail *slot_wake, void *taker)
 {
     struct slot *slot = container_of(slot_wake, struct slot, wake);
     struct connection *connection = container_of(slot, struct connection, slot);
-    (void)worker;
+    (void)taker;
     dispatch_woken(dispatch_of(connection), slot);
+    enum session_ask ask;
     if (connection->phase == PHASE_CLOSED) /* it closed while the wake was on its way */
         connection_start(connection);
-    else if (connection->phase == PHASE_IDLE)
-        claim(connection);
+    else if (connection->phase == PHASE_IDLE && claim(connection, &ask))
+        connection_act(connection, ask);
 }
 
 /* ---- sending a body ---- */
@@ -217,30 +226,38 @@ static bool write_body(struct connection *connection)
     return true;
 }
 
-static void lost(struct connection *connection, const char *why)
-{
-    connection_act(connection, session_lost(&connection->session, why));
-}
-
-static void send_body(struct connection *connection)
+static bool send_body(struct connection *connection, enum session_ask *ask)
 {
     while (connection->phase == PHASE_SENDING) {
         bool whole = write_body(connection);
         if (connection->phase == PHASE_LOADING)
-            return;
+            return false;
         if (whole) {
-            connection->phase = PHASE_TALKING;
-            connection_act(connection, session_body_sent(&connection->session));
-            return;
+            *ask = session_body_sent(&connection->session);
+            return true;
         }
         if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
-            lost(connection, "the connection broke while the body was sent");
-            return;
+            *ask =
+                session_lost(&connection->session, "the connection broke while the body was sent");
+            return true;
         }
         if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
             break; /* goes on with the next writable event */
     }
     connection_set_deadline(connection, SENDING_TIMEOUT_MS);
+    return false;
+}
+
+static void go_on_sending(struct connection *connection)
+{
+    enum session_ask ask;
+    if (send_body(connection, &ask))
+        connection_act(connection, ask);
+}
+
+static void lost(struct connection *connection, const char *why)
+{
+    connection_act(connection, session_lost(&connection->session, why));
 }
 
 static void window_loaded(struct mail *mail, void *taker)
@@ -255,15 +272,15 @@ static void window_loaded(struct mail *mail, void *taker)
     write_window(connection, (struct span){load->window, load->length});
     free(load->window);
     connection->phase = PHASE_SENDING;
-    send_body(connection);
+    go_on_sending(connection);
 }
 
-static void begin_body(struct connection *connection)
+static bool begin_body(struct connection *connection, enum session_ask *ask)
 {
     connection->phase = PHASE_SENDING;
     connection->body_sent = 0;
     data_writer_init(&connection->writer);
-    send_body(connection);
+    return send_body(connection, ask);
 }
 
 /* ---- talking ---- */
@@ -291,48 +308,55 @@ static void session_over(struct connection *connection)
     connection_leave(connection);
 }
 
-static void became_ready(struct connection *connection)
+static bool became_ready(struct connection *connection, enum session_ask *ask)
 {
     connection_tell_tls(connection);
     connection->ready_told = true;
     metric_add(METRIC_CONNECTIONS_OPENED, 1);
     dispatch_alive(dispatch_of(connection), &connection->slot);
-    if (connection->attempt != NULL) { /* an envelope that another host deferred */
-        connection->served++;
-        deliver(connection);
-    } else {
-        claim(connection);
-    }
+    if (connection->attempt == NULL)
+        return claim(connection, ask);
+    connection->served++; /* an envelope that another host deferred */
+    return deliver(connection, ask);
 }
 
-static void delivery_ended(struct connection *connection)
+static bool delivery_ended(struct connection *connection, enum session_ask *ask)
 {
     if (connection_moves_on(connection))
-        return;
+        return false;
     connection_end_attempt(connection);
-    claim(connection);
+    return claim(connection, ask);
+}
+
+static bool await_reply(struct connection *connection, enum session_ask *ask)
+{
+    connection->phase = PHASE_TALKING;
+    connection->replies_seen = connection->session.replies;
+    connection_set_deadline(connection, session_timeout_ms(&connection->session));
+    if (channel_flush(&connection->channel) != CHANNEL_FAILED)
+        return false;
+    *ask = session_lost(&connection->session, channel_why(&connection->channel));
+    return true;
+}
+
+static bool carry_out(struct connection *connection, enum session_ask *ask)
+{
+    switch (*ask) {
+    case ASK_BYTES: return await_reply(connection, ask);
+    case ASK_TLS: return connection_start_handshake(connection, ask);
+    case ASK_CLAIM:
+        return connection->ready_told ? delivery_ended(connection, ask)
+                                      : became_ready(connection, ask);
+    case ASK_BODY: return begin_body(connection, ask);
+    case ASK_CLOSE: session_over(connection); return false;
+    }
+    must_not_reach();
 }
 
 void connection_act(struct connection *connection, enum session_ask ask)
 {
-    switch (ask) {
-    case ASK_BYTES:
-        connection->phase = PHASE_TALKING;
-        connection->replies_seen = connection->session.replies;
-        connection_set_deadline(connection, session_timeout_ms(&connection->session));
-        if (channel_flush(&connection->channel) == CHANNEL_FAILED)
-            lost(connection, channel_why(&connection->channel));
-        return;
-    case ASK_TLS: connection_start_handshake(connection); return;
-    case ASK_CLAIM:
-        if (connection->ready_told)
-            delivery_ended(connection);
-        else
-            became_ready(connection);
-        return;
-    case ASK_BODY: begin_body(connection); return;
-    case ASK_CLOSE: session_over(connection); return;
-    }
+    while (carry_out(connection, &ask))
+        ;
 }
 
 /* Everything that has come in is answered, as far as the phase allows. */
@@ -412,12 +436,14 @@ void connection_ready(struct watcher *watcher, unsigned what)
             return;
     }
     if (connection->phase == PHASE_HANDSHAKING) {
-        connection_handshake(connection);
+        enum session_ask ask;
+        if (connection_handshake(connection, &ask))
+            connection_act(connection, ask);
         return;
     }
     if (what & OS_WRITABLE) {
         if (connection->phase == PHASE_SENDING)
-            send_body(connection);
+            go_on_sending(connection);
         else if (channel_flush(channel) == CHANNEL_FAILED && connection->phase != PHASE_LOADING)
             lost(connection, channel_why(channel));
     }

@@ -10,8 +10,8 @@
 struct worker;
 
 /* Two of the mails that dispatch sends to workers; see struct dispatch_parts. */
-void connection_open(struct mail *take_opening, void *worker);
-void connection_wake(struct mail *slot_wake, void *worker);
+void connection_open(struct mail *take_opening, void *taker);
+void connection_wake(struct mail *slot_wake, void *taker);
 
 /* Idle connections say QUIT; busy ones do when they are done. */
 void connections_drain(struct worker *worker);

@@ -72,13 +72,15 @@ void connection_host_failed(struct connection *connection);
  * there is none. */
 bool connection_moves_on(struct connection *connection);
 
-void connection_start_handshake(struct connection *connection);
-void connection_handshake(struct connection *connection);
+/* Both return true when *ask is to be carried out next; false: an event must come first. */
+bool connection_start_handshake(struct connection *connection, enum session_ask *ask);
+bool connection_handshake(struct connection *connection, enum session_ask *ask);
 /* Tells dispatch and log how STARTTLS ended, once per socket. */
 void connection_tell_tls(struct connection *connection);
 
 /* connection.c */
 
+/* Carries out what the session asks, and what it asks then, until it waits for an event. */
 void connection_act(struct connection *connection, enum session_ask ask);
 void connection_ready(struct watcher *watcher, unsigned what);
 void connection_set_deadline(struct connection *connection, int64_t ms);

@@ -118,7 +118,7 @@ void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope
                                     .recipients = (uint16_t)envelope->count,
                                     .due_ms = envelope->due_ms};
         char name[DOMAIN_MAX_BYTES + 1];
-        strcpy(name, envelope->destination);
+        snprintf(name, sizeof(name), "%s", envelope->destination);
         if (!keep)
             envelope_free(&envelope); /* it will be read back when its turn comes */
         add_entry(dispatch, worker, span_of(name), &facts, envelope, os_wall());

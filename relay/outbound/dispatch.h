@@ -130,8 +130,9 @@ struct queue_look {
 bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number,
                    struct queue_look *look);
 
-/* Due now, and its site may be tried at once. */
-bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number);
+/* Due now, and its site may be tried at once; a site that fails again is tried once only for
+ * all the envelopes of one command, which began at `asked_ms`. */
+bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms);
 
 /* It goes: now, or (when it is OUT) after this attempt unless that delivers it. The event is
  * logged and counted when it is committed. */

@@ -54,17 +54,18 @@ bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, stru
 
 /* ---- retry ---- */
 
-static void lift_back_off(struct dispatch *dispatch, struct route *route)
+static void lift_back_off(struct dispatch *dispatch, struct route *route, int64_t asked_ms)
 {
-    if (route->state == ROUTE_WAITING) {
+    int64_t now_ms = os_wall();
+    if (route->state == ROUTE_WAITING && pace_hurry(&route->pace, now_ms, asked_ms)) {
         heap_remove(&dispatch->route_wake_ups, &route->wake_up);
         route->state = ROUTE_UNKNOWN;
     }
-    if (route->site != NULL && route->site->pace.failures > 0)
-        route->site->pace.retry_at_ms = os_wall();
+    if (route->site != NULL)
+        pace_hurry(&route->site->pace, now_ms, asked_ms);
 }
 
-bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number)
+bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms)
 {
     lock(dispatch);
     struct entry *entry = scheduler_find(&dispatch->scheduler, id, number);
@@ -73,7 +74,7 @@ bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number)
             config_retry(dispatch->parts.config, span_of(entry->destination->name));
         scheduler_hurry(&dispatch->scheduler, entry, message_id_ms(id) + retry->give_up_ms);
         if (entry->destination->route != NULL)
-            lift_back_off(dispatch, entry->destination->route);
+            lift_back_off(dispatch, entry->destination->route, asked_ms);
         serve(dispatch, entry->destination, next_worker(dispatch));
     }
     unlock(dispatch);

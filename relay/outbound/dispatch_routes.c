@@ -166,10 +166,8 @@ static void step_search(struct dispatch *dispatch, struct searching *searching)
     case SEARCH_FOUND: search_found(dispatch, searching); break;
     case SEARCH_FAILED: search_failed(dispatch, searching); break;
     }
-    unsigned prefer = searching->prefer;
     route->searching = NULL;
     searching_free(searching);
-    serve(dispatch, route->destination, prefer);
 }
 
 static void begin_search(struct dispatch *dispatch, struct route *route, unsigned prefer)
@@ -194,13 +192,14 @@ static void search_answered(struct mail *mail, void *taker)
     lock(dispatch);
     struct route *route = searching->search.route;
     searching->search.resolution = answer;
+    unsigned prefer = searching->prefer;
     if (searching->config == dispatch->parts.config) {
         step_search(dispatch, searching);
     } else { /* asked under a configuration that no longer holds */
-        unsigned prefer = searching->prefer;
         searching_free(searching);
         begin_search(dispatch, route, prefer);
     }
+    serve(dispatch, route->destination, prefer);
     unlock(dispatch);
 }
 
@@ -213,27 +212,28 @@ static void end_next(struct dispatch *dispatch, struct route *route, unsigned wo
     end_locally(dispatch, entry, &route->verdict, route, worker);
 }
 
+static bool needs_search(const struct route *route)
+{
+    switch (route->state) {
+    case ROUTE_UNKNOWN: return true;
+    case ROUTE_KNOWN:
+    case ROUTE_FAILED: return os_wall() >= route->known_until_ms;
+    case ROUTE_RESOLVING:
+    case ROUTE_WAITING: return false;
+    }
+    must_not_reach();
+}
+
+/* What is known of an old way serves until the answer about the new one is there. */
 void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer)
 {
     struct route *route = route_of(destination);
     if (destination->counts[ENTRY_READY] == 0 || dispatch->draining)
         return;
-    bool old = os_wall() >= route->known_until_ms;
-    switch (route->state) {
-    case ROUTE_UNKNOWN: begin_search(dispatch, route, prefer); return;
-    case ROUTE_KNOWN:
-        if (old) /* what is known serves until the answer is there */
-            begin_search(dispatch, route, prefer);
-        break;
-    case ROUTE_FAILED:
-        if (old)
-            begin_search(dispatch, route, prefer);
-        else
-            end_next(dispatch, route, prefer);
-        return;
-    case ROUTE_RESOLVING:
-    case ROUTE_WAITING: break;
-    }
+    if (needs_search(route))
+        begin_search(dispatch, route, prefer);
+    if (route->state == ROUTE_FAILED)
+        end_next(dispatch, route, prefer);
     if (route->site != NULL) {
         site_offer(route);
         recruit(dispatch, route->site, prefer);

@@ -5,19 +5,58 @@
 
 /* ---- what makes a site ---- */
 
+static int compare_addresses(const void *a, const void *b)
+{
+    const struct ip *one = a, *other = b;
+    return one->family != other->family ? one->family - other->family
+                                        : memcmp(one->bytes, other->bytes, sizeof(one->bytes));
+}
+
+static int compare_hosts(const void *a, const void *b)
+{
+    const struct site_host *one = a, *other = b;
+    if (one->preference != other->preference)
+        return one->preference - other->preference;
+    int names = strcmp(one->name, other->name);
+    return names != 0 ? names : one->port - other->port;
+}
+
+static void *sorted_copy(const void *items, size_t count, size_t size,
+                         int (*compare)(const void *a, const void *b))
+{
+    void *copy = must_calloc(count, size);
+    memcpy(copy, items, count * size);
+    qsort(copy, count, size, compare);
+    return copy;
+}
+
+static void add_addresses(const struct site_host *host, struct buffer *key)
+{
+    struct ip *sorted =
+        sorted_copy(host->addresses, host->count, sizeof(*sorted), compare_addresses);
+    for (unsigned i = 0; i < host->count; i++) {
+        char text[IP_TEXT_MAX];
+        buffer_print(key, ",%s", ip_format(&sorted[i], text));
+    }
+    free(sorted);
+}
+
+/* DNS turns equals round with every answer, and domains number the same hosts differently:
+ * so the key has ranks instead of preferences, and equals sorted. */
 char *site_key(const struct tls_config *tls, const struct destination_config *limits,
                const struct site_host *hosts, unsigned count)
 {
     struct buffer key = {0};
+    struct site_host *sorted = sorted_copy(hosts, count, sizeof(*sorted), compare_hosts);
+    unsigned rank = 0;
     /* Sections are compared by address: within one configuration each stands once. */
     buffer_print(&key, "%p %p", (const void *)tls, (const void *)limits);
     for (unsigned i = 0; i < count; i++) {
-        buffer_print(&key, " %u %s:%u", hosts[i].preference, hosts[i].name, hosts[i].port);
-        for (unsigned j = 0; j < hosts[i].count; j++) {
-            char text[IP_TEXT_MAX];
-            buffer_print(&key, ",%s", ip_format(&hosts[i].addresses[j], text));
-        }
+        rank += i > 0 && sorted[i].preference != sorted[i - 1].preference;
+        buffer_print(&key, " %u %s:%u", rank, sorted[i].name, sorted[i].port);
+        add_addresses(&sorted[i], &key);
     }
+    free(sorted);
     return buffer_detach(&key);
 }
 

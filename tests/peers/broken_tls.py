@@ -29,7 +29,7 @@ def test(workshop):
     check(stats["delivered"] == 10, "level may: all were then delivered in the clear")
     relay.stop()
 
-    relay = Relay(workshop, "encrypt", route=[host], level="encrypt").start()
+    relay = Relay(workshop, "encrypt", route=[host], level="encrypt", back_off="200ms").start()
     hand_in(relay, 3)
 
     def tried():

@@ -106,6 +106,7 @@ START_TEST(small_bodies_come_whole)
     struct load load = load_envelope(&bench, first);
     ck_assert_int_eq(load.result, LOAD_OK);
     ck_assert_str_eq(load.envelope->message->body, "first");
+    ck_assert_uint_eq(message_memory(), 5);
     ck_assert_str_eq(load.envelope->recipients[0].path, "someone@example.test");
     envelope_free(&load.envelope);
     load = load_envelope(&bench, empty);
@@ -113,6 +114,7 @@ START_TEST(small_bodies_come_whole)
     ck_assert_str_eq(load.envelope->message->body, "");
     envelope_free(&load.envelope);
     bench_end(&bench);
+    ck_assert_uint_eq(message_memory(), 0);
 }
 END_TEST
 

@@ -76,6 +76,24 @@ START_TEST(a_site_dies_once)
 }
 END_TEST
 
+START_TEST(one_wish_makes_one_probe)
+{
+    struct random_state random = {7};
+    struct pace pace = {0};
+    ck_assert(!pace_hurry(&pace, NOW, 1)); /* alive: nothing to shorten */
+    pace_failed(&pace, NOW, 0, &random);
+    ck_assert_int_eq(pace_ask(&pace, NOW), PACE_WAIT);
+    ck_assert(pace_hurry(&pace, NOW, 1));
+    ck_assert_int_eq(pace_ask(&pace, NOW), PACE_PROBE);
+    pace_probe_began(&pace);
+    pace_failed(&pace, NOW, 0, &random);
+    ck_assert(!pace_hurry(&pace, NOW, 1)); /* the same wish, for another envelope */
+    ck_assert_int_eq(pace_ask(&pace, NOW), PACE_WAIT);
+    ck_assert(pace_hurry(&pace, NOW, 2));
+    ck_assert_int_eq(pace_ask(&pace, NOW), PACE_PROBE);
+}
+END_TEST
+
 START_TEST(jitter_spreads)
 {
     struct random_state random = {3};
@@ -93,4 +111,4 @@ START_TEST(jitter_spreads)
 END_TEST
 
 TEST_MAIN("queue/pace", alive_until_it_fails, one_probe_at_a_time, back_off_doubles_up_to_a_bound,
-          a_site_dies_once, jitter_spreads)
+          a_site_dies_once, one_wish_makes_one_probe, jitter_spreads)

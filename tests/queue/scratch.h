@@ -106,9 +106,9 @@ static inline struct message *make_message(struct spool *spool, struct span body
 {
     struct message *message = message_create(SPAN("sender@app.test"), MESSAGE_8BITMIME, 12345);
     message->id = spool_next_id(spool, SCRATCH_WALL_MS);
-    message->body = span_copy(body);
     message->place.length = body.length;
     message->place.crc = crc32c(0, body.data, body.length);
+    message_take_body(message, span_copy(body));
     return message;
 }
 

@@ -156,10 +156,11 @@ bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, stru
     return true;
 }
 
-bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number)
+bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms)
 {
     struct row *row = find_row(id, number);
     (void)dispatch;
+    (void)asked_ms;
     if (row == NULL || row->unknown)
         return false;
     row->retried++;

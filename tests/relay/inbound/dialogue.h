@@ -14,8 +14,8 @@
 #define STEPS_MAX 20
 #define WHOLE SIZE_MAX
 #define NEXT_ID 0x0123456789abcdULL
-#define NEXT_ID_TEXT "0004HMASW9NF" /* the last digit changes */
-#define WALL_MS 1795266005000       /* Sat, 21 Nov 2026 13:00:05 +0000 */
+#define NEXT_ID_TEXT "000938NKRKAYD"
+#define WALL_MS 1795266005000 /* Sat, 21 Nov 2026 13:00:05 +0000 */
 #define GREETING "220 relay.test ESMTP Millrace\r\n"
 
 enum action {

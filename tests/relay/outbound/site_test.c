@@ -1,0 +1,409 @@
+#include "relay/outbound/site.h"
+
+#include "tests/suite.h"
+
+#include <string.h>
+
+#define NOW 1000000
+#define WORKERS 3
+#define ROUTES 4
+#define ENTRIES 64
+
+/* A site, some routes that lead to it, and as many connections as it recruits. */
+struct yard {
+    struct config config;
+    struct tls_config tls;
+    struct destination_config limits;
+    struct site *site;
+    struct destination destinations[ROUTES];
+    struct route routes[ROUTES];
+    struct entry entries[ENTRIES];
+    unsigned used;
+    struct random_state random;
+};
+
+static struct site_host *one_host(void)
+{
+    struct site_host *host = must_calloc(1, sizeof(*host));
+    *host = (struct site_host){.name = must_strdup("mx.test"), .port = 25, .count = 1};
+    host->addresses = must_calloc(1, sizeof(*host->addresses));
+    ck_assert(ip_parse(SPAN("192.0.2.1"), host->addresses));
+    return host;
+}
+
+static void yard_open(struct yard *yard, unsigned limit)
+{
+    *yard = (struct yard){.limits = {.max_connections = limit}};
+    atomic_init(&yard->config.references, 1);
+    yard->site = site_create(&yard->config, &yard->tls, &yard->limits, one_host(), 1, WORKERS);
+    for (unsigned i = 0; i < ROUTES; i++) {
+        list_init(&yard->destinations[i].queue);
+        yard->routes[i] = (struct route){.destination = &yard->destinations[i], .site = yard->site};
+    }
+}
+
+/* Slots that were not given back are on the test's stack: only the site is freed. */
+static void yard_close(struct yard *yard)
+{
+    for (unsigned i = 0; i < ROUTES; i++)
+        site_withdraw(&yard->routes[i]);
+    yard->site->connections = 0;
+    site_free(yard->site);
+}
+
+static struct entry *put(struct yard *yard, unsigned route)
+{
+    struct entry *entry = &yard->entries[yard->used];
+    struct destination *destination = &yard->destinations[route];
+    *entry = (struct entry){.id = ++yard->used, .destination = destination, .state = ENTRY_WAITING};
+    destination->counts[ENTRY_WAITING]++;
+    entry_move(entry, ENTRY_READY);
+    site_offer(&yard->routes[route]);
+    return entry;
+}
+
+struct recruited {
+    enum recruit how;
+    unsigned worker;
+    struct slot *slot;
+    bool probe;
+};
+
+static struct recruited recruit(struct yard *yard, unsigned prefer, int64_t now_ms)
+{
+    struct recruited got = {.worker = 99};
+    got.how = site_recruit(yard->site, prefer, now_ms, &got.worker, &got.slot, &got.probe);
+    return got;
+}
+
+/* As dispatch and a worker do it with RECRUIT_OPEN. */
+static void open_slot(struct yard *yard, struct slot *slot, unsigned worker)
+{
+    struct recruited got = recruit(yard, worker, NOW);
+    ck_assert_int_eq(got.how, RECRUIT_OPEN);
+    slot_init(slot, yard->site, got.worker, got.probe);
+}
+
+static void open_idle(struct yard *yard, struct slot *slot, unsigned worker)
+{
+    struct entry *entry = put(yard, 0);
+    open_slot(yard, slot, worker);
+    ck_assert_ptr_eq(site_next(yard->site), entry);
+    slot_move(slot, SLOT_IDLE);
+}
+
+/* ---- turns ---- */
+
+START_TEST(routes_take_turns)
+{
+    static const unsigned of[] = {0, 0, 0, 1, 2, 2};
+    static const uint64_t order[] = {1, 4, 5, 2, 6, 3};
+    struct yard yard;
+    yard_open(&yard, 1);
+    for (size_t i = 0; i < countof(of); i++)
+        put(&yard, of[i]);
+    for (size_t i = 0; i < countof(order); i++) {
+        struct entry *entry = site_next(yard.site);
+        ck_assert_ptr_nonnull(entry);
+        ck_assert_uint_eq(entry->id, order[i]);
+        ck_assert_int_eq(entry->state, ENTRY_OUT);
+    }
+    ck_assert_ptr_null(site_next(yard.site));
+    ck_assert(list_empty(&yard.site->turn));
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(a_route_without_work_has_no_turn)
+{
+    struct yard yard;
+    yard_open(&yard, 1);
+    site_offer(&yard.routes[0]);
+    ck_assert(!list_linked(&yard.routes[0].turn));
+    entry_move(put(&yard, 0), ENTRY_OUT); /* it went another way meanwhile */
+    struct entry *other = put(&yard, 1);
+    ck_assert_ptr_eq(site_next(yard.site), other);
+    ck_assert_ptr_null(site_next(yard.site));
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(a_route_led_elsewhere_has_no_turn)
+{
+    struct yard yard;
+    yard_open(&yard, 1);
+    put(&yard, 0);
+    site_withdraw(&yard.routes[0]);
+    ck_assert_ptr_null(site_next(yard.site));
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE);
+    yard.routes[0].site = NULL;
+    site_offer(&yard.routes[0]); /* leads nowhere now */
+    ck_assert(!list_linked(&yard.routes[0].turn));
+    yard_close(&yard);
+}
+END_TEST
+
+/* ---- recruiting ---- */
+
+START_TEST(nobody_is_recruited_for_nothing)
+{
+    struct yard yard;
+    yard_open(&yard, 5);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE);
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(one_claimant_per_envelope_up_to_the_limit)
+{
+    for (unsigned limit = 1; limit <= 6; limit++) {
+        struct yard yard;
+        yard_open(&yard, limit);
+        for (unsigned i = 0; i < 4; i++)
+            put(&yard, i % ROUTES);
+        unsigned opened = 0;
+        for (struct recruited got; (got = recruit(&yard, opened, NOW)).how != RECRUIT_NONE;) {
+            ck_assert_int_eq(got.how, RECRUIT_OPEN);
+            ck_assert_uint_eq(got.worker, opened % WORKERS);
+            ck_assert(!got.probe);
+            opened++;
+        }
+        ck_assert_uint_eq(opened, limit < 4 ? limit : 4);
+        ck_assert_uint_eq(yard.site->connections, opened);
+        ck_assert_uint_eq(yard.site->claimants, opened);
+        yard_close(&yard);
+    }
+}
+END_TEST
+
+START_TEST(who_is_busy_is_no_claimant)
+{
+    struct yard yard;
+    struct slot slot;
+    yard_open(&yard, 2);
+    put(&yard, 0);
+    open_slot(&yard, &slot, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE); /* one is on its way */
+    site_next(yard.site);
+    slot_move(&slot, SLOT_BUSY);
+    ck_assert_uint_eq(yard.site->claimants, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE); /* nothing is ready */
+    put(&yard, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_OPEN);
+    put(&yard, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE); /* the limit */
+    slot_move(&slot, SLOT_LEFT);
+    ck_assert_uint_eq(yard.site->connections, 1);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_OPEN);
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(who_idles_is_woken_first_and_nearest)
+{
+    struct yard yard;
+    struct slot slots[4];
+    static const unsigned workers[] = {0, 1, 1, 2};
+    static const struct {
+        unsigned prefer, wakes;
+    } rows[] = {{1, 2}, {1, 1}, {1, 3}, {1, 0}}; /* the last used; its neighbours in a round */
+    yard_open(&yard, 9);
+    for (size_t i = 0; i < countof(slots); i++) {
+        put(&yard, 0);
+        open_slot(&yard, &slots[i], workers[i]);
+        site_next(yard.site);
+        slot_move(&slots[i], SLOT_BUSY);
+    }
+    for (size_t i = 0; i < countof(slots); i++)
+        slot_move(&slots[i], SLOT_IDLE);
+    for (size_t i = 0; i < countof(rows); i++) {
+        put(&yard, i % ROUTES);
+        struct recruited got = recruit(&yard, rows[i].prefer, NOW);
+        struct slot *woken = &slots[rows[i].wakes];
+        ck_assert_int_eq(got.how, RECRUIT_WAKE);
+        ck_assert_ptr_eq(got.slot, woken);
+        ck_assert_uint_eq(got.worker, woken->worker);
+        ck_assert(woken->waking);
+        ck_assert_int_eq(woken->state, SLOT_CLAIMANT);
+        ck_assert_uint_eq(yard.site->claimants, i + 1);
+        ck_assert_uint_eq(yard.site->connections, countof(slots));
+    }
+    put(&yard, 0); /* nobody idles any more */
+    ck_assert_int_eq(recruit(&yard, 1, NOW).how, RECRUIT_OPEN);
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(the_limit_binds_while_all_idle_ones_are_woken)
+{
+    struct yard yard;
+    struct slot slot;
+    yard_open(&yard, 1);
+    open_idle(&yard, &slot, 2);
+    put(&yard, 0);
+    put(&yard, 1);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_WAKE);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE);
+    yard_close(&yard);
+}
+END_TEST
+
+/* ---- slots ---- */
+
+START_TEST(slots_keep_the_books)
+{
+    static const enum slot_state ways[][3] = {
+        {SLOT_BUSY, SLOT_IDLE, SLOT_LEFT},     {SLOT_IDLE, SLOT_CLAIMANT, SLOT_LEFT},
+        {SLOT_BUSY, SLOT_BUSY, SLOT_LEFT},     {SLOT_IDLE, SLOT_IDLE, SLOT_LEFT},
+        {SLOT_CLAIMANT, SLOT_BUSY, SLOT_LEFT},
+    };
+    for (size_t i = 0; i < countof(ways); i++) {
+        struct yard yard;
+        struct slot slot;
+        yard_open(&yard, 1);
+        put(&yard, 0);
+        open_slot(&yard, &slot, 1);
+        ck_assert_int_eq(slot.state, SLOT_CLAIMANT);
+        for (size_t j = 0; j < countof(ways[i]); j++) {
+            slot_move(&slot, ways[i][j]);
+            ck_assert_uint_eq(yard.site->claimants, ways[i][j] == SLOT_CLAIMANT);
+            ck_assert_uint_eq(!list_empty(&yard.site->idle[1]), ways[i][j] == SLOT_IDLE);
+            ck_assert_uint_eq(yard.site->connections, ways[i][j] != SLOT_LEFT);
+        }
+        yard_close(&yard);
+    }
+}
+END_TEST
+
+/* ---- a dead site ---- */
+
+START_TEST(a_dead_site_gets_one_probe)
+{
+    struct yard yard;
+    struct slot slot;
+    yard_open(&yard, 9);
+    put(&yard, 0);
+    put(&yard, 1);
+    open_slot(&yard, &slot, 0);
+    pace_failed(&yard.site->pace, NOW, 0, &yard.random);
+    slot_move(&slot, SLOT_LEFT);
+    int64_t back = yard.site->pace.retry_at_ms;
+    ck_assert_int_eq(recruit(&yard, 0, back - 1).how, RECRUIT_NONE);
+    struct recruited probe = recruit(&yard, 0, back);
+    ck_assert_int_eq(probe.how, RECRUIT_OPEN);
+    ck_assert(probe.probe);
+    ck_assert_int_eq(recruit(&yard, 0, back).how, RECRUIT_NONE);
+    slot_init(&slot, yard.site, probe.worker, probe.probe);
+    pace_failed(&yard.site->pace, back, 0, &yard.random);
+    slot_move(&slot, SLOT_LEFT);
+    ck_assert_int_eq(recruit(&yard, 0, back).how, RECRUIT_NONE);
+    ck_assert_int_eq(recruit(&yard, 0, yard.site->pace.retry_at_ms).how, RECRUIT_OPEN);
+    pace_succeeded(&yard.site->pace); /* alive: the rest may come */
+    struct recruited next = recruit(&yard, 0, back);
+    ck_assert_int_eq(next.how, RECRUIT_OPEN);
+    ck_assert(!next.probe);
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(a_live_connection_of_a_dead_site_is_used)
+{
+    struct yard yard;
+    struct slot slot;
+    yard_open(&yard, 9);
+    open_idle(&yard, &slot, 0);
+    pace_failed(&yard.site->pace, NOW, 0, &yard.random);
+    put(&yard, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_WAKE);
+    yard_close(&yard);
+}
+END_TEST
+
+/* ---- what makes a site ---- */
+
+struct host_row {
+    const char *name;
+    uint16_t preference, port;
+    const char *addresses[3];
+};
+
+static char *key_of(const struct tls_config *tls, const struct destination_config *limits,
+                    const struct host_row rows[3])
+{
+    struct site_host hosts[3] = {0};
+    struct ip addresses[3][3];
+    unsigned count = 0;
+    for (; count < 3 && rows[count].name != NULL; count++) {
+        struct site_host *host = &hosts[count];
+        host->name = (char *)(uintptr_t)rows[count].name;
+        host->preference = rows[count].preference;
+        host->port = rows[count].port;
+        host->addresses = addresses[count];
+        for (; host->count < 3 && rows[count].addresses[host->count] != NULL; host->count++)
+            ck_assert(ip_parse(span_of(rows[count].addresses[host->count]),
+                               &addresses[count][host->count]));
+    }
+    return site_key(tls, limits, hosts, count);
+}
+
+#define A "192.0.2.1"
+#define B "192.0.2.2"
+static const struct host_row base_rows[3] = {
+    {"a.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}};
+
+/* DNS turns equals round with every answer: it is the same site all the same. */
+START_TEST(the_same_hosts_in_any_order_are_one_site)
+{
+    static const struct host_row same[][3] = {
+        {{"a.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
+        {{"b.test", 10, 25, {A}}, {"a.test", 10, 25, {A, B}}, {"c.test", 20, 25, {B}}},
+        {{"a.test", 10, 25, {B, A}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
+        {{"a.test", 1, 25, {A, B}}, {"b.test", 1, 25, {A}}, {"c.test", 5, 25, {B}}},
+    };
+    static const struct tls_config tls;
+    static const struct destination_config limits;
+    char *wanted = key_of(&tls, &limits, base_rows);
+    for (size_t i = 0; i < countof(same); i++) {
+        char *key = key_of(&tls, &limits, same[i]);
+        ck_assert_msg(strcmp(key, wanted) == 0, "row %zu:\n%s\n%s", i, key, wanted);
+        free(key);
+    }
+    free(wanted);
+}
+END_TEST
+
+START_TEST(any_difference_makes_another_site)
+{
+    static const struct host_row others[][3] = {
+        {{"a.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}},
+        {{"a.test", 10, 25, {A, B}}, {"b.test", 15, 25, {A}}, {"c.test", 20, 25, {B}}},
+        {{"a.test", 10, 26, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
+        {{"a.test", 10, 25, {A}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
+        {{"a.test", 10, 25, {A}}, {"b.test", 10, 25, {A, B}}, {"c.test", 20, 25, {B}}},
+        {{"x.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
+    };
+    static const struct tls_config tls[2];
+    static const struct destination_config limits[2];
+    char *base = key_of(&tls[0], &limits[0], base_rows);
+    for (size_t i = 0; i < countof(others); i++) {
+        char *key = key_of(&tls[0], &limits[0], others[i]);
+        ck_assert_msg(strcmp(key, base) != 0, "row %zu", i);
+        free(key);
+    }
+    char *other_tls = key_of(&tls[1], &limits[0], base_rows);
+    char *other_limits = key_of(&tls[0], &limits[1], base_rows);
+    ck_assert_str_ne(other_tls, base);
+    ck_assert_str_ne(other_limits, base);
+    free(other_tls);
+    free(other_limits);
+    free(base);
+}
+END_TEST
+
+TEST_MAIN("relay/outbound/site", routes_take_turns, a_route_without_work_has_no_turn,
+          a_route_led_elsewhere_has_no_turn, nobody_is_recruited_for_nothing,
+          one_claimant_per_envelope_up_to_the_limit, who_is_busy_is_no_claimant,
+          who_idles_is_woken_first_and_nearest, the_limit_binds_while_all_idle_ones_are_woken,
+          slots_keep_the_books, a_dead_site_gets_one_probe,
+          a_live_connection_of_a_dead_site_is_used, the_same_hosts_in_any_order_are_one_site,
+          any_difference_makes_another_site)
