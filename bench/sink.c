@@ -221,6 +221,8 @@ static struct sink_totals sum(const struct sink *sink, const struct sink_worker 
         all.handshakes += one->handshakes;
         all.resumed += one->resumed;
         all.duplicates += one->duplicates;
+        if (one->last_message_ms > all.last_message_ms)
+            all.last_message_ms = one->last_message_ms;
         for (unsigned row = 0; row < FAULTS_MAX; row++)
             all.faults[row] += one->faults[row];
     }
@@ -237,12 +239,12 @@ static void print(const struct sink *sink, const struct sink_totals *totals)
         {"messages", totals->messages},     {"recipients", totals->recipients},
         {"bytes", totals->bytes},           {"connections", totals->connections},
         {"handshakes", totals->handshakes}, {"resumed", totals->resumed},
-        {"duplicates", totals->duplicates},
+        {"duplicates", totals->duplicates}, {"last_message_ms", totals->last_message_ms},
     };
     char name[FAULT_NAME_MAX];
     printf("%s", json ? "{" : "");
     for (size_t i = 0; i < countof(rows); i++)
-        printf(json ? "\"%s\":%" PRIu64 "," : "%-12s %" PRIu64 "\n", rows[i].name, rows[i].value);
+        printf(json ? "\"%s\":%" PRIu64 "," : "%-15s %" PRIu64 "\n", rows[i].name, rows[i].value);
     printf("%s", json ? "\"faults\":{" : "");
     for (unsigned i = 0; i < sink->options.faults.count; i++) {
         fault_name(&sink->options.faults.rows[i], name);

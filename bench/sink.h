@@ -37,6 +37,7 @@ struct sink_options {
 
 struct sink_totals {
     uint64_t messages, recipients, bytes, connections, handshakes, resumed, duplicates;
+    uint64_t last_message_ms;    /* when the last message was taken: ms since 1970; 0: never */
     uint64_t faults[FAULTS_MAX]; /* by row of options.faults */
 };
 

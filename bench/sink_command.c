@@ -203,6 +203,7 @@ static void take(struct sink_session *session, uint64_t number)
     worker->totals.messages++;
     worker->totals.recipients += recipient_count(session);
     worker->totals.bytes += session->size;
+    worker->totals.last_message_ms = (uint64_t)os_wall();
     if (id.length > 0)
         count_duplicates(session, id);
     ledger_line(&worker->ledger, id.length > 0 ? id : SPAN("-"));

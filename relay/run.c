@@ -194,6 +194,8 @@ static bool start_control(struct running *running)
 static void start_threads(struct running *running)
 {
     running->threads = must_calloc(running->worker_count + 2, sizeof(*running->threads));
+    /* First: what is accepted from now on must not be taken for what was there. */
+    running->restore = restore_start(running->relay.spool, running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++) {
         struct worker_thread *thread = must_calloc(1, sizeof(*thread));
         *thread = (struct worker_thread){running, running->workers[i]};
@@ -201,7 +203,6 @@ static void start_threads(struct running *running)
     }
     start_thread(running, run_committer, running);
     start_thread(running, run_loader, running);
-    running->restore = restore_start(running->relay.spool, running->relay.dispatch);
 }
 
 static void raise_descriptors(void)
@@ -379,6 +380,10 @@ static void stop(struct running *running)
     if (running->resolve != NULL)
         resolve_destroy(&running->resolve);
     settle(running);
+    if (running->relay.dispatch != NULL && !all_quiet(running)) {
+        log_flush(); /* what is still in hand lies in the spool: nothing is pulled from under it */
+        _exit(running->exit_code);
+    }
     for (unsigned i = 0; i < running->worker_count; i++)
         worker_destroy(&running->workers[i]);
     if (running->relay.dispatch != NULL)

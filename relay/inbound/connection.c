@@ -34,6 +34,7 @@ struct inbound_connection {
 
     /* The message that is coming in. */
     struct own_file *own_file; /* a large body's */
+    uint64_t spilled_id;       /* the message's whose body it is; 0: nothing was spilled */
     uint64_t spilled;          /* bytes in it */
     uint32_t crc;              /* of those */
     bool spill_failed;
@@ -61,6 +62,7 @@ static void forget_body(struct inbound_connection *connection)
         own_file_unlink(&connection->own_file);
     metric_add(METRIC_BODY_MEMORY, -connection->counted);
     connection->counted = 0;
+    connection->spilled_id = 0;
     connection->spilled = 0;
     connection->crc = 0;
     connection->spill_failed = false;
@@ -135,6 +137,7 @@ static void spill(struct inbound_connection *connection)
     struct span bytes = buffer_span(&session->body);
     struct segments *segments = spool_segments(connection->worker->relay->spool);
     int error = 0;
+    connection->spilled_id = session->id;
     if (connection->own_file == NULL)
         error = own_file_create(segments, session->id, &connection->own_file);
     if (error == 0)
@@ -150,6 +153,9 @@ static void spill(struct inbound_connection *connection)
 static void tend_body(struct inbound_connection *connection)
 {
     struct inbound_session *session = &connection->session;
+    /* A message that was refused leaves its file, and the next one may be under way already. */
+    if (connection->spilled_id != 0 && connection->spilled_id != session->id)
+        forget_body(connection);
     size_t length = buffer_length(&session->body);
     size_t most = connection->own_file != NULL || memory_is_short(connection) ? SPILL_BYTES
                                                                               : SEGMENT_BODY_MAX;
@@ -204,8 +210,6 @@ static void address_envelopes(struct inbound_connection *connection)
 static void make_message(struct inbound_connection *connection)
 {
     struct inbound_session *session = &connection->session;
-    if (connection->own_file != NULL)
-        spill(connection);
     uint32_t flags = session->eight_bit ? MESSAGE_8BITMIME : 0;
     struct message *message =
         message_create(span_of(session->sender), flags, connection->worker->wall_ms);
@@ -220,6 +224,8 @@ static void make_message(struct inbound_connection *connection)
         message->place.length = body.length;
         message->place.crc = crc32c(0, body.data, body.length);
         message_take_body(message, buffer_detach(&session->body));
+        metric_add(METRIC_BODY_MEMORY, -connection->counted); /* it is the message's now */
+        connection->counted = 0;
     }
     connection->message = message;
 }
@@ -277,11 +283,11 @@ static void message_over(struct inbound_connection *connection)
 static void answer_commit(struct inbound_connection *connection, enum commit_result result)
 {
     connection->phase = INBOUND_TALKING;
-    inbound_committed(&connection->session, result);
-    if (connection->gone) {
+    if (connection->gone) { /* nobody is there to reply to */
         die(connection);
         return;
     }
+    inbound_committed(&connection->session, result);
     set_idle(connection);
     pump(connection);
 }
@@ -300,6 +306,8 @@ static void committed(struct mail *mail, void *taker)
 
 static void commit(struct inbound_connection *connection)
 {
+    if (connection->own_file != NULL)
+        spill(connection); /* what is left of the body */
     if (connection->spill_failed) {
         forget_body(connection);
         inbound_committed(&connection->session, COMMIT_FULL);
@@ -361,6 +369,13 @@ static void act(struct inbound_connection *connection, enum inbound_ask ask)
     }
 }
 
+/* Commands wait while the client does not read the replies to those before. */
+static bool is_held_back(const struct inbound_connection *connection)
+{
+    const struct channel *channel = &connection->channel;
+    return buffer_length(&channel->in) > 0 && buffer_length(&channel->out) > CHANNEL_OUT_MAX;
+}
+
 /* Answers what has come in. True when something was taken from it. */
 static bool converse(struct inbound_connection *connection)
 {
@@ -368,12 +383,12 @@ static bool converse(struct inbound_connection *connection)
     struct worker *worker = connection->worker;
     struct inbound_session *session = &connection->session;
     size_t used;
-    if (buffer_length(&channel->in) == 0 || buffer_length(&channel->out) > CHANNEL_OUT_MAX)
+    if (buffer_length(&channel->in) == 0 || is_held_back(connection))
         return false;
-    bool data = session->state == INBOUND_DATA;
-    struct inbound_facts facts = {.full = !data && is_full(connection),
+    struct inbound_facts facts = {.full = is_full(connection),
                                   .draining = connection->inbound->draining};
-    uint64_t next_id = data ? 0 : spool_next_id(worker->relay->spool, worker->wall_ms);
+    /* Also in the middle of a body: behind its end the next message may begin. */
+    uint64_t next_id = spool_next_id(worker->relay->spool, worker->wall_ms);
     enum inbound_ask ask = inbound_receive(session, buffer_span(&channel->in), &used, &facts,
                                            next_id, worker->wall_ms);
     buffer_consume(&channel->in, used);
@@ -386,18 +401,24 @@ static void pump(struct inbound_connection *connection)
 {
     struct channel *channel = &connection->channel;
     enum channel_result result;
-    bool progress;
+    bool again;
     do {
+        bool progress = false;
         result = channel_fill(channel);
-        progress = false;
         while (connection->phase == INBOUND_TALKING && converse(connection))
             progress = true;
         if (channel->socket < 0 || connection->phase == INBOUND_HANDSHAKING)
             return;
-    } while (progress && channel->in_stalled && connection->phase == INBOUND_TALKING);
-    if (channel_flush(channel) == CHANNEL_FAILED || result == CHANNEL_FAILED)
-        close_connection(connection);
-    else if (result == CHANNEL_ENDED && connection->phase == INBOUND_TALKING)
+        bool held_back = is_held_back(connection);
+        if (channel_flush(channel) == CHANNEL_FAILED) {
+            close_connection(connection);
+            return;
+        }
+        /* No event tells that there is room in `out` when the socket took it all. */
+        again = (progress && channel->in_stalled) || (held_back && !is_held_back(connection));
+    } while (again && connection->phase == INBOUND_TALKING);
+    bool over = result == CHANNEL_ENDED && connection->phase == INBOUND_TALKING;
+    if (result == CHANNEL_FAILED || over)
         close_connection(connection);
 }
 

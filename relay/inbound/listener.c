@@ -62,7 +62,7 @@ static void refuse(int socket, const char *reply)
 static void accepted(struct listener *listener, int socket, const struct endpoint *client)
 {
     struct inbound *inbound = listener->inbound;
-    const struct limits *limits = &inbound->config->limits;
+    const struct limits *limits = &inbound->worker->config->limits; /* as of the last reload */
     metric_add(METRIC_INBOUND_CONNECTIONS, 1);
     if (metric_read(METRIC_INBOUND_OPEN) >= (int64_t)limits->connections)
         refuse(socket, "421 4.3.2 Too many connections, try again later\r\n");

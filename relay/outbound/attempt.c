@@ -245,6 +245,8 @@ static void committed(struct mail *mail, void *taker)
     struct attempt *attempt = container_of(change, struct attempt, change);
     struct dispatch *dispatch = attempt->worker->relay->dispatch;
     (void)taker;
+    if (change->result == SPOOL_BROKEN)
+        return; /* the relay is about to end: what is not durable is not told */
     must(change->result == SPOOL_OK); /* the committer never gives a verdict back undone */
     for (unsigned i = 0; i < attempt->envelope->count; i++) {
         tell(attempt, i);

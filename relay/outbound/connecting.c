@@ -92,7 +92,8 @@ static void open_session(struct connection *connection)
                                                       connection->order[connection->host_at]);
     if (connection->plain)
         policy.level = TLS_NONE;
-    session_init(&connection->session, connection->worker->config->hostname, connection->host_text,
+    /* The site's configuration lives as long as the slot; the worker's may be replaced. */
+    session_init(&connection->session, site_of(connection)->config->hostname, connection->host_text,
                  &policy, &history, &connection->channel.out);
     connection->replies_seen = 0;
     connection->tls_told = connection->ready_told = false;

@@ -10,6 +10,7 @@
 _Static_assert(BODY_WINDOW <= LOADER_WINDOW, "a window is loaded at once");
 
 static void deadline_passed(struct timer *timer);
+static void catch_up(struct connection *connection);
 
 /* ---- birth and death ---- */
 
@@ -125,9 +126,10 @@ static void go_idle(struct connection *connection)
 
 static bool claim(struct connection *connection, enum session_ask *ask)
 {
+    bool idle;
     struct entry *entry =
-        dispatch_claim(dispatch_of(connection), &connection->slot, is_last(connection));
-    if (entry == NULL && connection->slot.state == SLOT_IDLE) {
+        dispatch_claim(dispatch_of(connection), &connection->slot, is_last(connection), &idle);
+    if (idle) {
         go_idle(connection);
         return false;
     }
@@ -170,6 +172,7 @@ static void loaded(struct mail *mail, void *taker)
     }
     if (more)
         connection_act(connection, ask);
+    catch_up(connection);
 }
 
 void connection_wake(struct mail *slot_wake, void *taker)
@@ -273,6 +276,7 @@ static void window_loaded(struct mail *mail, void *taker)
     free(load->window);
     connection->phase = PHASE_SENDING;
     go_on_sending(connection);
+    catch_up(connection);
 }
 
 static bool begin_body(struct connection *connection, enum session_ask *ask)
@@ -411,6 +415,23 @@ static void read_channel(struct connection *connection)
         lost(connection, "the server closed the connection");
 }
 
+/* What came while the spool was read had its event then. */
+static void catch_up(struct connection *connection)
+{
+    if (connection->channel.socket >= 0 && connection->phase != PHASE_CONNECTING)
+        read_channel(connection);
+}
+
+static void write_channel(struct connection *connection)
+{
+    struct channel *channel = &connection->channel;
+    if (connection->phase == PHASE_SENDING)
+        go_on_sending(connection);
+    else if (channel_flush(channel) == CHANNEL_FAILED && connection->phase != PHASE_LOADING &&
+             connection->phase != PHASE_HANDSHAKING)
+        lost(connection, channel_why(channel));
+}
+
 static void connected(struct connection *connection)
 {
     int error = os_connect_result(connection->channel.socket);
@@ -439,19 +460,23 @@ void connection_ready(struct watcher *watcher, unsigned what)
         enum session_ask ask;
         if (connection_handshake(connection, &ask))
             connection_act(connection, ask);
-        return;
+        if (connection->phase != PHASE_TALKING)
+            return;
+        what |= OS_READABLE; /* data may have come behind the handshake */
     }
-    if (what & OS_WRITABLE) {
-        if (connection->phase == PHASE_SENDING)
-            go_on_sending(connection);
-        else if (channel_flush(channel) == CHANNEL_FAILED && connection->phase != PHASE_LOADING)
-            lost(connection, channel_why(channel));
-    }
-    if (channel->socket >= 0 && (what & OS_READABLE))
+    if (what & OS_READABLE) /* first: a refusal in the middle of the body counts */
         read_channel(connection);
+    if (channel->socket >= 0 && (what & OS_WRITABLE))
+        write_channel(connection);
 }
 
 /* ---- time ---- */
+
+static void retire(struct connection *connection)
+{
+    if (dispatch_retire(dispatch_of(connection), &connection->slot))
+        connection_act(connection, session_quit(&connection->session));
+}
 
 static void deadline_passed(struct timer *timer)
 {
@@ -469,13 +494,17 @@ static void deadline_passed(struct timer *timer)
         return;
     case PHASE_TALKING: connection_act(connection, session_timed_out(session)); return;
     case PHASE_SENDING: lost(connection, "timed out sending the body"); return;
-    case PHASE_IDLE:
-        connection->phase = PHASE_TALKING;
-        connection_act(connection, session_quit(session));
-        return;
+    case PHASE_IDLE: retire(connection); return;
     case PHASE_LOADING:
     case PHASE_CLOSED: return;
     }
+}
+
+/* Still on its way to a host, for what it will not be given any more. */
+static bool comes_too_late(const struct connection *connection)
+{
+    return connection->attempt == NULL && connection->phase != PHASE_CLOSED &&
+           connection->phase != PHASE_LOADING && !connection->session.ready;
 }
 
 void connections_drain(struct worker *worker)
@@ -484,10 +513,10 @@ void connections_drain(struct worker *worker)
     while (node != NULL) {
         struct list_node *next = list_next(&worker->outbound, node);
         struct connection *connection = container_of(node, struct connection, node);
-        if (connection->phase == PHASE_IDLE) {
-            connection->phase = PHASE_TALKING;
-            connection_act(connection, session_quit(&connection->session));
-        }
+        if (connection->phase == PHASE_IDLE)
+            retire(connection);
+        else if (comes_too_late(connection))
+            connection_leave(connection);
         node = next;
     }
 }

@@ -98,12 +98,14 @@ static void add_entry(struct dispatch *dispatch, unsigned worker, struct span de
     struct destination *at = scheduler_destination(&dispatch->scheduler, destination);
     const struct retry *retry = config_retry(dispatch->parts.config, destination);
     facts->expiry_ms = message_id_ms(facts->id) + retry->give_up_ms;
+    if (facts->expiry_ms < now_ms + LOOK_LEAST_MS) /* after a long stop: one attempt is due still */
+        facts->expiry_ms = now_ms + LOOK_LEAST_MS;
     struct entry *entry = scheduler_add(&dispatch->scheduler, at, facts, take, now_ms);
     must(entry != NULL);
-    if (entry->state == ENTRY_READY)
+    bool ready = entry->state == ENTRY_READY;
+    hasten(dispatch, ready ? facts->expiry_ms : facts->due_ms);
+    if (ready)
         serve(dispatch, at, worker);
-    else
-        hasten(dispatch, facts->due_ms);
 }
 
 void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope *const *take,
@@ -146,8 +148,12 @@ void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct enve
     lock(dispatch);
     must(entry->envelope == NULL);
     entry->envelope = take;
-    entry_return(entry);
-    serve(dispatch, entry->destination, next_worker(dispatch));
+    if (entry->drop && !dispatch->draining) {
+        drop_out(dispatch, entry);
+    } else {
+        entry_return(entry);
+        serve(dispatch, entry->destination, next_worker(dispatch));
+    }
     unlock(dispatch);
 }
 
@@ -202,7 +208,7 @@ static void leave(struct dispatch *dispatch, struct slot *slot)
     site_release(dispatch, site);
 }
 
-struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last)
+struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last, bool *idle)
 {
     struct entry *entry = NULL;
     lock(dispatch);
@@ -210,9 +216,20 @@ struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool 
     if (!last && !dispatch->draining)
         entry = site_next(site);
     bool stays = !last && !dispatch->draining && site->routes > 0;
-    slot_move(slot, entry == NULL && stays ? SLOT_IDLE : SLOT_BUSY);
+    *idle = entry == NULL && stays;
+    slot_move(slot, *idle ? SLOT_IDLE : SLOT_BUSY);
     unlock(dispatch);
     return entry;
+}
+
+bool dispatch_retire(struct dispatch *dispatch, struct slot *slot)
+{
+    lock(dispatch);
+    bool retires = slot->state == SLOT_IDLE;
+    if (retires)
+        slot_move(slot, SLOT_BUSY);
+    unlock(dispatch);
+    return retires;
 }
 
 void dispatch_woken(struct dispatch *dispatch, struct slot *slot)

@@ -82,9 +82,13 @@ void dispatch_deferred(struct dispatch *dispatch, struct entry *entry, int64_t d
 /* ---- connections ---- */
 
 /* The next envelope for a connection of this site: the entry is OUT and the slot busy. NULL
- * with the slot idle: none is ready. NULL with the slot busy: the connection must close (it
- * was its `last`, or nothing new will come), and leave when it has. */
-struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last);
+ * with *idle: none is ready; the slot may be woken at any moment. NULL without: the connection
+ * must close (it was its `last`, or nothing new will come), and leave when it has. */
+struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last, bool *idle);
+
+/* An idle connection wants to close: true when it may, and nobody will wake it any more. False:
+ * a wake is on its way, and it claims then. */
+bool dispatch_retire(struct dispatch *dispatch, struct slot *slot);
 
 /* Gives the slot back: the connection is closed. False when a wake for it is on its way: the
  * slot stays taken, and the connection must wait for the wake and leave then. */

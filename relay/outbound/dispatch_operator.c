@@ -98,6 +98,8 @@ static void dropped(struct mail *mail, void *taker)
     struct log_line line;
     char name[ENVELOPE_NAME_MAX];
     (void)taker;
+    if (change->result == SPOOL_BROKEN)
+        return; /* the relay is about to end, and the envelope is still in the spool */
     metric_add(METRIC_DROPPED, entry->recipients);
     metric_add(METRIC_QUEUED, -(int64_t)entry->recipients);
     log_begin(&line, "dropped");

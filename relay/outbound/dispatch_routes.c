@@ -140,6 +140,8 @@ static void search_failed(struct dispatch *dispatch, struct searching *searching
     const struct destination_config *limits =
         config_destination(searching->config, span_of(route->destination->name));
     route->state = ROUTE_WAITING;
+    if (route->pace.failures > 0) /* each further search is the probe of a dead route */
+        pace_probe_began(&route->pace);
     pace_failed(&route->pace, now_ms, limits->back_off_ms, &dispatch->random);
     heap_set(&dispatch->route_wake_ups, &route->wake_up, route->pace.retry_at_ms);
     hasten(dispatch, route->pace.retry_at_ms);
@@ -193,7 +195,11 @@ static void search_answered(struct mail *mail, void *taker)
     struct route *route = searching->search.route;
     searching->search.resolution = answer;
     unsigned prefer = searching->prefer;
-    if (searching->config == dispatch->parts.config) {
+    if (dispatch->draining) { /* nobody waits for it, and nothing more may be asked */
+        route->searching = NULL;
+        route->state = ROUTE_UNKNOWN;
+        searching_free(searching);
+    } else if (searching->config == dispatch->parts.config) {
         step_search(dispatch, searching);
     } else { /* asked under a configuration that no longer holds */
         searching_free(searching);

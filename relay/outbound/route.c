@@ -103,9 +103,11 @@ static void take_answer(struct route_search *search, const struct next_hop_host 
 static enum search_state by_configured_hosts(struct route_search *search)
 {
     const struct route_config *route = search->configured;
-    if (search->asked)
-        take_answer(search, &route->hosts[search->next++]);
-    for (; search->next < route->count; search->next++) {
+    if (search->asked) {
+        take_answer(search, &route->hosts[search->next]);
+        search->next++;
+    }
+    for (; search->next < route->count && search->count < RESOLVE_HOSTS_MAX; search->next++) {
         const struct next_hop_host *host = &route->hosts[search->next];
         if (host->name != NULL)
             return ask(search, host->name, false);
@@ -155,6 +157,8 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
             add_host(search, host->name, host->preference, config->smtp_port, host->addresses,
                      kept);
     }
+    if (search->count == 0 && answer->why != NULL) /* a part of the answer is missing: not yet */
+        return fail(search, VERDICT_DEFERRED, (struct status){4, 4, 3}, answer->why);
     if (search->count == 0)
         return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
                     "the domain's mail hosts lead to loopback addresses only");

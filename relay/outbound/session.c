@@ -186,8 +186,9 @@ enum session_ask session_lost(struct session *session, const char *why)
             local_verdict(session, session->delivery->arena, kind, (struct status){4, 4, 2}, why);
         decide_rest(session, &verdict);
     } else if (!session->ready) {
-        session->failure = local_verdict(session, &session->arena, VERDICT_DEFERRED,
-                                         (struct status){4, 4, 2}, why);
+        /* RFC 3463 3.5: no answer from host, or bad connection */
+        struct status status = {4, 4, session->replies == 0 ? 1 : 2};
+        session->failure = local_verdict(session, &session->arena, VERDICT_DEFERRED, status, why);
     }
     return ASK_CLOSE;
 }

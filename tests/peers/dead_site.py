@@ -106,7 +106,7 @@ def test(workshop):
     relay = Relay(workshop, top=routes).start()
     for site in sites:
         site.hand_in(relay)
-    for site, word, status in ((hurried, "connect-failed", "4.4.2"), (patient, "connect-failed", "4.4.2"),
+    for site, word, status in ((hurried, "connect-failed", "4.4.1"), (patient, "connect-failed", "4.4.1"),
                                (no_tls, "tls-failed", "4.7.4")):
         look_at_probes(relay, site, word, status)
     look_at_queue(relay, hurried, "Connection refused")

@@ -9,7 +9,7 @@ from lib.rawsmtp import RawClient, Refused
 from lib.workshop import Failed, check, need_root, run_command, run_test, say, wait_until
 
 DISK = 256 << 20
-BODY = (b"x" * 70 + b"\r\n") * 1500          # about 100 KiB
+BODY = (b"x" * 70 + b"\r\n") * 5000          # about 350 KiB
 
 
 class Sender:
@@ -65,7 +65,7 @@ def test(workshop):
     disk = workshop.make_dir("disk")
     run_command(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", disk])
     port = workshop.free_port()
-    relay = Relay(workshop, route=[f"[127.0.0.1]:{port}"], spool=disk / "spool").start()
+    relay = Relay(workshop, route=[f"[127.0.0.1]:{port}"], spool=disk / "spool", back_off="200ms").start()
     sender = Sender(relay)
     for _ in range(20):
         sender.send()

@@ -61,12 +61,14 @@ def deliver_all(workshop, peer, altered):
     check_encrypted(relay, len(sent))
     wrong = []
     for mail in arrived:
-        name, original = sent.pop(mails.recipient_of(mail))
+        name, original = sent.pop(mails.recipient_of(mail), (None, b""))
         why = mails.same_but_for_trace(peer.without_additions(mail), original, RELAY_NAME)
-        if why:
+        if name is None:
+            wrong.append(f"nobody sent this, or it came before: {mail[:300]!r}")
+        elif why:
             wrong.append(f"{name}: {why}")
-    check(not sent, "each arrived once")
     check(not wrong, "each is byte for byte what was sent, but for the trace headers", "\n".join(wrong))
+    check(not sent, "each arrived once")
     say(f"  {left_out} mails that {peer.name} itself would change or refuse are left to deliver_sink")
     check(relay.stop() == 0, "the relay ends with 0")
 

@@ -86,7 +86,7 @@ class RawClient:
     def deliver_raw(self, sender, recipients, data, eight_bit=None):
         """As deliver, but `data` goes out as it is, followed by `.CRLF`."""
         if eight_bit is None:
-            eight_bit = any(byte > 127 for byte in data)
+            eight_bit = not data.isascii()
         body = " BODY=8BITMIME" if eight_bit and "8BITMIME" in self.keywords else ""
         try:
             self.command(f"MAIL FROM:<{sender}>{body}", 250)

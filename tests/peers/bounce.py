@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""What cannot be delivered comes back: one notification (RFC 3464) to the sender for each message
+and destination, through the relay like any other mail; never one for a notification."""
+import email
+import email.policy
+import email.utils
+
+from lib.millrace import RELAY_NAME, Relay, Sink, binary
+from lib.oddserver import OddServer
+from lib.rawsmtp import RawClient
+from lib.workshop import check, run_test, wait_until
+
+SENDER = "ann@app.test"
+HEADER = ("Subject: the one about {0}\r\nMessage-ID: <{0}@app.test>\r\nFrom: Ann <ann@app.test>\r\n"
+          "--dashes: like a boundary\r\nX-Folded: one\r\n\ttwo\r\nX-Long: " + "x" * 900 + "\r\n")
+BODY = "\r\nthe body, which does not come back\r\n.\r\n"
+STRANGE = (b"554-5.7.1 no \x01\x02 thanks,\r\n"
+           b"554-5.7.1 caf\xc3\xa9 \xff --=_boundary\r\n554 5.7.1 " + b"long " * 60 + b"end\r\n")
+
+
+class Net:
+    """A relay, a sink for the sender's mail, and servers that refuse, each for a domain."""
+
+    def __init__(self, workshop):
+        self.home = Sink(workshop, "home", dump=True).start()
+        self.good = Sink(workshop, "good").start()
+        servers = {
+            "app.test": self.home, "good.test": self.good,
+            "eod.test": Sink(workshop, "eod", options=["--fault", "eod:554:1"]).start(),
+            "rcpt.test": Sink(workshop, "rcpt", options=["--fault", "rcpt:550:1"]).start(),
+            "late.test": Sink(workshop, "late", options=["--fault", "mail:451:1"]).start(),
+            "strange.test": OddServer(workshop, ["PIPELINING"], {"RCPT": STRANGE}).start(),
+            "dead.test": None,
+        }
+        port = workshop.free_port()
+        routes = "\n".join(f'route "{d}" {{ hosts = {{ "{s.next_hop if s else f"[127.0.0.1]:{port}"}" }} }}'
+                           for d, s in servers.items())
+        hasty = "first = 100ms longest = 100ms give-up = 1s"
+        self.relay = Relay(workshop, level="may", back_off="100ms", top=routes + "".join(
+            f'\nretry "{d}" {{ {hasty} }}' for d in ("late.test", "dead.test"))).start()
+        self.expected = 0
+        self.seen = set()
+
+    def send(self, name, recipients, sender=SENDER):
+        mail = (HEADER.format(name) + BODY).encode()
+        with RawClient(self.relay.host, self.relay.port) as client:
+            client.deliver(sender, recipients, mail)
+
+    def bounce(self):
+        """The next notification that comes home, parsed."""
+        self.expected += 1
+        self.home.wait_for(self.expected)
+        new = [p for p in self.home.dump_dir.iterdir() if p.is_file() and p not in self.seen]
+        self.seen |= set(new)
+        check(len(new) == 1, "one notification comes home")
+        return new[0].read_bytes()
+
+
+def faults_of(message):
+    return [d for part in message.walk() for d in part.defects]
+
+
+def look_at_frame(raw, name):
+    """What holds for every notification; (its text, the blocks of its delivery status)."""
+    lines = raw.split(b"\r\n")
+    check(raw.isascii() and b"\0" not in raw and max(map(len, lines)) <= 998 and
+          not any(b < 32 and b != 9 for line in lines for b in line), f"{name}: plain ASCII, in lines")
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    check(not faults_of(mail), f"{name}: no fault in its MIME", faults_of(mail))
+    check(mail.get_content_type() == "multipart/report" and
+          mail.get_param("report-type") == "delivery-status", f"{name}: multipart/report", raw.decode())
+    check(email.utils.parseaddr(mail["To"])[1] == SENDER and "MAILER-DAEMON@" in mail["From"] and
+          mail["Auto-Submitted"] == "auto-replied" and mail["Message-ID"] and mail["MIME-Version"] == "1.0"
+          and email.utils.parsedate_to_datetime(mail["Date"]), f"{name}: its header", raw.decode())
+    parts = list(mail.iter_parts())
+    check([p.get_content_type() for p in parts] ==
+          ["text/plain", "message/delivery-status", "text/rfc822-headers"], f"{name}: its three parts")
+    original = parts[2].get_payload(decode=True).replace(b"\r\n", b"\n").decode()
+    check(original.startswith("Received: ") and f"Message-ID: <{name}@app.test>\n" in original and
+          "X-Folded: one\n two\n" in original.replace("\t", " ") and "the body" not in original,
+          f"{name}: the header of the message comes back", original)
+    blocks = parts[1].get_payload()
+    check(blocks[0]["Reporting-MTA"].split(";")[1].strip() == RELAY_NAME and
+          email.utils.parsedate_to_datetime(blocks[0]["Arrival-Date"]), f"{name}: says who reports")
+    return parts[0].get_content(), blocks[1:]
+
+
+def look(net, name, recipients, status, words, code=True):
+    """The notification about `name`: a block for each of `recipients`, with this status."""
+    text, blocks = look_at_frame(net.bounce(), name)
+    check([b["Final-Recipient"].replace(" ", "") for b in blocks] == [f"rfc822;{r}" for r in recipients],
+          f"{name}: a block for each of {len(recipients)} recipients", blocks)
+    for block in blocks:
+        diagnosis = " ".join(block["Diagnostic-Code"].split())
+        check(block["Action"] == "failed" and block["Status"] == status and
+              diagnosis.startswith("smtp;" if code else "x-millrace;") and
+              all(word in diagnosis for word in words) and
+              email.utils.parsedate_to_datetime(block["Last-Attempt-Date"]),
+              f"{name}: Action: failed, Status: {status}, Diagnostic-Code: {diagnosis[:100]}", block.as_string())
+    check(all(r in text for r in recipients) and all(word in " ".join(text.split()) for word in words),
+          f"{name}: and the same in words for eyes", text)
+
+
+def refusals(net):
+    net.send("eod", ["bob@eod.test"])
+    look(net, "eod", ["bob@eod.test"], "5.0.0", ["554", "A fault of the sink's"])
+    three = [f"user{i}@rcpt.test" for i in range(3)]
+    net.send("rcpt", [*three, "carl@good.test"])
+    look(net, "rcpt", three, "5.0.0", ["550", "A fault of the sink's"])
+    net.good.wait_for(1)
+    check(net.good.ledger() == {"rcpt@app.test": 1}, "rcpt: the good recipient has it")
+    net.send("strange", ["bob@strange.test"])
+    look(net, "strange", ["bob@strange.test"], "5.7.1", ["554", "thanks", "long long"])
+
+
+def expiries(net):
+    """Given up after a second of deferrals: what the last one said is told."""
+    net.send("late", ["bob@late.test"])
+    look(net, "late", ["bob@late.test"], "4.0.0", ["451", "A fault of the sink's"])
+    net.send("dead", ["bob@dead.test"])
+    look(net, "dead", ["bob@dead.test"], "4.4.1", ["Connection refused"], code=False)
+
+
+def never_for_a_bounce(net):
+    """The null sender gets none; and a notification that is refused itself ends there."""
+    before = net.relay.stats()
+    net.send("null", ["bob@eod.test"], sender="")
+    net.send("far", ["bob@eod.test"], sender="eve@rcpt.test")
+    stats = net.relay.wait_until_empty()
+    check(stats["bounced"] == before["bounced"] + 3, "two messages and one notification are refused", stats)
+    check(stats["messages_received"] == before["messages_received"] + 3, "and that was the only one made", stats)
+    check(net.home.count() == net.expected, "none of it came home")
+
+
+def books(net):
+    stats = net.relay.stats()
+    wait_until(lambda: len(net.relay.events("bounce-sent")) == net.expected + 1, "each is in the log")
+    sent = [e for e in net.relay.events("delivered") if e["to"] == f"<{SENDER}>"]
+    check(len(sent) == net.expected and all(e["from"] == "<>" for e in sent),
+          "each notification went out with the null sender, once")
+    check(stats["expired"] == 2 and stats["balanced"], f"the books balance ({stats['expired']} expired)", stats)
+
+
+def test(workshop):
+    binary()
+    net = Net(workshop)
+    refusals(net)
+    expiries(net)
+    never_for_a_bounce(net)
+    books(net)
+    check(net.relay.stop() == 0, "the relay ends with 0")
+
+
+run_test(test)
