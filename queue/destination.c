@@ -32,6 +32,7 @@ void entry_return(struct entry *entry)
 {
     must(entry->state == ENTRY_OUT);
     change_state(entry, ENTRY_READY);
+    entry->returned = true;
     list_prepend(&entry->destination->queue, &entry->queued);
 }
 

@@ -35,6 +35,7 @@ struct entry {
     uint16_t attempts;
     uint8_t state; /* enum entry_state */
     bool drop;     /* the operator wants it gone as soon as it is not OUT */
+    bool returned; /* claimed once and given back untried: not a second time */
 };
 
 struct destination {

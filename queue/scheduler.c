@@ -124,6 +124,7 @@ void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t d
     if (entry->envelope != NULL) /* what waits costs an entry, not an envelope */
         envelope_free(&entry->envelope);
     entry_move(entry, ENTRY_WAITING);
+    entry->returned = false;
     heap_set(&scheduler->deadlines, &entry->deadline, due_ms);
 }
 

@@ -41,8 +41,8 @@ struct resolution {
     bool mx;       /* false: addresses of this very name only (hosts of a route) */
 
     enum resolve_result result;
-    const char *why;  /* "example.test: SERVFAIL", one line; with RESOLVE_OK: what is missing of
-                         the answer, NULL when nothing is */
+    const char *why; /* "example.test: SERVFAIL", one line; with RESOLVE_OK: what is missing of
+                        the answer, NULL when nothing is */
     int64_t ttl_ms;  /* how long the answer may be used, within the bounds above; the least of
                         them when a part of the answer is missing */
     unsigned count;

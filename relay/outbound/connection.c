@@ -112,7 +112,8 @@ static void load(struct connection *connection, struct entry *entry)
 static bool is_last(const struct connection *connection)
 {
     unsigned most = site_of(connection)->limits->messages_per_connection;
-    return connection->one_shot || connection->session.closing ||
+    bool worn_out = connection->served > 1 && connection->session.mail_deferred;
+    return connection->one_shot || connection->session.closing || worn_out ||
            (most > 0 && connection->served >= most);
 }
 
@@ -289,12 +290,15 @@ static bool begin_body(struct connection *connection, enum session_ask *ask)
 
 /* ---- talking ---- */
 
-/* A pooled connection that turns out dead tells nothing about the envelope: it goes back, and
- * a new connection takes it. */
+/* A pooled connection that turns out dead, or whose server has had enough of it (452 to MAIL
+ * after so many messages), tells nothing about the envelope: it goes back, once, and another
+ * connection takes it. */
 static bool was_stale(const struct connection *connection)
 {
+    const struct session *session = &connection->session;
+    bool unanswered = session->closing && session->replies == connection->replies_before;
     return connection->attempt != NULL && connection->served > 1 &&
-           connection->session.replies == connection->replies_before;
+           !connection->attempt->entry->returned && (unanswered || session->mail_deferred);
 }
 
 static void session_over(struct connection *connection)
@@ -326,7 +330,9 @@ static bool became_ready(struct connection *connection, enum session_ask *ask)
 
 static bool delivery_ended(struct connection *connection, enum session_ask *ask)
 {
-    if (connection_moves_on(connection))
+    if (was_stale(connection))
+        attempt_return(&connection->attempt);
+    else if (connection_moves_on(connection))
         return false;
     connection_end_attempt(connection);
     return claim(connection, ask);

@@ -465,7 +465,7 @@ enum session_ask session_deliver(struct session *session, struct delivery *deliv
     must(session->ready && session->delivery == NULL && delivery->envelope->count > 0);
     session->delivery = delivery;
     session->next_recipient = 0;
-    session->mail_sent = session->data_sent = false;
+    session->mail_sent = session->data_sent = session->mail_deferred = false;
     struct verdict verdict;
     if (cannot_take(session, &verdict)) {
         decide_rest(session, &verdict);
@@ -495,6 +495,7 @@ static enum session_ask mail_replied(struct session *session, const struct expec
     if (!reply_is_positive(reply)) {
         /* 530 where TLS was not offered smells of a stripped STARTTLS (RFC 3207 6). */
         bool stripped = reply->code == 530 && !session->secure;
+        session->mail_deferred = reply_is_temporary(reply);
         decide_rest_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
     }
     return advance(session);

@@ -82,8 +82,10 @@ struct session {
     struct delivery *delivery;
     unsigned next_recipient; /* the next RCPT to send */
     bool mail_sent, data_sent;
-    bool open;    /* a transaction was begun and not ended by its final dot: RSET first */
-    bool closing; /* the server said 421, or we said QUIT */
+    bool open;          /* a transaction was begun and not ended by its final dot: RSET first */
+    bool closing;       /* the server said 421, or we said QUIT */
+    bool mail_deferred; /* this delivery's MAIL got a 4xx: perhaps it is this channel, not the mail
+                         */
 
     /* Why it never became ready; DEFERRED, its texts lie in the arena. */
     struct verdict failure;
