@@ -228,6 +228,15 @@ enum tls_progress channel_handshake(struct channel *channel)
     }
 }
 
+void channel_end(struct channel *channel)
+{
+    if (channel->secured) {
+        tls_bye(channel->tls);
+        send_all(channel, tls_outgoing(channel->tls));
+    }
+    os_end(channel->socket);
+}
+
 void channel_close(struct channel *channel)
 {
     if (channel->socket < 0)

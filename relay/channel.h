@@ -43,6 +43,10 @@ enum channel_result channel_fill(struct channel *channel);
 /* Sends as much of `out` as the socket takes; the rest goes with the next writable event. */
 enum channel_result channel_flush(struct channel *channel);
 
+/* Says to the peer that nothing more will be sent (close_notify, FIN); it may still talk. `out`
+ * must have been flushed. */
+void channel_end(struct channel *channel);
+
 /* True when all of `out` has left for the socket, encrypted bytes included. */
 bool channel_flushed(const struct channel *channel);
 

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #define CONFIG_WORKERS_MAX 256
+#define CONFIG_HOSTS_MAX 20    /* of a route: as many as are used of a domain's MX hosts */
 #define CONFIG_CONTROL_MAX 107 /* bytes of a unix socket's path: sun_path less its NUL */
 
 enum listen_tls {

@@ -113,6 +113,11 @@ static void read_hosts(struct reader *reader, cfg_opt_t *option, const struct pl
     char why[VALUE_WHY_MAX];
     struct config *config = reader->config;
     unsigned count = cfg_opt_size(option);
+    if (count > CONFIG_HOSTS_MAX) {
+        report_add(&reader->report, place, "hosts: %u are too many, a route has at most %d", count,
+                   CONFIG_HOSTS_MAX);
+        count = CONFIG_HOSTS_MAX;
+    }
     route->hosts = arena_take(&config->arena, count * sizeof(*route->hosts));
     for (unsigned i = 0; i < count; i++) {
         struct span text = span_of(cfg_opt_getnstr(option, i));

@@ -32,6 +32,7 @@ int os_connect_result(int socket);
 void os_local(int socket, struct endpoint *endpoint);
 ssize_t os_read(int socket, void *to, size_t length); /* 0: the peer has ended */
 ssize_t os_write(int socket, const void *from, size_t length);
+void os_end(int socket); /* nothing more will be sent; reading goes on */
 void os_close(int socket);
 
 /* ---- the event loop: edge-triggered; each owner must read until -EAGAIN or short ---- */

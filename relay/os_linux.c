@@ -233,6 +233,11 @@ ssize_t os_write(int socket, const void *from, size_t length)
     }
 }
 
+void os_end(int socket)
+{
+    shutdown(socket, SHUT_WR); /* fails only where the peer has gone: a read will tell */
+}
+
 void os_close(int socket)
 {
     close(socket);

@@ -10,13 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINGER_MS 2000           /* for a client to read the last reply and close */
+#define LINGER_FILLS 16          /* of CHANNEL_IN_MAX bytes each, from a client that only talks */
 #define SPILL_BYTES (256u << 10) /* of a large body, gathered before they are written */
 
 enum inbound_phase {
     INBOUND_TALKING,
     INBOUND_HANDSHAKING,
-    INBOUND_WAITING, /* for the commit */
-    INBOUND_CLOSING, /* for the last replies to leave */
+    INBOUND_WAITING,   /* for the commit */
+    INBOUND_CLOSING,   /* for the last replies to leave */
+    INBOUND_LINGERING, /* for the client to read them: what it still sends is thrown away */
 };
 
 struct inbound_connection {
@@ -30,6 +33,7 @@ struct inbound_connection {
     struct inbound_session session;
     struct timer idle;
     enum inbound_phase phase;
+    unsigned lingered;
     bool gone; /* the client went while its message was being committed */
 
     /* The message that is coming in. */
@@ -103,12 +107,36 @@ static void set_idle(struct inbound_connection *connection)
               worker->now_ms + connection->config->limits.idle_ms);
 }
 
+/* To close with input unread would reset the connection, and the client might never see the
+ * last reply. */
+static void linger(struct inbound_connection *connection)
+{
+    struct channel *channel = &connection->channel;
+    do {
+        buffer_clear(&channel->in);
+        if (channel_fill(channel) != CHANNEL_OK) {
+            die(connection);
+            return;
+        }
+    } while (buffer_length(&channel->in) > 0 && ++connection->lingered < LINGER_FILLS);
+    if (connection->lingered >= LINGER_FILLS)
+        die(connection);
+}
+
 /* The last replies are in `out`: closes when they have left. */
 static void close_politely(struct inbound_connection *connection)
 {
+    struct channel *channel = &connection->channel;
     connection->phase = INBOUND_CLOSING;
-    if (channel_flush(&connection->channel) != CHANNEL_OK || channel_flushed(&connection->channel))
+    if (channel_flush(channel) != CHANNEL_OK) {
         die(connection);
+    } else if (channel_flushed(channel)) {
+        struct worker *worker = connection->worker;
+        connection->phase = INBOUND_LINGERING;
+        channel_end(channel);
+        wheel_set(&worker->wheel, &connection->idle, worker->now_ms + LINGER_MS);
+        linger(connection);
+    }
 }
 
 static void idle_passed(struct timer *timer)
@@ -460,6 +488,7 @@ static void connection_ready(struct watcher *watcher, unsigned what)
     switch (connection->phase) {
     case INBOUND_HANDSHAKING: handshake(connection); return;
     case INBOUND_CLOSING: close_politely(connection); return;
+    case INBOUND_LINGERING: linger(connection); return;
     case INBOUND_TALKING:
     case INBOUND_WAITING: pump(connection); return;
     }

@@ -170,12 +170,18 @@ void connection_host_failed(struct connection *connection)
         give_up(connection);
 }
 
-static bool any_deferred(const struct attempt *attempt)
+/* Some recipients deferred, and nothing taken by this host: a verdict that says otherwise must
+ * be committed at once, not wait for further hosts. */
+static bool another_host_may_help(const struct attempt *attempt)
 {
-    for (unsigned i = 0; i < attempt->envelope->count; i++)
-        if (attempt->delivery.verdicts[i].kind == VERDICT_DEFERRED)
-            return true;
-    return false;
+    bool any = false;
+    for (unsigned i = 0; i < attempt->envelope->count; i++) {
+        enum verdict_kind kind = attempt->delivery.verdicts[i].kind;
+        if (kind == VERDICT_DELIVERED || kind == VERDICT_IN_DOUBT)
+            return false;
+        any |= kind == VERDICT_DEFERRED;
+    }
+    return any;
 }
 
 bool connection_moves_on(struct connection *connection)
@@ -183,7 +189,7 @@ bool connection_moves_on(struct connection *connection)
     struct attempt *attempt = connection->attempt;
     unsigned next = connection->host_at + 1;
     if (attempt == NULL || next >= site_of(connection)->host_count || next >= HOSTS_PER_ATTEMPT ||
-        !any_deferred(attempt))
+        !another_host_may_help(attempt))
         return false;
     unsigned count = attempt->envelope->count;
     connection->earlier = arena_take(&attempt->arena, count * sizeof(struct verdict));

@@ -184,7 +184,7 @@ void connection_wake(struct mail *slot_wake, void *taker)
     dispatch_woken(dispatch_of(connection), slot);
     enum session_ask ask;
     if (connection->phase == PHASE_CLOSED) /* it closed while the wake was on its way */
-        connection_start(connection);
+        connection_leave(connection);
     else if (connection->phase == PHASE_IDLE && claim(connection, &ask))
         connection_act(connection, ask);
 }
@@ -226,7 +226,9 @@ static bool write_body(struct connection *connection)
         size_t length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW;
         write_window(connection, (struct span){message->body + connection->body_sent, length});
     }
-    data_write_end(&connection->writer, &connection->channel.out);
+    if (!connection->body_ended)
+        data_write_end(&connection->writer, &connection->channel.out);
+    connection->body_ended = true;
     return true;
 }
 
@@ -236,16 +238,16 @@ static bool send_body(struct connection *connection, enum session_ask *ask)
         bool whole = write_body(connection);
         if (connection->phase == PHASE_LOADING)
             return false;
-        if (whole) {
-            *ask = session_body_sent(&connection->session);
-            return true;
-        }
         if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
             *ask =
                 session_lost(&connection->session, "the connection broke while the body was sent");
             return true;
         }
-        if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
+        if (whole && channel_flushed(&connection->channel)) {
+            *ask = session_body_sent(&connection->session);
+            return true;
+        }
+        if (whole || buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
             break; /* goes on with the next writable event */
     }
     connection_set_deadline(connection, SENDING_TIMEOUT_MS);
@@ -284,6 +286,7 @@ static bool begin_body(struct connection *connection, enum session_ask *ask)
 {
     connection->phase = PHASE_SENDING;
     connection->body_sent = 0;
+    connection->body_ended = false;
     data_writer_init(&connection->writer);
     return send_body(connection, ask);
 }

@@ -55,6 +55,7 @@ struct connection {
     struct load load;
     struct data_writer writer;
     uint64_t body_sent;
+    bool body_ended;           /* the final dot is in `out` */
     bool tls_told, ready_told; /* of this socket's session */
     char tls_text[64];         /* "may:TLSv1.3:resumed" */
 };

@@ -206,6 +206,8 @@ enum session_ask session_timed_out(struct session *session)
 static enum session_ask server_closes(struct session *session, const struct reply *reply)
 {
     session->closing = true;
+    if (is_owed(session, STEP_STARTTLS))
+        return starttls_replied(session, &(struct expected){STEP_STARTTLS, 0}, reply);
     if (session->delivery != NULL)
         decide_rest_by(session, VERDICT_DEFERRED, reply);
     else if (!session->ready)
@@ -291,6 +293,8 @@ static enum session_ask tls_ended(struct session *session, enum tls_outcome outc
     session->decided = true;
     session->outcome = outcome;
     session->next_step = tls_policy_step(&session->policy, outcome, &session->history);
+    if (session->next_step == TLS_GO_PLAIN && session->closing)
+        session->next_step = TLS_GO_PLAIN_ANEW; /* the server has closed this channel */
     switch (session->next_step) {
     case TLS_GO_PLAIN: return become_ready(session);
     case TLS_GO_ENCRYPTED: return say_hello(session, STEP_EHLO);

@@ -112,7 +112,7 @@ enum session_ask session_tls_failed(struct session *session, enum tls_outcome ou
 enum session_ask session_deliver(struct session *session, struct delivery *delivery);
 enum session_ask session_quit(struct session *session);
 
-/* After ASK_BODY: body and final dot are in `out`. */
+/* After ASK_BODY: body and final dot have left; until now nothing can arrive twice. */
 enum session_ask session_body_sent(struct session *session);
 
 /* The connection broke: `why` in our words. Recipients without a verdict are deferred; or in

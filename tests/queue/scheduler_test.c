@@ -75,9 +75,11 @@ START_TEST(what_comes_back_untried_is_the_next_again)
     struct destination *destination = add(&scheduler, 1, NOW)->destination;
     add(&scheduler, 2, NOW);
     struct entry *claimed = destination_next(destination);
+    ck_assert(!claimed->returned);
     entry_return(claimed);
     assert_counts(destination, 0, 2, 0);
     ck_assert_ptr_eq(destination_next(destination), claimed);
+    ck_assert(claimed->returned);
     entry_move(claimed, ENTRY_READY); /* and one that is merely ready again is the last */
     ck_assert_uint_eq(destination_next(destination)->id, 2);
     ck_assert_uint_eq(destination_next(destination)->id, 1);
@@ -237,7 +239,10 @@ START_TEST(a_deferred_entry_waits_without_its_envelope)
     struct entry *entry = scheduler_add(&scheduler, destination, &facts, envelope, NOW);
     ck_assert_ptr_eq(entry->envelope, envelope);
     ck_assert_ptr_eq(destination_next(destination), entry);
+    entry_return(entry);
+    ck_assert_ptr_eq(destination_next(destination), entry);
     scheduler_defer(&scheduler, entry, NOW + 300);
+    ck_assert(!entry->returned); /* a new attempt, a new chance */
     ck_assert_ptr_null(entry->envelope);
     assert_counts(destination, 1, 0, 0);
     ck_assert_int_eq(scheduler_due_ms(&scheduler, entry), NOW + 300);

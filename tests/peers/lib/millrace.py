@@ -10,6 +10,7 @@ from pathlib import Path
 from .workshop import PROJECT, Failed, Skip, greets, run_command, wait_until
 
 RELAY_NAME = "relay.test"
+LOOPBACK = '"127.0.0.0/8", "::1/128"'
 
 
 def binary():
@@ -67,11 +68,13 @@ class Relay:
     level: of the `tls "*"` section
     top, destination: more lines for the file and for the section `destination "*"`
     back_off: the first back-off of a site that cannot be reached
+    relay_from: who may relay, in the configuration's words; None: all of loopback
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
     """
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
-                 destination="", retry="", back_off="1s", certificate=None, spool=None, port=None):
+                 destination="", retry="", back_off="1s", relay_from=None, certificate=None, spool=None,
+                 port=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -81,8 +84,8 @@ class Relay:
         self.daemon = None
         self._starts = 0
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
-                         "retry": retry, "back_off": back_off, "certificate": certificate,
-                         "hostname": RELAY_NAME}
+                         "retry": retry, "back_off": back_off, "relay_from": relay_from,
+                         "certificate": certificate, "hostname": RELAY_NAME}
         self.configure()
 
     @property
@@ -94,7 +97,7 @@ class Relay:
         self.settings |= changes
         self.config.write_text(self._text(**self.settings))
 
-    def _text(self, route, level, top, destination, retry, back_off, certificate, hostname):
+    def _text(self, route, level, top, destination, retry, back_off, relay_from, certificate, hostname):
         control = self.workshop.path(f"{self.name}.sock")
         tls = ""
         if certificate:
@@ -102,7 +105,7 @@ class Relay:
         lines = [
             f'hostname = "{hostname}"', f'spool = "{self.spool}"', f'control = "{control}"',
             "workers = 2", top, f'listen "{self.address}" {{ {tls} }}',
-            'relay-from = { "127.0.0.0/8", "::1/128" }',
+            f'relay-from = {{ {relay_from or LOOPBACK} }}',
             f'tls "*" {{ level = "{level}" }}',
             'retry "*" { ' + (retry or "first = 1s factor = 2 longest = 5s give-up = 5d") + " }",
             f'destination "*" {{ max-connections = 20 idle = 30s back-off = {back_off} '

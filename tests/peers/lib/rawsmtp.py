@@ -24,10 +24,11 @@ def stuff_dots(message):
 
 
 class RawClient:
-    """One connection to an SMTP server."""
+    """One connection to an SMTP server, from the address `source` if one is given."""
 
-    def __init__(self, host, port, starttls=False, name="client.test", timeout=120):
-        self._socket = socket.create_connection((host, port), timeout=timeout)
+    def __init__(self, host, port, starttls=False, name="client.test", timeout=120, source=""):
+        self._socket = socket.create_connection((host, port), timeout=timeout,
+                                                source_address=(source, 0) if source else None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
         self.greeting = self.expect(220, "greeting")
@@ -41,7 +42,7 @@ class RawClient:
     def __exit__(self, *_):
         self.close()
 
-    def start_tls(self, name="client.test"):
+    def start_tls(self, name="client.test", ehlo=True):
         self.command("STARTTLS", 220)
         if self._buffer:
             raise Failed(f"bytes after the reply to STARTTLS: {self._buffer!r}")
@@ -49,7 +50,15 @@ class RawClient:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         self._socket = context.wrap_socket(self._socket)
-        self.keywords = self.command(f"EHLO {name}", 250)
+        if ehlo:
+            self.keywords = self.command(f"EHLO {name}", 250)
+
+    def closed(self):
+        """Waits for more from the server: True when it closes the connection without a word."""
+        try:
+            return self._buffer == b"" and self._socket.recv(1000) == b""
+        except ConnectionResetError:
+            return True
 
     def send(self, data):
         self._socket.sendall(data)

@@ -252,15 +252,29 @@ START_TEST(a_body_of_just_so_many_bytes)
         {.name = "ten fit",
          .limits = {.message_bytes = 10},
          .steps = {SENDS("HELO c\r\n", "250 relay.test\r\n", INBOUND_MORE), TO_DATA,
-                   HANDS_IN("..345\r\n8\r\n.\r\n", NULL, "s@a.test > r@b.test: .345\r\n8\r\n"),
+                   HANDS_IN("..345\r\n89\r\n.\r\n", NULL, "s@a.test > r@b.test: .345\r\n89\r\n"),
                    DOES(COMMITTED, QUEUED)}},
         {.name = "eleven do not; what comes next is read as ever",
          .limits = {.message_bytes = 10},
          .steps = {SENDS("HELO c\r\n", "250 relay.test\r\n", INBOUND_MORE), TO_DATA,
-                   SENDS("..345\r\n78\r\n...\r\n.\r\n", LARGE, INBOUND_MORE), TO_DATA,
+                   SENDS("..345\r\n789\r\n.\r\n", LARGE, INBOUND_MORE), TO_DATA,
                    HANDS_IN("a\r\n.\r\n", NULL, "s@a.test > r@b.test: a\r\n")}},
     };
     play_all(table, countof(table));
+}
+END_TEST
+
+START_TEST(of_what_is_too_large_nothing_is_kept)
+{
+    static const struct dialogue dialogue = {.name = "too large", .limits = {.message_bytes = 10}};
+    struct play play;
+    play_open(&play, &dialogue);
+    play_say(&play, "HELO c\r\n" ENVELOPE);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(play_say(&play, "more than ten\r\n"), INBOUND_MORE);
+        ck_assert_uint_eq(buffer_length(&play.session.body), 0);
+    }
+    play_end(&play);
 }
 END_TEST
 
@@ -405,6 +419,6 @@ END_TEST
 
 TEST_MAIN("relay/inbound/session", a_message_is_handed_in, what_is_begun_is_forgotten,
           every_command_in_every_state, limits_have_their_replies, a_body_of_just_so_many_bytes,
-          a_command_line_of_just_so_many_bytes, bare_newlines,
+          of_what_is_too_large_nothing_is_kept, a_command_line_of_just_so_many_bytes, bare_newlines,
           a_refused_message_spoils_nothing_behind_it, a_mail_loop_is_cut, a_command_is_one_line,
           starttls, what_comes_behind_starttls_is_left_lying)

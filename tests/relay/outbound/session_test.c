@@ -324,6 +324,27 @@ START_TEST(rset_only_after_what_was_not_ended)
 }
 END_TEST
 
+/* For the connection, which may have had its share of messages: the mail may be good elsewhere. */
+START_TEST(a_mail_that_is_deferred_is_marked)
+{
+    static const struct {
+        const char *reply;
+        bool marked;
+    } rows[] = {{"451 4.3.0 enough\r\n", true}, {"550 no\r\n", false}, {OK, false}};
+    static const struct dialogue dialogue = {.name = "marked", .ehlo = BARE, .recipients = 1};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct play play = {.dialogue = &dialogue};
+        play_begin(&play);
+        play_hello(&play);
+        play.session.mail_deferred = true; /* as the delivery before left it */
+        play_deliver(&play);
+        play_server(&play, rows[i].reply);
+        ck_assert_int_eq(play.session.mail_deferred, rows[i].marked);
+        play_end(&play);
+    }
+}
+END_TEST
+
 /* The widest transaction there is: RSET, MAIL, every recipient and DATA at once. */
 START_TEST(a_full_envelope_fits_the_ring)
 {
@@ -352,4 +373,4 @@ TEST_MAIN("relay/outbound/session", the_way_to_ready, with_pipelining_all_goes_a
           without_pipelining_one_command_at_a_time, data_and_its_end,
           a_message_that_cannot_be_taken_costs_no_command, the_words_of_the_server_are_kept,
           authentication_required_smells_of_a_stripped_starttls, rset_only_after_what_was_not_ended,
-          a_full_envelope_fits_the_ring)
+          a_mail_that_is_deferred_is_marked, a_full_envelope_fits_the_ring)

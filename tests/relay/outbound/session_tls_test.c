@@ -204,13 +204,34 @@ START_TEST(a_421_to_starttls_closes)
         {.name = "may",
          .policy = {TLS_MAY, ON_454_PLAIN, 0},
          .steps = {GREETS, STARTS, SAYS("421 4.7.0 bye\r\n", NULL, ASK_CLOSE)},
-         .failure = "deferred 421 4.7.0 bye\n"},
+         .failure = "deferred 421 4.7.4 bye\n"},
         {.name = "encrypt",
          .policy = {TLS_ENCRYPT, ON_454_RETRY, 3},
          .steps = {GREETS, STARTS, SAYS("421 bye\r\n", NULL, ASK_CLOSE)},
-         .failure = "deferred 421 - bye\n"},
+         .failure = "deferred 421 4.7.4 bye\n"},
     };
     play_all(table, countof(table));
+}
+END_TEST
+
+/* Where a 454 would be followed by clear text, a 421 may be only on another socket. */
+START_TEST(after_a_421_clear_text_needs_a_new_socket)
+{
+    const struct tls_policy policy = {TLS_MAY, ON_454_PLAIN, 0};
+    const struct tls_history history = {0};
+    struct buffer out = {0};
+    struct session session;
+    size_t used;
+    session_init(&session, "relay.test", "mx[192.0.2.1]:25", &policy, &history, &out);
+    ck_assert_int_eq(session_receive(&session, span_of("220 mx\r\n"), &used), ASK_BYTES);
+    ck_assert_int_eq(session_receive(&session, span_of("250-mx\r\n250 STARTTLS\r\n"), &used),
+                     ASK_BYTES);
+    ck_assert_int_eq(session_receive(&session, span_of("421 bye\r\n"), &used), ASK_CLOSE);
+    ck_assert(session.decided && !session.ready);
+    ck_assert_int_eq(session.outcome, TLS_TEMPORARY);
+    ck_assert_int_eq(session.next_step, TLS_GO_PLAIN_ANEW);
+    session_free(&session);
+    buffer_free(&out);
 }
 END_TEST
 
@@ -280,5 +301,5 @@ START_TEST(residue_is_left_where_it_is)
 END_TEST
 
 TEST_MAIN("relay/outbound/session_tls", every_cell_of_the_table, the_level_and_the_past_decide,
-          a_421_to_starttls_closes, what_was_learnt_in_clear_is_forgotten,
-          residue_is_left_where_it_is)
+          a_421_to_starttls_closes, after_a_421_clear_text_needs_a_new_socket,
+          what_was_learnt_in_clear_is_forgotten, residue_is_left_where_it_is)
