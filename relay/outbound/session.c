@@ -1,15 +1,8 @@
-#include "relay/outbound/session.h"
-
-#include "base/must.h"
+#include "relay/outbound/session_inside.h"
 
 #include <stdio.h>
-#include <string.h>
 
-typedef enum session_ask reply_handler(struct session *session, const struct expected *to,
-                                       const struct reply *reply);
-
-static reply_handler greeting_replied, ehlo_replied, helo_replied, starttls_replied, rset_replied,
-    mail_replied, rcpt_replied, data_replied, end_of_data_replied, quit_replied;
+static reply_handler greeting_replied, ehlo_replied, helo_replied, starttls_replied, quit_replied;
 
 static const struct step {
     const char *name;
@@ -31,7 +24,7 @@ _Static_assert(countof(steps) == SESSION_STEPS, "a row for each step");
 
 /* ---- the replies owed ---- */
 
-static void expect(struct session *session, enum session_step step, unsigned recipient)
+void expect(struct session *session, enum session_step step, unsigned recipient)
 {
     must(session->expected_count < SESSION_EXPECTED_MAX);
     unsigned at = (session->expected_first + session->expected_count) % SESSION_EXPECTED_MAX;
@@ -82,73 +75,6 @@ void session_free(struct session *session)
     arena_free(&session->arena);
 }
 
-/* ---- verdicts ---- */
-
-static struct span one_line(struct arena *arena, struct span text)
-{
-    char *line = arena_copy(arena, text);
-    for (char *c = line; *c != '\0'; c++)
-        if (*c == '\n')
-            *c = ' ';
-    return span_of(line);
-}
-
-static struct verdict verdict_of(const struct session *session, struct arena *arena,
-                                 enum verdict_kind kind, const struct reply *reply)
-{
-    return (struct verdict){
-        .kind = kind,
-        .code = reply->code,
-        .status = {reply->status_class, reply->status_subject, reply->status_detail},
-        .text = one_line(arena, reply->text),
-        .host = span_of(arena_copy(arena, span_of(session->host))),
-    };
-}
-
-static enum verdict_kind kind_of(const struct reply *reply)
-{
-    if (reply_is_positive(reply))
-        return VERDICT_DELIVERED;
-    return reply_is_permanent(reply) ? VERDICT_BOUNCED : VERDICT_DEFERRED;
-}
-
-/* A verdict in our own words: no reply was given. */
-static struct verdict local_verdict(const struct session *session, struct arena *arena,
-                                    enum verdict_kind kind, struct status status, const char *why)
-{
-    return (struct verdict){
-        .kind = kind,
-        .status = status,
-        .text = one_line(arena, span_of(why)),
-        .host = span_of(arena_copy(arena, span_of(session->host))),
-    };
-}
-
-/* Every recipient that has no verdict yet gets this one. */
-static void decide_rest(struct session *session, const struct verdict *verdict)
-{
-    struct delivery *delivery = session->delivery;
-    for (unsigned i = 0; i < delivery->envelope->count; i++)
-        if (delivery->verdicts[i].kind == VERDICT_NONE)
-            delivery->verdicts[i] = *verdict;
-}
-
-static void decide_rest_by(struct session *session, enum verdict_kind kind,
-                           const struct reply *reply)
-{
-    struct verdict verdict = verdict_of(session, session->delivery->arena, kind, reply);
-    decide_rest(session, &verdict);
-}
-
-static bool any_undecided(const struct session *session)
-{
-    const struct delivery *delivery = session->delivery;
-    for (unsigned i = 0; i < delivery->envelope->count; i++)
-        if (delivery->verdicts[i].kind == VERDICT_NONE)
-            return true;
-    return false;
-}
-
 /* ---- how a session fails ---- */
 
 /* Before it was ready: the host as a whole failed. 5xx too is only this host's word, now. */
@@ -168,7 +94,7 @@ static enum session_ask host_replied_badly(struct session *session, const struct
     return refuse_host(session, &verdict);
 }
 
-static bool is_owed(const struct session *session, enum session_step step)
+bool is_owed(const struct session *session, enum session_step step)
 {
     const struct expected *first = owed(session);
     return first != NULL && first->step == step;
@@ -379,177 +305,6 @@ enum session_ask session_tls_failed(struct session *session, enum tls_outcome ou
         local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome), why);
     session->closing = true; /* this socket is spoilt: nothing more is said on it */
     return tls_ended(session, outcome, &verdict);
-}
-
-/* ---- a delivery ---- */
-
-static void send_mail(struct session *session)
-{
-    const struct message *message = session->delivery->envelope->message;
-    buffer_print(session->out, "MAIL FROM:<%s>", message->sender);
-    if (extensions_have(&session->extensions, EXTENSION_SIZE))
-        buffer_print(session->out, " SIZE=%llu", (unsigned long long)message->place.length);
-    if ((message->flags & MESSAGE_8BITMIME) &&
-        extensions_have(&session->extensions, EXTENSION_8BITMIME))
-        buffer_append(session->out, SPAN(" BODY=8BITMIME"));
-    buffer_append(session->out, SPAN("\r\n"));
-    expect(session, STEP_MAIL, 0);
-    session->mail_sent = true;
-    session->open = true;
-}
-
-static void send_rcpt(struct session *session)
-{
-    unsigned recipient = session->next_recipient++;
-    buffer_print(session->out, "RCPT TO:<%s>\r\n",
-                 session->delivery->envelope->recipients[recipient].path);
-    expect(session, STEP_RCPT, recipient);
-}
-
-static void send_data(struct session *session)
-{
-    buffer_append(session->out, SPAN("DATA\r\n"));
-    expect(session, STEP_DATA, 0);
-    session->data_sent = true;
-}
-
-/* The envelope is through, for good or bad: what comes next is the connection's to say. */
-static enum session_ask delivery_over(struct session *session)
-{
-    must(!any_undecided(session));
-    session->delivery = NULL;
-    return ASK_CLAIM;
-}
-
-/* Sends all that may be sent now: everything up to DATA with PIPELINING, one command without. */
-static enum session_ask advance(struct session *session)
-{
-    bool pipelining = extensions_have(&session->extensions, EXTENSION_PIPELINING);
-    while (pipelining || session->expected_count == 0) {
-        if (session->data_sent)
-            break;
-        if (!session->mail_sent)
-            send_mail(session);
-        else if (!pipelining && !any_undecided(session))
-            return delivery_over(session);
-        else if (session->next_recipient < session->delivery->envelope->count)
-            send_rcpt(session);
-        else
-            send_data(session);
-    }
-    return ASK_BYTES;
-}
-
-/* A verdict that needs no question to the server: it said in EHLO what it cannot take. */
-static bool cannot_take(struct session *session, struct verdict *verdict)
-{
-    const struct message *message = session->delivery->envelope->message;
-    const struct extensions *extensions = &session->extensions;
-    struct arena *arena = session->delivery->arena;
-    if (extensions_have(extensions, EXTENSION_SIZE) && extensions->size > 0 &&
-        message->place.length > extensions->size) {
-        const char *why = arena_print(arena,
-                                      "the message of %llu bytes is larger than the %llu "
-                                      "that the server takes",
-                                      (unsigned long long)message->place.length,
-                                      (unsigned long long)extensions->size);
-        *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 3, 4}, why);
-        return true; /* RFC 1870 6.1 */
-    }
-    if ((message->flags & MESSAGE_8BITMIME) && !extensions_have(extensions, EXTENSION_8BITMIME)) {
-        *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 6, 3},
-                                 "the message is 8-bit, and the server does not take that");
-        return true; /* RFC 6152 3 */
-    }
-    return false;
-}
-
-enum session_ask session_deliver(struct session *session, struct delivery *delivery)
-{
-    must(session->ready && session->delivery == NULL && delivery->envelope->count > 0);
-    session->delivery = delivery;
-    session->next_recipient = 0;
-    session->mail_sent = session->data_sent = session->mail_deferred = false;
-    struct verdict verdict;
-    if (cannot_take(session, &verdict)) {
-        decide_rest(session, &verdict);
-        return delivery_over(session);
-    }
-    if (session->open) {
-        buffer_append(session->out, SPAN("RSET\r\n"));
-        expect(session, STEP_RSET, 0);
-        session->open = false;
-    }
-    return advance(session);
-}
-
-static enum session_ask rset_replied(struct session *session, const struct expected *to,
-                                     const struct reply *reply)
-{
-    (void)to;
-    if (!reply_is_positive(reply))
-        return session_lost(session, "the server refused RSET");
-    return session->delivery ? advance(session) : ASK_BYTES;
-}
-
-static enum session_ask mail_replied(struct session *session, const struct expected *to,
-                                     const struct reply *reply)
-{
-    (void)to;
-    if (!reply_is_positive(reply)) {
-        /* 530 where TLS was not offered smells of a stripped STARTTLS (RFC 3207 6). */
-        bool stripped = reply->code == 530 && !session->secure;
-        session->mail_deferred = reply_is_temporary(reply);
-        decide_rest_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
-    }
-    return advance(session);
-}
-
-static enum session_ask rcpt_replied(struct session *session, const struct expected *to,
-                                     const struct reply *reply)
-{
-    struct delivery *delivery = session->delivery;
-    struct verdict *verdict = &delivery->verdicts[to->recipient];
-    if (verdict->kind == VERDICT_NONE && !reply_is_positive(reply))
-        *verdict = verdict_of(session, delivery->arena, kind_of(reply), reply);
-    return advance(session);
-}
-
-static enum session_ask data_replied(struct session *session, const struct expected *to,
-                                     const struct reply *reply)
-{
-    (void)to;
-    if (reply_is_intermediate(reply)) {
-        if (any_undecided(session))
-            return ASK_BODY;
-        /* Pipelined DATA although no recipient was taken: an empty body ends it (RFC 2920 3.1). */
-        buffer_append(session->out, SPAN(".\r\n"));
-        expect(session, STEP_END_OF_DATA, 0);
-        return ASK_BYTES;
-    }
-    if (reply_is_positive(reply))
-        return session_lost(session, "the server answered DATA with a 2xx");
-    decide_rest_by(session, kind_of(reply), reply);
-    return delivery_over(session);
-}
-
-enum session_ask session_body_sent(struct session *session)
-{
-    expect(session, STEP_END_OF_DATA, 0);
-    return ASK_BYTES;
-}
-
-static enum session_ask end_of_data_replied(struct session *session, const struct expected *to,
-                                            const struct reply *reply)
-{
-    (void)to;
-    if (reply_is_intermediate(reply)) {
-        decide_rest_by(session, VERDICT_IN_DOUBT, reply);
-        return session_lost(session, "the server answered the final dot with a 3xx");
-    }
-    decide_rest_by(session, kind_of(reply), reply);
-    session->open = false;
-    return delivery_over(session);
 }
 
 /* ---- QUIT ---- */
