@@ -4,13 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENDING_TIMEOUT_MS 180000 /* RFC 5321 4.5.3.2.5: a DATA block */
-#define BODY_WINDOW 65536         /* bytes of a body that are stuffed and encrypted at a time */
-
-_Static_assert(BODY_WINDOW <= LOADER_WINDOW, "a window is loaded at once");
-
 static void deadline_passed(struct timer *timer);
-static void catch_up(struct connection *connection);
 
 /* ---- birth and death ---- */
 
@@ -173,7 +167,7 @@ static void loaded(struct mail *mail, void *taker)
     }
     if (more)
         connection_act(connection, ask);
-    catch_up(connection);
+    connection_catch_up(connection);
 }
 
 void connection_wake(struct mail *slot_wake, void *taker)
@@ -189,106 +183,9 @@ void connection_wake(struct mail *slot_wake, void *taker)
         connection_act(connection, ask);
 }
 
-/* ---- sending a body ---- */
-
-static void window_loaded(struct mail *mail, void *taker);
-
-static bool load_window(struct connection *connection)
-{
-    const struct body_place *place = &connection->attempt->envelope->message->place;
-    uint64_t left = place->length - connection->body_sent;
-    connection->phase = PHASE_LOADING;
-    connection->load = (struct load){.mail.deliver = window_loaded,
-                                     .reply_to = connection->worker->mailbox,
-                                     .place = *place,
-                                     .offset = connection->body_sent,
-                                     .length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW};
-    loader_post(connection->worker->relay->loader, &connection->load);
-    return false;
-}
-
-static void write_window(struct connection *connection, struct span window)
-{
-    data_write(&connection->writer, window, &connection->channel.out);
-    connection->body_sent += window.length;
-}
-
-/* Puts out as much as the channel should hold. True when the body has been written whole. */
-static bool write_body(struct connection *connection)
-{
-    const struct message *message = connection->attempt->envelope->message;
-    while (connection->body_sent < message->place.length) {
-        if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
-            return false;
-        if (message->body == NULL)
-            return load_window(connection);
-        uint64_t left = message->place.length - connection->body_sent;
-        size_t length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW;
-        write_window(connection, (struct span){message->body + connection->body_sent, length});
-    }
-    if (!connection->body_ended)
-        data_write_end(&connection->writer, &connection->channel.out);
-    connection->body_ended = true;
-    return true;
-}
-
-static bool send_body(struct connection *connection, enum session_ask *ask)
-{
-    while (connection->phase == PHASE_SENDING) {
-        bool whole = write_body(connection);
-        if (connection->phase == PHASE_LOADING)
-            return false;
-        if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
-            *ask =
-                session_lost(&connection->session, "the connection broke while the body was sent");
-            return true;
-        }
-        if (whole && channel_flushed(&connection->channel)) {
-            *ask = session_body_sent(&connection->session);
-            return true;
-        }
-        if (whole || buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
-            break; /* goes on with the next writable event */
-    }
-    connection_set_deadline(connection, SENDING_TIMEOUT_MS);
-    return false;
-}
-
-static void go_on_sending(struct connection *connection)
-{
-    enum session_ask ask;
-    if (send_body(connection, &ask))
-        connection_act(connection, ask);
-}
-
-static void lost(struct connection *connection, const char *why)
+void connection_lost(struct connection *connection, const char *why)
 {
     connection_act(connection, session_lost(&connection->session, why));
-}
-
-static void window_loaded(struct mail *mail, void *taker)
-{
-    struct load *load = container_of(mail, struct load, mail);
-    struct connection *connection = container_of(load, struct connection, load);
-    (void)taker;
-    if (load->result != LOAD_OK) { /* it was whole a moment ago: the connection is cut short */
-        lost(connection, "the body can no longer be read from the spool");
-        return;
-    }
-    write_window(connection, (struct span){load->window, load->length});
-    free(load->window);
-    connection->phase = PHASE_SENDING;
-    go_on_sending(connection);
-    catch_up(connection);
-}
-
-static bool begin_body(struct connection *connection, enum session_ask *ask)
-{
-    connection->phase = PHASE_SENDING;
-    connection->body_sent = 0;
-    connection->body_ended = false;
-    data_writer_init(&connection->writer);
-    return send_body(connection, ask);
 }
 
 /* ---- talking ---- */
@@ -360,7 +257,7 @@ static bool carry_out(struct connection *connection, enum session_ask *ask)
     case ASK_CLAIM:
         return connection->ready_told ? delivery_ended(connection, ask)
                                       : became_ready(connection, ask);
-    case ASK_BODY: return begin_body(connection, ask);
+    case ASK_BODY: return connection_begin_body(connection, ask);
     case ASK_CLOSE: session_over(connection); return false;
     }
     must_not_reach();
@@ -419,13 +316,13 @@ static void read_channel(struct connection *connection)
     } while (result == CHANNEL_OK && channel->in_stalled && buffer_length(&channel->in) == 0);
     bool here = connection->phase != PHASE_LOADING && connection->phase != PHASE_CONNECTING;
     if (result == CHANNEL_FAILED && here)
-        lost(connection, channel_why(channel));
+        connection_lost(connection, channel_why(channel));
     else if (result == CHANNEL_ENDED && here)
-        lost(connection, "the server closed the connection");
+        connection_lost(connection, "the server closed the connection");
 }
 
 /* What came while the spool was read had its event then. */
-static void catch_up(struct connection *connection)
+void connection_catch_up(struct connection *connection)
 {
     if (connection->channel.socket >= 0 && connection->phase != PHASE_CONNECTING)
         read_channel(connection);
@@ -435,10 +332,10 @@ static void write_channel(struct connection *connection)
 {
     struct channel *channel = &connection->channel;
     if (connection->phase == PHASE_SENDING)
-        go_on_sending(connection);
+        connection_go_on_sending(connection);
     else if (channel_flush(channel) == CHANNEL_FAILED && connection->phase != PHASE_LOADING &&
              connection->phase != PHASE_HANDSHAKING)
-        lost(connection, channel_why(channel));
+        connection_lost(connection, channel_why(channel));
 }
 
 static void connected(struct connection *connection)
@@ -447,7 +344,7 @@ static void connected(struct connection *connection)
     if (error < 0) {
         char why[128];
         snprintf(why, sizeof(why), "cannot connect: %s", strerror(-error));
-        lost(connection, why);
+        connection_lost(connection, why);
         return;
     }
     connection->phase = PHASE_TALKING;
@@ -502,7 +399,7 @@ static void deadline_passed(struct timer *timer)
                        session_tls_failed(session, TLS_STALLED, "timed out in the TLS handshake"));
         return;
     case PHASE_TALKING: connection_act(connection, session_timed_out(session)); return;
-    case PHASE_SENDING: lost(connection, "timed out sending the body"); return;
+    case PHASE_SENDING: connection_lost(connection, "timed out sending the body"); return;
     case PHASE_IDLE: retire(connection); return;
     case PHASE_LOADING:
     case PHASE_CLOSED: return;

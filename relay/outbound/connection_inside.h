@@ -1,5 +1,6 @@
-/* The inside of a connection, for its own two files: connecting.c (which host, and how to get
- * to one that takes mail) and connection.c (claiming, talking, idling). */
+/* The inside of a connection, for its own three files: connecting.c (which host, and how to get
+ * to one that takes mail), sending.c (a body on its way out) and connection.c (claiming,
+ * talking, idling). */
 #pragma once
 
 #include "queue/loader.h"
@@ -60,6 +61,10 @@ struct connection {
     char tls_text[64];         /* "may:TLSv1.3:resumed" */
 };
 
+/* sending.c: true when *ask is to be carried out next; false: an event must come first */
+bool connection_begin_body(struct connection *connection, enum session_ask *ask);
+void connection_go_on_sending(struct connection *connection);
+
 /* connecting.c */
 
 /* Begins with the first host of the site, for a slot that is a claimant. */
@@ -83,6 +88,10 @@ void connection_tell_tls(struct connection *connection);
 
 /* Carries out what the session asks, and what it asks then, until it waits for an event. */
 void connection_act(struct connection *connection, enum session_ask ask);
+/* The channel broke: `why` in our words. */
+void connection_lost(struct connection *connection, const char *why);
+/* Takes in what came while the connection waited for the spool. */
+void connection_catch_up(struct connection *connection);
 void connection_ready(struct watcher *watcher, unsigned what);
 void connection_set_deadline(struct connection *connection, int64_t ms);
 void connection_close_channel(struct connection *connection);

@@ -39,7 +39,7 @@ def restarted(relay, how, before):
 def test(workshop):
     binary()
     sendable = all_mails()[0] + mails.large_mails(SEED)
-    later = Sink(workshop, "later", options=["--fault", "mail:451:1"]).start()
+    later = Sink(workshop, "later", options=["--fault", "rcpt:451:1"]).start()
     relay = Relay(workshop, route=[later.next_hop], retry="first = 1h longest = 2h give-up = 5d").start()
     hand_in(relay, [("b@peer.test", mail) for _, mail in sendable])
     deferred_once(relay, len(sendable))
@@ -48,7 +48,7 @@ def test(workshop):
     restarted(relay, "SIGTERM", before)
     relay.kill()
     restarted(relay, "kill -9", before)
-    attempts = later.stop()["faults"]["mail:451"]
+    attempts = later.stop()["faults"]["rcpt:451"]
     check(attempts == len(sendable), f"no message was tried again: {attempts} attempts in all")
 
     sink = Sink(workshop, port=later.port, dump=True).start()

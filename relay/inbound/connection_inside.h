@@ -1,0 +1,58 @@
+/* The inside of an inbound connection, for its own two files: connection.c (its life, talking,
+ * TLS) and message.c (the message that comes in, until it is committed). */
+#pragma once
+
+#include "relay/channel.h"
+#include "relay/inbound/connection.h"
+#include "relay/inbound/session.h"
+#include "relay/worker.h"
+
+enum inbound_phase {
+    INBOUND_TALKING,
+    INBOUND_HANDSHAKING,
+    INBOUND_WAITING,   /* for the commit */
+    INBOUND_CLOSING,   /* for the last replies to leave */
+    INBOUND_LINGERING, /* for the client to read them: what it still sends is thrown away */
+};
+
+struct inbound_connection {
+    struct list_node node; /* in inbound->connections */
+    struct grave grave;
+    struct inbound *inbound;
+    struct worker *worker;
+    struct config *config; /* one reference: the one it began with */
+    struct server_tls *tls;
+    struct channel channel;
+    struct inbound_session session;
+    struct timer idle;
+    enum inbound_phase phase;
+    unsigned lingered;
+    bool gone; /* the client went while its message was being committed */
+
+    /* The message that is coming in. */
+    struct own_file *own_file; /* a large body's */
+    uint64_t spilled_id;       /* the message's whose body it is; 0: nothing was spilled */
+    uint64_t spilled;          /* bytes in it */
+    uint32_t crc;              /* of those */
+    bool spill_failed;
+    int64_t counted; /* bytes of the body buffer in METRIC_BODY_MEMORY */
+
+    /* The message that is being committed. */
+    struct change change;
+    struct message *message;
+    struct envelope **envelopes;
+    size_t envelope_count, envelope_room;
+};
+
+/* connection.c: the commit has come back. */
+void inbound_answer_commit(struct inbound_connection *connection, enum commit_result result);
+
+/* message.c */
+
+/* After every inbound_receive: large bodies go to their own file, memory is accounted for. */
+void inbound_tend_body(struct inbound_connection *connection);
+void inbound_forget_body(struct inbound_connection *connection);
+/* The session's message is complete: posts it to the committer. */
+void inbound_commit(struct inbound_connection *connection);
+/* Lets go of what was to be committed. */
+void inbound_message_over(struct inbound_connection *connection);

@@ -1,0 +1,104 @@
+/* A body on its way out: from memory, or window by window from the spool. */
+#include "relay/outbound/connection_inside.h"
+
+#include <stdlib.h>
+
+#define SENDING_TIMEOUT_MS 180000 /* RFC 5321 4.5.3.2.5: a DATA block */
+#define BODY_WINDOW 65536         /* bytes of a body that are stuffed and encrypted at a time */
+
+_Static_assert(BODY_WINDOW <= LOADER_WINDOW, "a window is loaded at once");
+
+static void window_loaded(struct mail *mail, void *taker);
+
+static bool load_window(struct connection *connection)
+{
+    const struct body_place *place = &connection->attempt->envelope->message->place;
+    uint64_t left = place->length - connection->body_sent;
+    connection->phase = PHASE_LOADING;
+    connection->load = (struct load){.mail.deliver = window_loaded,
+                                     .reply_to = connection->worker->mailbox,
+                                     .place = *place,
+                                     .offset = connection->body_sent,
+                                     .length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW};
+    loader_post(connection->worker->relay->loader, &connection->load);
+    return false;
+}
+
+static void write_window(struct connection *connection, struct span window)
+{
+    data_write(&connection->writer, window, &connection->channel.out);
+    connection->body_sent += window.length;
+}
+
+/* Puts out as much as the channel should hold. True when the body has been written whole. */
+static bool write_body(struct connection *connection)
+{
+    const struct message *message = connection->attempt->envelope->message;
+    while (connection->body_sent < message->place.length) {
+        if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
+            return false;
+        if (message->body == NULL)
+            return load_window(connection);
+        uint64_t left = message->place.length - connection->body_sent;
+        size_t length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW;
+        write_window(connection, (struct span){message->body + connection->body_sent, length});
+    }
+    if (!connection->body_ended)
+        data_write_end(&connection->writer, &connection->channel.out);
+    connection->body_ended = true;
+    return true;
+}
+
+static bool send_body(struct connection *connection, enum session_ask *ask)
+{
+    while (connection->phase == PHASE_SENDING) {
+        bool whole = write_body(connection);
+        if (connection->phase == PHASE_LOADING)
+            return false;
+        if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
+            *ask =
+                session_lost(&connection->session, "the connection broke while the body was sent");
+            return true;
+        }
+        if (whole && channel_flushed(&connection->channel)) {
+            *ask = session_body_sent(&connection->session);
+            return true;
+        }
+        if (whole || buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
+            break; /* goes on with the next writable event */
+    }
+    connection_set_deadline(connection, SENDING_TIMEOUT_MS);
+    return false;
+}
+
+void connection_go_on_sending(struct connection *connection)
+{
+    enum session_ask ask;
+    if (send_body(connection, &ask))
+        connection_act(connection, ask);
+}
+
+static void window_loaded(struct mail *mail, void *taker)
+{
+    struct load *load = container_of(mail, struct load, mail);
+    struct connection *connection = container_of(load, struct connection, load);
+    (void)taker;
+    if (load->result != LOAD_OK) { /* it was whole a moment ago: the connection is cut short */
+        connection_lost(connection, "the body can no longer be read from the spool");
+        return;
+    }
+    write_window(connection, (struct span){load->window, load->length});
+    free(load->window);
+    connection->phase = PHASE_SENDING;
+    connection_go_on_sending(connection);
+    connection_catch_up(connection);
+}
+
+bool connection_begin_body(struct connection *connection, enum session_ask *ask)
+{
+    connection->phase = PHASE_SENDING;
+    connection->body_sent = 0;
+    connection->body_ended = false;
+    data_writer_init(&connection->writer);
+    return send_body(connection, ask);
+}
