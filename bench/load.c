@@ -37,7 +37,8 @@ static const char help[] =
     "  --starttls | --tls      STARTTLS, or TLS from the first byte\n"
     "  --resume on|off         TLS sessions are resumed (on)\n"
     "  --pipelining on|off     where the server offers it (on)\n"
-    "  --patience TIME         how long to bear with a server that is away or silent (30s)\n"
+    "  --patience TIME         how long to bear with a server that is away or silent (30s;\n"
+    "                          5s while none of the connections has succeeded yet)\n"
     "  --ledger FILE           append the Message-ID of each message that got its 250\n"
     "  --threads N             1 unless said otherwise\n"
     "  --json                  the summary as JSON\n"
@@ -97,6 +98,9 @@ static int read_options(int argc, char **argv, struct load_options *options)
         return code;
     if (options->messages == 0)
         options->messages = options->for_ms > 0 ? INT64_MAX : LOAD_MESSAGES;
+    options->reach_ms = options->patience_ms > 0 ? options->patience_ms : LOAD_REACH_MS;
+    if (options->patience_ms == 0)
+        options->patience_ms = LOAD_PATIENCE_MS;
     return check_options(options);
 }
 
@@ -268,8 +272,8 @@ static int judge(const struct load *load, const struct summary *summary)
         return EX_OK;
     endpoint_format(&options->to, text);
     if (load->connections == 0)
-        return arguments_fail(EX_UNAVAILABLE, "load", "cannot reach %s: %s", text,
-                              summary->trouble);
+        return arguments_fail(EX_UNAVAILABLE, "load", "cannot reach %s: %s; is it listening?", text,
+                              *summary->trouble ? summary->trouble : "stopped early");
     return arguments_fail(
         EX_TEMPFAIL, "load",
         "%s accepted %" PRIu64 " messages, refused %" PRIu64 ", and %" PRIu64 " failed; %s%s", text,
@@ -284,7 +288,7 @@ static int report(const struct load *load, const struct load_worker *workers)
     double rate = summary->seconds > 0 ? (double)load->accepted / summary->seconds : 0;
     if (load->options.json)
         print_json(load, summary, rate);
-    else
+    else if (load->connections > 0)
         print_text(load, summary, rate);
     fflush(stdout);
     int code = judge(load, summary);
@@ -331,7 +335,6 @@ int command_load(int argc, char **argv)
     struct load load = {.options = {.threads = 1,
                                     .connections = 20,
                                     .size = 4096,
-                                    .patience_ms = 30000,
                                     .from = "load@load.test",
                                     .to_domain = "load.test",
                                     .resume = true,

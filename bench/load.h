@@ -23,7 +23,9 @@
 #define LOAD_RATE_MAX 10000000
 #define LOAD_MESSAGES 1000 /* unless said otherwise */
 #define LOAD_TIME_MAX_MS (30LL * 24 * 3600 * 1000)
-#define LOAD_PAUSE_MS 100 /* between a failure and the next try to connect */
+#define LOAD_PAUSE_MS 100      /* between a failure and the next try to connect */
+#define LOAD_PATIENCE_MS 30000 /* unless said otherwise */
+#define LOAD_REACH_MS 5000     /* the patience before any connection has succeeded; the same */
 
 struct load_options {
     struct endpoint to;
@@ -31,7 +33,8 @@ struct load_options {
     uint64_t messages; /* to be accepted, or refused; INT64_MAX: until the time is over */
     uint64_t for_ms;   /* 0: until all messages have been accepted */
     uint64_t rate;     /* messages a second; 0: as fast as they are taken (closed loop) */
-    uint64_t size, domains, patience_ms;
+    uint64_t size, domains;
+    uint64_t patience_ms, reach_ms; /* reach_ms: before any connection has succeeded */
     const char *corpus, *from, *to_domain, *ledger;
     bool starttls, tls, resume, pipelining, json;
 };

@@ -10,6 +10,13 @@ static const struct load_options *options_of(const struct load_session *session)
     return &session->worker->load->options;
 }
 
+/* A server that was never there is borne with for a shorter time than one that went away. */
+static int64_t patience_of(const struct load_session *session)
+{
+    const struct load *load = session->worker->load;
+    return (int64_t)(load->connections > 0 ? load->options.patience_ms : load->options.reach_ms);
+}
+
 static void arm(struct load_session *session, uint64_t ms)
 {
     struct load_worker *worker = session->worker;
@@ -67,11 +74,12 @@ void load_session_lose(struct load_session *session, const char *where, struct s
     fail_message(session, &session->sent);
     fail_message(session, &session->current);
     hang_up(session);
-    if (!session->failing)
-        session->failing_since_ms = worker->now_ms;
+    if (!session->failing) /* a connection that never came has failed from its beginning */
+        session->failing_since_ms =
+            session->phase == LOAD_CONNECTING ? session->active_ms : worker->now_ms;
     session->failing = true;
-    int64_t patience = (int64_t)options_of(session)->patience_ms;
-    if (worker->now_ms - session->failing_since_ms >= patience || worker->load->stopping) {
+    if (worker->now_ms - session->failing_since_ms >= patience_of(session) ||
+        worker->load->stopping) {
         leave(session);
         return;
     }
@@ -106,7 +114,7 @@ static void connect_now(struct load_session *session)
     session->extensions = (struct extensions){0};
     session->active_ms = worker->now_ms;
     become(session, LOAD_CONNECTING);
-    arm(session, options_of(session)->patience_ms);
+    arm(session, (uint64_t)patience_of(session));
     int error = os_watch(worker->loop, socket, &session->channel.watcher);
     if (error != 0)
         load_session_lose(session, "watch", span_of(strerrordesc_np(-error)));
@@ -236,10 +244,9 @@ static void late_away(struct load_session *session)
 static void late_waiting(struct load_session *session)
 {
     const struct load_worker *worker = session->worker;
-    int64_t patience = (int64_t)options_of(session)->patience_ms;
     if (session->phase == LOAD_TALKING && session->expected_count == 0)
         session->active_ms = worker->now_ms; /* it is us who have nothing to say */
-    int64_t rest = session->active_ms + patience - worker->now_ms;
+    int64_t rest = session->active_ms + patience_of(session) - worker->now_ms;
     if (rest > 0)
         arm(session, (uint64_t)rest);
     else

@@ -26,7 +26,7 @@ struct body_place {
 };
 
 enum message_flag {
-    MESSAGE_8BITMIME = 1 << 0, /* came with BODY=8BITMIME */
+    MESSAGE_8BITMIME = 1 << 0, /* came with BODY=8BITMIME, and is 8-bit indeed */
     MESSAGE_BOUNCE = 1 << 1,   /* a delivery status notification that we wrote */
 };
 

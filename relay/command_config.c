@@ -10,7 +10,8 @@ static const char help[] =
     "Usage: millrace check-config [-c FILE] [--dump]\n"
     "\n"
     "Reads the configuration, and says all that is wrong with it, a line each:\n"
-    "FILE:LINE: what, and what was meant. Certificates are loaded, too.\n"
+    "FILE:LINE: what, and what was meant. Certificates are loaded, and the places of the\n"
+    "spool and of the control socket looked at, too.\n"
     "\n"
     "  -c, --config FILE  the configuration; without it, the defaults are checked\n"
     "  -d, --dump         print the configuration in effect, defaults included\n"
@@ -70,8 +71,8 @@ int command_check_config(int argc, char **argv)
     int code;
     if (!read_options(argc, argv, &options, &code))
         return code;
-    struct config *config CLEANUP(config_drop) = config_read(options.path, &errors);
-    if (config == NULL || !config_check_files(config, &errors)) {
+    struct config *config CLEANUP(config_drop) = config_check(options.path, &errors);
+    if (config == NULL) {
         fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));
         return EX_CONFIG;
     }

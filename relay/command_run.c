@@ -50,11 +50,9 @@ int command_run(int argc, char **argv)
     if (!read_options(argc, argv, &path, &code))
         return code;
     struct buffer errors CLEANUP(buffer_free) = {0};
-    struct config *config = config_read(path, &errors);
-    if (config != NULL && config_check_files(config, &errors))
-        return relay_run(config);
+    struct config *config = config_check(path, &errors);
     if (config != NULL)
-        config_drop(&config);
+        return relay_run(config);
     fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));
     return EX_CONFIG;
 }

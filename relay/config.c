@@ -2,6 +2,8 @@
  * Reading it is config_read.c, writing it config_dump.c. */
 #include "relay/config.h"
 
+#include "relay/os.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,22 +95,22 @@ static void cut_to_existing(char *path)
     }
 }
 
-/* NULL when `path` is a directory that we may write to, or can be made. */
-static const char *directory_fault(char *path)
+/* NULL when `path` is a directory that we have this access to. */
+static const char *directory_fault(const char *path, int mode)
 {
     struct stat facts;
-    cut_to_existing(path);
     if (stat(path, &facts) != 0)
         return strerror(errno);
     if (!S_ISDIR(facts.st_mode))
         return "it is not a directory";
-    return access(path, R_OK | W_OK | X_OK) == 0 ? NULL : strerror(errno);
+    return access(path, mode) == 0 ? NULL : strerror(errno);
 }
 
 static bool check_spool(const struct config *config, struct buffer *errors)
 {
     char *existing = must_strdup(config->spool);
-    const char *fault = directory_fault(existing);
+    cut_to_existing(existing);
+    const char *fault = directory_fault(existing, R_OK | W_OK | X_OK);
     if (fault != NULL && strcmp(existing, config->spool) == 0)
         buffer_print(errors, "%s: spool %s cannot be used: %s\n", config->spool_where,
                      config->spool, fault);
@@ -119,11 +121,85 @@ static bool check_spool(const struct config *config, struct buffer *errors)
     return fault == NULL;
 }
 
+static size_t length_without_slashes(const char *path, size_t length)
+{
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length;
+}
+
+/* The spool has been looked at already, and may still have to be made. */
+static bool is_spool(const struct config *config, struct span directory)
+{
+    size_t length = length_without_slashes(config->spool, strlen(config->spool));
+    return span_equal(directory, (struct span){config->spool, length});
+}
+
+static const char *control_directory_fault(const struct config *config)
+{
+    const char *slash = strrchr(config->control, '/');
+    struct span directory = SPAN(".");
+    if (slash != NULL) {
+        size_t length = (size_t)(slash - config->control) + 1;
+        directory = (struct span){config->control, length_without_slashes(config->control, length)};
+    }
+    if (is_spool(config, directory))
+        return NULL;
+    char *path = must_strndup(directory.data, directory.length);
+    const char *fault = directory_fault(path, W_OK | X_OK);
+    free(path);
+    return fault;
+}
+
+static bool check_control(const struct config *config, struct buffer *errors)
+{
+    struct stat facts;
+    const char *fault = control_directory_fault(config);
+    const char *advice = "let its directory exist and be writable";
+    if (fault == NULL && lstat(config->control, &facts) == 0 && !S_ISSOCK(facts.st_mode)) {
+        fault = "there is a file of that name which is no socket";
+        advice = "remove it, or set control to another path";
+    }
+    if (fault != NULL)
+        buffer_print(errors, "%s: control %s cannot be made: %s: %s\n", config->control_where,
+                     config->control, fault, advice);
+    return fault == NULL;
+}
+
 bool config_check_files(const struct config *config, struct buffer *errors)
 {
-    bool fine = check_spool(config, errors);
-    for (unsigned i = 0; i < config->listen_count; i++)
-        if (config->listen[i].tls != LISTEN_TLS_OFF)
-            fine &= check_certificate(&config->listen[i], errors);
+    bool fine = config->spool_where == NULL || check_spool(config, errors);
+    if (config->control_where != NULL)
+        fine &= check_control(config, errors);
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct listen_config *listen = &config->listen[i];
+        if (listen->tls != LISTEN_TLS_OFF && listen->certificate != NULL && listen->key != NULL)
+            fine &= check_certificate(listen, errors);
+    }
     return fine;
+}
+
+void config_find_own(struct config *config)
+{
+    config->own = arena_take(&config->arena, CONFIG_OWN_MAX * sizeof(*config->own));
+    config->own_count = os_own_addresses(config->own, CONFIG_OWN_MAX);
+}
+
+static bool is_own_address(const struct config *config, const struct ip *ip)
+{
+    for (unsigned i = 0; i < config->own_count; i++)
+        if (ip_equal(&config->own[i], ip))
+            return true;
+    return ip_is_loopback(ip);
+}
+
+bool config_is_own_listener(const struct config *config, const struct ip *ip, uint16_t port)
+{
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *at = &config->listen[i].at;
+        bool any = ip_is_unspecified(&at->ip);
+        if (at->port == port && (any ? is_own_address(config, ip) : ip_equal(&at->ip, ip)))
+            return true;
+    }
+    return false;
 }

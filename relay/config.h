@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #define CONFIG_WORKERS_MAX 256
+#define CONFIG_OWN_MAX 256     /* of the machine's own addresses */
 #define CONFIG_HOSTS_MAX 20    /* of a route: as many as are used of a domain's MX hosts */
 #define CONFIG_CONTROL_MAX 107 /* bytes of a unix socket's path: sun_path less its NUL */
 
@@ -87,9 +88,9 @@ struct config {
 
     const char *hostname; /* default: the machine's */
     const char *spool;
-    const char *spool_where; /* "FILE:LINE" */
-    const char *control;     /* default: SPOOL/control.sock */
-    unsigned workers;        /* never 0 here */
+    const char *control;                     /* default: SPOOL/control.sock */
+    const char *spool_where, *control_where; /* "FILE:LINE" */
+    unsigned workers;                        /* never 0 here */
     enum durability durability;
     uint64_t map_bytes, min_free_bytes;
     enum log_format log;
@@ -98,6 +99,8 @@ struct config {
     bool allow_loopback;  /* MX hosts and literals may be loopback; default false */
     int64_t drain_ms;     /* SIGTERM's deadline; default 30 s */
 
+    struct ip *own; /* the machine's addresses, as of reading */
+    unsigned own_count;
     struct listen_config *listen;
     unsigned listen_count;
     struct network *relay_from;
@@ -121,13 +124,16 @@ struct config {
 
 /* One reference, or NULL with all errors, a line each, in `errors`. `path` NULL: defaults. */
 struct config *config_read(const char *path, struct buffer *errors);
+/* The same, and config_check_files on all that could be read: the errors of both at once. */
+struct config *config_check(const char *path, struct buffer *errors);
 struct config *config_keep(struct config *config);
 void config_drop(struct config **config);
 
 /* The configuration in effect, in the syntax it is read in; no secret is printed. */
 void config_dump(const struct config *config, struct buffer *to);
 
-/* The files it names can be used: certificates load and match their keys. Lines as above. */
+/* The files it names can be used: certificates load and match their keys, the spool and the
+ * control socket have their place. Lines as above. */
 bool config_check_files(const struct config *config, struct buffer *errors);
 
 const struct route_config *config_route(const struct config *config, struct span domain);
@@ -135,4 +141,8 @@ const struct tls_config *config_tls(const struct config *config, struct span dom
 const struct destination_config *config_destination(const struct config *config,
                                                     struct span domain);
 const struct retry *config_retry(const struct config *config, struct span domain);
+/* Looks up `own`; a part of config_read. */
+void config_find_own(struct config *config);
+/* Whether one of our own listeners is there: to connect would be a loop. */
+bool config_is_own_listener(const struct config *config, const struct ip *ip, uint16_t port);
 bool config_may_relay(const struct config *config, const struct ip *client);

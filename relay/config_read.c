@@ -384,7 +384,6 @@ static const char *machine_name(struct arena *arena)
 static void set_defaults(struct config *config)
 {
     *config = (struct config){
-        .spool = "./var/millrace",
         .map_bytes = SPOOL_MAP_DEFAULT,
         .min_free_bytes = SPOOL_MIN_FREE_DEFAULT,
         .smtp_port = 25,
@@ -413,6 +412,30 @@ static void default_networks(struct config *config)
     must(network_parse(SPAN("::1/128"), &config->relay_from[1]));
 }
 
+/* A default is not what was meant where the key was not understood: then its place is NULL, and
+ * config_check leaves it alone. */
+static void finish_paths(struct reader *reader)
+{
+    struct config *config = reader->config;
+    bool wrong = reader->report.count > 0;
+    const struct place *spool = place_of(reader, 0, "spool");
+    const struct place *control =
+        is_set(reader, 0, "control") ? place_of(reader, 0, "control") : spool;
+    if (config->spool != NULL || !wrong)
+        config->spool_where = where(reader, spool);
+    if (config->spool == NULL)
+        config->spool = "./var/millrace";
+    if (config->control != NULL || !wrong)
+        config->control_where = where(reader, control);
+    if (config->control == NULL)
+        config->control = arena_print(&config->arena, "%s/control.sock", config->spool);
+    if (strlen(config->control) > CONFIG_CONTROL_MAX)
+        report_add(&reader->report, control,
+                   "control: the path of the socket has %zu bytes, %d at most: set control to a "
+                   "shorter one",
+                   strlen(config->control), CONFIG_CONTROL_MAX);
+}
+
 static void finish_top(struct reader *reader)
 {
     struct config *config = reader->config;
@@ -422,15 +445,7 @@ static void finish_top(struct reader *reader)
         config->workers = os_cores() < CONFIG_WORKERS_MAX ? os_cores() : CONFIG_WORKERS_MAX;
     if (!is_set(reader, 0, "relay-from"))
         default_networks(config);
-    config->spool_where = where(reader, place_of(reader, 0, "spool"));
-    if (config->control == NULL)
-        config->control = arena_print(&config->arena, "%s/control.sock", config->spool);
-    if (strlen(config->control) > CONFIG_CONTROL_MAX)
-        report_add(&reader->report,
-                   place_of(reader, 0, is_set(reader, 0, "control") ? "control" : "spool"),
-                   "control: the path of the socket has %zu bytes, %d at most: set control to a "
-                   "shorter one",
-                   strlen(config->control), CONFIG_CONTROL_MAX);
+    finish_paths(reader);
 }
 
 static void read_all(struct reader *reader)
@@ -444,20 +459,34 @@ static void read_all(struct reader *reader)
     read_tables(reader);
 }
 
-struct config *config_read(const char *path, struct buffer *errors)
+static struct config *read_file(const char *path, bool check_files, struct buffer *errors)
 {
     struct reader reader = {.config = must_calloc(1, sizeof(struct config))};
     set_defaults(reader.config);
+    config_find_own(reader.config);
     if (path != NULL)
         reader.config->path = arena_copy(&reader.config->arena, span_of(path));
     scan_read(&reader.scan, path, &reader.report);
     parse(&reader);
     read_all(&reader);
     report_write(&reader.report, errors);
-    if (reader.report.count > 0)
+    bool fine = reader.report.count == 0;
+    if (check_files)
+        fine &= config_check_files(reader.config, errors);
+    if (!fine)
         config_drop(&reader.config);
     cfg_free(reader.root);
     report_free(&reader.report);
     scan_free(&reader.scan);
     return reader.config;
+}
+
+struct config *config_read(const char *path, struct buffer *errors)
+{
+    return read_file(path, false, errors);
+}
+
+struct config *config_check(const char *path, struct buffer *errors)
+{
+    return read_file(path, true, errors);
 }

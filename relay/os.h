@@ -14,6 +14,9 @@ int64_t os_now_us(void);
 void os_random(void *bytes, size_t length);
 unsigned os_cores(void);
 
+/* The machine's own addresses, up to `most`. Returns how many. */
+unsigned os_own_addresses(struct ip *addresses, unsigned most);
+
 /* ---- sockets: non-blocking, close-on-exec ---- */
 
 #define OS_BACKLOG 1024

@@ -4,6 +4,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -98,6 +99,27 @@ static struct endpoint endpoint_of(const union address *address)
         endpoint.port = ntohs(address->v6.sin6_port);
     }
     return endpoint;
+}
+
+unsigned os_own_addresses(struct ip *addresses, unsigned most)
+{
+    struct ifaddrs *all;
+    unsigned count = 0;
+    if (getifaddrs(&all) != 0)
+        return 0;
+    for (const struct ifaddrs *one = all; one != NULL && count < most; one = one->ifa_next) {
+        union address address = {0};
+        if (one->ifa_addr == NULL)
+            continue;
+        int family = one->ifa_addr->sa_family;
+        if (family != AF_INET && family != AF_INET6)
+            continue;
+        memcpy(&address, one->ifa_addr,
+               family == AF_INET ? sizeof(address.v4) : sizeof(address.v6));
+        addresses[count++] = endpoint_of(&address).ip;
+    }
+    freeifaddrs(all);
+    return count;
 }
 
 static void option(int socket, int level, int name, int value)

@@ -139,10 +139,6 @@ static bool open_listeners(struct running *running)
         if (ok)
             inbound_endpoints(worker->inbound, at); /* a free port is the same for all */
     }
-    for (unsigned i = 0; i < count && ok; i++) {
-        char text[ENDPOINT_TEXT_MAX];
-        log_note("listening", "on", "%s", endpoint_format(&at[i], text));
-    }
     free(at);
     return ok || fail(running, EX_UNAVAILABLE);
 }
@@ -214,10 +210,22 @@ static void raise_descriptors(void)
     }
 }
 
+static void log_listeners(const struct running *running)
+{
+    unsigned count = running->config->listen_count;
+    struct endpoint *at = must_calloc(count, sizeof(*at));
+    char text[ENDPOINT_TEXT_MAX];
+    inbound_endpoints(running->workers[0]->inbound, at);
+    for (unsigned i = 0; i < count; i++)
+        log_note("listening", "on", "%s", endpoint_format(&at[i], text));
+    free(at);
+}
+
 static void log_started(const struct running *running)
 {
     struct log_line line;
     const struct config *config = running->config;
+    log_listeners(running);
     log_begin(&line, "started");
     log_string(&line, "version", MILLRACE_VERSION);
     log_string(&line, "hostname", config->hostname);
@@ -247,26 +255,41 @@ static bool start(struct running *running)
 
 /* ---- signals ---- */
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_listeners(const struct config *old, const struct config *new)
+{
+    if (old->listen_count != new->listen_count)
+        return false;
+    for (unsigned i = 0; i < new->listen_count; i++)
+        if (!ip_equal(&old->listen[i].at.ip, &new->listen[i].at.ip) ||
+            old->listen[i].at.port != new->listen[i].at.port)
+            return false;
+    return true;
+}
+
 /* What needs a restart is said, not done by halves. */
 static void tell_unchangeable(const struct config *old, const struct config *new)
 {
-    const char *key = NULL;
-    if (strcmp(old->spool, new->spool) != 0)
-        key = "spool";
-    else if (strcmp(old->control, new->control) != 0)
-        key = "control";
-    else if (old->workers != new->workers)
-        key = "workers";
-    else if (old->durability != new->durability)
-        key = "durability";
-    else if (old->listen_count != new->listen_count)
-        key = "listen";
-    for (unsigned i = 0; key == NULL && i < new->listen_count; i++)
-        if (!ip_equal(&old->listen[i].at.ip, &new->listen[i].at.ip) ||
-            old->listen[i].at.port != new->listen[i].at.port)
-            key = "listen";
-    if (key != NULL)
-        log_note("reload-needs-restart", "key", "%s", key);
+    const struct {
+        const char *key;
+        bool same;
+    } keys[] = {
+        {"spool", same_text(old->spool, new->spool)},
+        {"control", same_text(old->control, new->control)},
+        {"resolver", same_text(old->resolver, new->resolver)},
+        {"workers", old->workers == new->workers},
+        {"durability", old->durability == new->durability},
+        {"map-size", old->map_bytes == new->map_bytes},
+        {"min-free", old->min_free_bytes == new->min_free_bytes},
+        {"listen", same_listeners(old, new)},
+    };
+    for (size_t i = 0; i < countof(keys); i++)
+        if (!keys[i].same)
+            log_note("reload-needs-restart", "key", "%s", keys[i].key);
 }
 
 static void log_errors(const struct buffer *errors)

@@ -58,6 +58,7 @@ struct tls_policy { /* a `tls` section */
 /* What is remembered of a host. */
 struct tls_history {
     unsigned temporary; /* 454s in a row, this one not counted */
+    bool offered;       /* STARTTLS was offered before */
     bool failed_lately; /* a handshake failed or stalled not long ago */
 };
 

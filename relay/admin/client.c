@@ -12,7 +12,7 @@
 #include <sysexits.h>
 
 #define ANSWER_LINE_MAX (4 << 20)           /* an envelope with all its recipients, escaped */
-#define PATIENCE_MS (2ll * CONTROL_IDLE_MS) /* another client may be served first */
+#define PATIENCE_MS (2ll * CONTROL_IDLE_MS) /* other clients may be served first */
 
 int control_find(const char *given, const char *config_file, char **path)
 {

@@ -17,8 +17,9 @@
 struct control {
     struct control_parts parts;
     struct unix_listener listener;
-    int stop[2]; /* a pipe: closing its end [1] stops the thread */
-    pthread_t thread;
+    int stop[2]; /* a pipe: closing its end [1] stops the threads */
+    pthread_t threads[CONTROL_CLIENTS];
+    unsigned thread_count;
 };
 
 /* ---- answers ---- */
@@ -129,6 +130,7 @@ static void serve(struct control *control, int client)
     buffer_free(&answer.out);
 }
 
+/* Each thread takes the next client that comes. */
 static void *run(void *argument)
 {
     struct control *control = argument;
@@ -141,13 +143,29 @@ static void *run(void *argument)
 
 /* ---- start and stop ---- */
 
+static bool start_threads(struct control *control)
+{
+    json_object_seed(0); /* not safe by itself once there are threads */
+    for (; control->thread_count < CONTROL_CLIENTS; control->thread_count++)
+        if (pthread_create(&control->threads[control->thread_count], NULL, run, control) != 0)
+            return false;
+    return true;
+}
+
+static void stop_threads(struct control *control)
+{
+    if (control->stop[1] >= 0)
+        close(control->stop[1]);
+    for (unsigned i = 0; i < control->thread_count; i++)
+        pthread_join(control->threads[i], NULL);
+}
+
 static void control_free(struct control *control)
 {
+    stop_threads(control);
     unix_close(&control->listener);
     if (control->stop[0] >= 0)
         close(control->stop[0]);
-    if (control->stop[1] >= 0)
-        close(control->stop[1]);
     free(control);
 }
 
@@ -161,8 +179,7 @@ struct control *control_start(const struct control_parts *parts, char *why, size
         return NULL;
     }
     control->parts.path = control->listener.path;
-    if (pipe2(control->stop, O_CLOEXEC) == 0 &&
-        pthread_create(&control->thread, NULL, run, control) == 0)
+    if (pipe2(control->stop, O_CLOEXEC) == 0 && start_threads(control))
         return control;
     snprintf(why, why_size, "control socket %s: no descriptor or thread is left for it",
              parts->path);
@@ -174,9 +191,6 @@ void control_stop(struct control **control)
 {
     if (*control == NULL)
         return;
-    close((*control)->stop[1]);
-    (*control)->stop[1] = -1;
-    pthread_join((*control)->thread, NULL);
     control_free(*control);
     *control = NULL;
 }

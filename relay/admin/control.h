@@ -1,10 +1,11 @@
-/* The control socket: a thread that answers `millrace queue`, `stats` and their kin.
+/* The control socket: threads that answer `millrace queue`, `stats` and their kin.
  *
  * A unix stream socket, mode 0600. A client sends one line of JSON, {"command": NAME, …}; lines
  * of JSON come back, an object each, the last with "end": true and on failure "error": TEXT and
- * "exit": sysexits code. One client at a time; none may keep it waiting for a line, or for room
- * to write, longer than CONTROL_IDLE_MS. Reads the spool by short transactions, none of them
- * held while a client is written to; acts on it through the dispatch.
+ * "exit": sysexits code. CONTROL_CLIENTS are served at a time, more of them wait; none may keep a
+ * thread waiting for a line, or for room to write, longer than CONTROL_IDLE_MS. Reads the spool by
+ * short transactions, none of them held while a client is written to; acts on it through the
+ * dispatch.
  *
  *     queue list   [FILTER] ["limit"]           an object per envelope, then {"count", "more"}
  *     queue show   "ids": [ONE]                 an object per envelope
@@ -19,6 +20,7 @@
 
 #include "queue/spool.h"
 
+#define CONTROL_CLIENTS 8
 #define CONTROL_IDLE_MS 30000
 #define CONTROL_LINE_MAX 65536 /* bytes of a request, with its newline */
 
@@ -35,7 +37,7 @@ struct control_parts {
 
 struct control;
 
-/* Binds the socket (an abandoned one is replaced, one in use refused) and starts the thread.
+/* Binds the socket (an abandoned one is replaced, one in use refused) and starts the threads.
  * NULL with one line in `why`. */
 struct control *control_start(const struct control_parts *parts, char *why, size_t why_size);
 void control_stop(struct control **control); /* removes the socket */

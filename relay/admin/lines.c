@@ -30,14 +30,14 @@ static bool make_address(const char *path, struct sockaddr_un *address)
     return true;
 }
 
-static int new_socket(void)
+static int new_socket(int flags)
 {
-    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 }
 
 static int connect_to(const struct sockaddr_un *address, int seconds)
 {
-    int socket = new_socket();
+    int socket = new_socket(0);
     if (socket < 0)
         return -errno;
     struct timeval limit = {.tv_sec = seconds};
@@ -123,7 +123,7 @@ bool unix_listen(const char *path, struct unix_listener *listener, char *why, si
                  path, strlen(path), sizeof(address.sun_path) - 1);
         return false;
     }
-    int socket = new_socket();
+    int socket = new_socket(SOCK_NONBLOCK); /* another thread may accept what this one saw */
     if (socket < 0) {
         snprintf(why, why_size, "control socket %s: %s", path, strerror(errno));
         return false;

@@ -20,7 +20,7 @@ struct unix_listener {
 bool unix_listen(const char *path, struct unix_listener *listener, char *why, size_t why_size);
 void unix_close(struct unix_listener *listener); /* removes the file */
 
-/* The next client, or -1 once `stop` is readable. */
+/* The next client, or -1 once `stop` is readable. Several threads may wait. */
 int unix_accept(const struct unix_listener *listener, int stop);
 
 int unix_connect(const char *path); /* or -errno; waits a while for a relay that is busy */

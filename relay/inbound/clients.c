@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct client {
     struct ip ip;
@@ -47,13 +48,23 @@ void inbound_clients_destroy(struct inbound_clients **clients)
     *clients = NULL;
 }
 
+/* Who counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has. */
+static struct ip client_of(const struct ip *ip)
+{
+    struct ip client = *ip;
+    if (client.family == 6)
+        memset(client.bytes + 8, 0, 8);
+    return client;
+}
+
 bool inbound_clients_enter(struct inbound_clients *clients, const struct ip *ip, unsigned limit)
 {
+    struct ip key = client_of(ip);
     pthread_mutex_lock(&clients->lock);
-    struct client *client = map_find(&clients->map, ip_hash(ip), ip);
+    struct client *client = map_find(&clients->map, ip_hash(&key), &key);
     if (client == NULL && limit > 0) {
         client = must_calloc(1, sizeof(*client));
-        client->ip = *ip;
+        client->ip = key;
         map_add(&clients->map, client);
     }
     bool enters = client != NULL && client->count < limit;
@@ -65,8 +76,9 @@ bool inbound_clients_enter(struct inbound_clients *clients, const struct ip *ip,
 
 void inbound_clients_leave(struct inbound_clients *clients, const struct ip *ip)
 {
+    struct ip key = client_of(ip);
     pthread_mutex_lock(&clients->lock);
-    struct client *client = map_find(&clients->map, ip_hash(ip), ip);
+    struct client *client = map_find(&clients->map, ip_hash(&key), &key);
     must(client != NULL && client->count > 0);
     if (--client->count == 0) {
         map_remove(&clients->map, client);

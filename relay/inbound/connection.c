@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINGER_MS 2000  /* for a client to read the last reply and close */
-#define LINGER_FILLS 16 /* of CHANNEL_IN_MAX bytes each, from a client that only talks */
+#define PROGRESS_BYTES 4096 /* of a body, within the idle time, or the client is idle */
+#define HANDSHAKE_MS 60000  /* from STARTTLS to its end, whatever drips in */
+#define LINGER_MS 2000      /* for a client to read the last reply and close */
+#define LINGER_FILLS 16     /* of CHANNEL_IN_MAX bytes each, from a client that only talks */
 
 static void pump(struct inbound_connection *connection);
 
@@ -44,11 +46,17 @@ static void close_connection(struct inbound_connection *connection)
     }
 }
 
-static void set_idle(struct inbound_connection *connection)
+static void set_deadline(struct inbound_connection *connection, int64_t ms)
 {
     struct worker *worker = connection->worker;
-    wheel_set(&worker->wheel, &connection->idle,
-              worker->now_ms + connection->config->limits.idle_ms);
+    wheel_set(&worker->wheel, &connection->idle, worker->now_ms + ms);
+}
+
+/* The client has got somewhere. Single bytes are not that: who drips them is idle. */
+static void made_progress(struct inbound_connection *connection)
+{
+    connection->body_mark = connection->session.body_bytes;
+    set_deadline(connection, connection->config->limits.idle_ms);
 }
 
 /* To close with input unread would reset the connection, and the client might never see the
@@ -75,10 +83,9 @@ static void close_politely(struct inbound_connection *connection)
     if (channel_flush(channel) != CHANNEL_OK) {
         die(connection);
     } else if (channel_flushed(channel)) {
-        struct worker *worker = connection->worker;
         connection->phase = INBOUND_LINGERING;
         channel_end(channel);
-        wheel_set(&worker->wheel, &connection->idle, worker->now_ms + LINGER_MS);
+        set_deadline(connection, LINGER_MS);
         linger(connection);
     }
 }
@@ -88,10 +95,21 @@ static void idle_passed(struct timer *timer)
     struct inbound_connection *connection = container_of(timer, struct inbound_connection, idle);
     if (connection->phase == INBOUND_TALKING) {
         inbound_timed_out(&connection->session);
-        set_idle(connection); /* not for ever for a client that does not read either */
+        made_progress(connection); /* not for ever for a client that does not read either */
         close_politely(connection);
     } else {
         close_connection(connection);
+    }
+}
+
+/* Goodbye to a client that has nothing under way. */
+static void drain(struct inbound_connection *connection)
+{
+    enum inbound_state state = connection->session.state;
+    bool between = state == INBOUND_CONNECTED || state == INBOUND_READY;
+    if (connection->inbound->draining && connection->phase == INBOUND_TALKING && between) {
+        inbound_drained(&connection->session);
+        close_politely(connection);
     }
 }
 
@@ -105,8 +123,10 @@ void inbound_answer_commit(struct inbound_connection *connection, enum commit_re
         return;
     }
     inbound_committed(&connection->session, result);
-    set_idle(connection);
+    made_progress(connection);
     pump(connection);
+    if (connection->channel.socket >= 0)
+        drain(connection);
 }
 
 static bool is_full(const struct inbound_connection *connection)
@@ -130,7 +150,7 @@ static void start_handshake(struct inbound_connection *connection)
         return;
     }
     connection->phase = INBOUND_HANDSHAKING;
-    set_idle(connection);
+    set_deadline(connection, HANDSHAKE_MS);
     if (channel_flush(channel) == CHANNEL_FAILED || !channel_flushed(channel)) {
         close_connection(connection); /* a client that does not even read the 220 */
         return;
@@ -172,6 +192,9 @@ static bool converse(struct inbound_connection *connection)
                                            next_id, worker->wall_ms);
     buffer_consume(&channel->in, used);
     inbound_tend_body(connection);
+    bool in_body = session->state == INBOUND_DATA;
+    if (in_body ? session->body_bytes >= connection->body_mark + PROGRESS_BYTES : used > 0)
+        made_progress(connection);
     act(connection, ask);
     return used > 0;
 }
@@ -213,6 +236,7 @@ static void handshake(struct inbound_connection *connection)
         connection->phase = INBOUND_TALKING;
         tls_facts(connection->channel.tls, &facts);
         inbound_secured(&connection->session, facts.version);
+        made_progress(connection);
         pump(connection);
         return;
     case TLS_CLOSED:
@@ -229,13 +253,12 @@ static void handshake(struct inbound_connection *connection)
 
 static void connection_ready(struct watcher *watcher, unsigned what)
 {
+    (void)what;
     struct channel *channel = container_of(watcher, struct channel, watcher);
     struct inbound_connection *connection =
         container_of(channel, struct inbound_connection, channel);
     if (channel->socket < 0)
         return; /* closed earlier in this turn */
-    if (what & OS_READABLE)
-        set_idle(connection);
     switch (connection->phase) {
     case INBOUND_HANDSHAKING: handshake(connection); return;
     case INBOUND_CLOSING: close_politely(connection); return;
@@ -263,7 +286,7 @@ void inbound_connection_open(struct inbound *inbound, int socket, const struct e
     list_append(&inbound->connections, &connection->node);
     inbound->connection_count++;
     metric_add(METRIC_INBOUND_OPEN, 1);
-    set_idle(connection);
+    made_progress(connection);
     if (os_watch(connection->worker->loop, socket, &connection->channel.watcher) < 0 ||
         channel_flush(&connection->channel) == CHANNEL_FAILED)
         close_connection(connection);
@@ -275,13 +298,7 @@ void inbound_connections_drain(struct inbound *inbound)
     while (node != NULL) {
         struct list_node *next = list_next(&inbound->connections, node);
         struct inbound_connection *connection = container_of(node, struct inbound_connection, node);
-        enum inbound_state state = connection->session.state;
-        if (connection->phase == INBOUND_TALKING &&
-            (state == INBOUND_CONNECTED || state == INBOUND_READY)) {
-            buffer_append(&connection->channel.out,
-                          SPAN("421 4.3.2 The relay is going down, try again later\r\n"));
-            close_politely(connection);
-        }
+        drain(connection);
         node = next;
     }
 }

@@ -27,7 +27,8 @@ struct inbound_connection {
     struct timer idle;
     enum inbound_phase phase;
     unsigned lingered;
-    bool gone; /* the client went while its message was being committed */
+    uint64_t body_mark; /* session.body_bytes when it last made progress */
+    bool gone;          /* the client went while its message was being committed */
 
     /* The message that is coming in. */
     struct own_file *own_file; /* a large body's */

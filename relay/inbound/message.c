@@ -108,7 +108,7 @@ static void address_envelopes(struct inbound_connection *connection)
 static void make_message(struct inbound_connection *connection)
 {
     struct inbound_session *session = &connection->session;
-    uint32_t flags = session->eight_bit ? MESSAGE_8BITMIME : 0;
+    uint32_t flags = session->eight_bit_seen ? MESSAGE_8BITMIME : 0;
     struct message *message =
         message_create(span_of(session->sender), flags, connection->worker->wall_ms);
     message->id = session->id;

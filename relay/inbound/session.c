@@ -97,6 +97,12 @@ void inbound_secured(struct inbound_session *session, const char *tls_version)
     session->tls_version = tls_version;
 }
 
+enum inbound_ask inbound_drained(struct inbound_session *session)
+{
+    say(session, "421 4.3.2 The relay is going down, try again later");
+    return INBOUND_CLOSE;
+}
+
 void inbound_timed_out(struct inbound_session *session)
 {
     say(session, "421 4.4.2 Timed out waiting for input");
@@ -107,6 +113,8 @@ void inbound_timed_out(struct inbound_session *session)
 static bool keep_helo(struct inbound_session *session, struct span name)
 {
     struct ip ip;
+    if (name.length > 1 && name.data[name.length - 1] == '.')
+        name.length--; /* some clients name themselves as DNS does */
     if (!domain_is_valid(name) && !address_literal_parse(name, &ip))
         return false;
     must(name.length <= DOMAIN_MAX_BYTES || name.data[0] == '[');
@@ -174,8 +182,10 @@ static enum inbound_ask complain_of_parameters(struct inbound_session *session,
 {
     switch (result) {
     case PARAMETERS_SYNTAX:
-        return complain(session, sender ? "501 5.5.4 Syntax: MAIL FROM:<address>"
-                                        : "501 5.5.4 Syntax: RCPT TO:<address>");
+        return complain(
+            session, sender
+                         ? "501 5.5.4 Syntax: MAIL FROM:<address> [SIZE=bytes] [BODY=7BIT|8BITMIME]"
+                         : "501 5.5.4 Syntax: RCPT TO:<address>");
     case PARAMETERS_BAD_ADDRESS:
         return complain(session, sender ? "553 5.1.7 The sender's address is not valid"
                                         : "553 5.1.3 The recipient's address is not valid");
@@ -192,16 +202,13 @@ static enum inbound_ask do_mail(struct inbound_session *session, const struct co
     enum parameter_result result = mail_read(command->argument, &parameters);
     if (result != PARAMETERS_OK)
         return complain_of_parameters(session, result, true);
-    if (facts->draining) {
-        say(session, "421 4.3.2 The relay is going down, try again later");
-        return INBOUND_CLOSE;
-    }
     if (facts->full)
         return say(session, "452 4.3.1 The queue is full, try again later");
     if (parameters.has_size && parameters.size > session->config->limits.message_bytes)
         return say(session, "552 5.3.4 The message is larger than is taken here");
     session->sender = arena_copy(&session->arena, parameters.path);
     session->eight_bit = parameters.eight_bit;
+    session->eight_bit_seen = false;
     session->state = INBOUND_MAIL;
     return say(session, "250 2.1.0 Ok");
 }
@@ -284,11 +291,21 @@ static enum inbound_ask body_complete(struct inbound_session *session)
     return INBOUND_COMMIT;
 }
 
+static bool has_eight_bit(struct span bytes)
+{
+    unsigned char all = 0;
+    for (size_t i = 0; i < bytes.length; i++)
+        all |= (unsigned char)bytes.data[i];
+    return all & 0x80;
+}
+
 static enum inbound_ask receive_body(struct inbound_session *session, struct span in, size_t *used)
 {
     size_t before = buffer_length(&session->body);
     bool whole = data_read(&session->reader, in, &session->body, used);
     session->body_bytes += buffer_length(&session->body) - before;
+    if (session->eight_bit && !session->eight_bit_seen)
+        session->eight_bit_seen = has_eight_bit(span_skip(buffer_span(&session->body), before));
     if (session->body_bytes > session->config->limits.message_bytes)
         session->too_large = true;
     if (session->too_large)
@@ -371,6 +388,9 @@ static enum inbound_ask execute(struct inbound_session *session, struct span lin
 {
     struct command command = command_read(line);
     const struct row *row = &rows[command.verb];
+    bool between = session->state == INBOUND_CONNECTED || session->state == INBOUND_READY;
+    if (facts->draining && between && command.verb != COMMAND_QUIT)
+        return inbound_drained(session);
     if (!(row->states & IN(session->state)))
         return complain(session, row->otherwise);
     return row->handler(session, &command, facts);

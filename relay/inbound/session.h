@@ -57,7 +57,8 @@ struct inbound_session {
     /* The transaction. */
     struct arena arena; /* its paths */
     char *sender;
-    bool eight_bit;
+    bool eight_bit;      /* BODY=8BITMIME was said */
+    bool eight_bit_seen; /* and such a byte has come */
     char **recipients;
     unsigned count;
     struct data_reader reader;
@@ -90,6 +91,9 @@ enum commit_result {
 
 /* Replies, and the session is ready for the next transaction. */
 void inbound_committed(struct inbound_session *session, enum commit_result result);
+
+/* The relay is going down, and the client is between two transactions: says 421. */
+enum inbound_ask inbound_drained(struct inbound_session *session);
 
 /* No byte came for too long: says 421. */
 void inbound_timed_out(struct inbound_session *session);

@@ -96,7 +96,7 @@ static void open_session(struct connection *connection)
     session_init(&connection->session, site_of(connection)->config->hostname, connection->host_text,
                  &policy, &history, &connection->channel.out);
     connection->replies_seen = 0;
-    connection->tls_told = connection->ready_told = false;
+    connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
              tls_level_name(site_of(connection)->tls->policy.level));
 }
@@ -129,7 +129,7 @@ static void try_here(struct connection *connection)
 void connection_start(struct connection *connection)
 {
     connection->host_at = connection->address_at = 0;
-    connection->tries = connection->served = 0;
+    connection->tries = connection->served = connection->hosts_seen = 0;
     connection->plain = connection->one_shot = false;
     connection->opened_ms = connection->worker->now_ms;
     order_hosts(connection);
@@ -151,6 +151,21 @@ static bool next_address(struct connection *connection)
     if (++connection->address_at < host_of(connection)->count)
         return true;
     return next_host(connection);
+}
+
+void connection_host_went_away(struct connection *connection)
+{
+    remember_failure(connection, &connection->attempt->delivery.verdicts[0]);
+    log_host_failed(connection);
+    if (connection->attempt->entry->returned)
+        connection_end_attempt(connection);
+    else
+        attempt_return(&connection->attempt);
+    connection_close_channel(connection);
+    if (next_address(connection))
+        try_here(connection);
+    else
+        give_up(connection);
 }
 
 void connection_host_failed(struct connection *connection)
@@ -188,8 +203,8 @@ bool connection_moves_on(struct connection *connection)
 {
     struct attempt *attempt = connection->attempt;
     unsigned next = connection->host_at + 1;
-    if (attempt == NULL || next >= site_of(connection)->host_count || next >= HOSTS_PER_ATTEMPT ||
-        !another_host_may_help(attempt))
+    if (attempt == NULL || next >= site_of(connection)->host_count ||
+        connection->hosts_seen >= HOSTS_PER_ATTEMPT || !another_host_may_help(attempt))
         return false;
     unsigned count = attempt->envelope->count;
     connection->earlier = arena_take(&attempt->arena, count * sizeof(struct verdict));
@@ -217,8 +232,10 @@ void connection_tell_tls(struct connection *connection)
     if (!session->decided || connection->tls_told)
         return;
     connection->tls_told = true;
-    dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
-                         connection->order[connection->host_at], session->outcome);
+    bool downgrade = dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
+                                          connection->order[connection->host_at], session->outcome);
+    if (downgrade)
+        log_note("tls-downgrade", "relay", "%s", connection->host_text);
     if (session->outcome == TLS_ESTABLISHED)
         return;
     if (session->next_step == TLS_GO_PLAIN && session->outcome == TLS_NOT_OFFERED)

@@ -119,11 +119,21 @@ static void go_idle(struct connection *connection)
     connection_set_deadline(connection, site_of(connection)->limits->idle_ms);
 }
 
+/* The host has answered about mail: its site lives. Once per socket. */
+static void tell_alive(struct connection *connection)
+{
+    if (!connection->alive_told)
+        dispatch_alive(dispatch_of(connection), &connection->slot);
+    connection->alive_told = true;
+}
+
 static bool claim(struct connection *connection, enum session_ask *ask)
 {
     bool idle;
     struct entry *entry =
         dispatch_claim(dispatch_of(connection), &connection->slot, is_last(connection), &idle);
+    if (entry == NULL)
+        tell_alive(connection); /* as far as can be seen: nothing was there to be sent */
     if (idle) {
         go_idle(connection);
         return false;
@@ -201,11 +211,22 @@ static bool was_stale(const struct connection *connection)
            !connection->attempt->entry->returned && (unanswered || session->mail_deferred);
 }
 
+/* A new connection that took a session and closed it at the first mail. */
+static bool went_away_early(const struct connection *connection)
+{
+    return connection->attempt != NULL && !connection->alive_told && !connection->one_shot &&
+           connection->session.replies == connection->replies_before;
+}
+
 static void session_over(struct connection *connection)
 {
     if (!connection->session.ready) {
         connection_tell_tls(connection);
         connection_host_failed(connection);
+        return;
+    }
+    if (went_away_early(connection)) {
+        connection_host_went_away(connection);
         return;
     }
     if (was_stale(connection))
@@ -220,8 +241,8 @@ static bool became_ready(struct connection *connection, enum session_ask *ask)
 {
     connection_tell_tls(connection);
     connection->ready_told = true;
+    connection->hosts_seen++;
     metric_add(METRIC_CONNECTIONS_OPENED, 1);
-    dispatch_alive(dispatch_of(connection), &connection->slot);
     if (connection->attempt == NULL)
         return claim(connection, ask);
     connection->served++; /* an envelope that another host deferred */
@@ -251,6 +272,9 @@ static bool await_reply(struct connection *connection, enum session_ask *ask)
 
 static bool carry_out(struct connection *connection, enum session_ask *ask)
 {
+    if (connection->attempt != NULL && !connection->session.closing &&
+        connection->session.replies > connection->replies_before)
+        tell_alive(connection);
     switch (*ask) {
     case ASK_BYTES: return await_reply(connection, ask);
     case ASK_TLS: return connection_start_handshake(connection, ask);

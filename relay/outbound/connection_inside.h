@@ -40,6 +40,7 @@ struct connection {
     unsigned order[RESOLVE_HOSTS_MAX]; /* the site's hosts in the order of trying */
     unsigned host_at, address_at;      /* where in it */
     unsigned tries;                    /* addresses tried since it was opened */
+    unsigned hosts_seen;               /* that took a session, for the envelope in hand */
     bool plain;    /* TLS failed here under `may`: in clear, on this new socket */
     bool one_shot; /* a lesser host, for one envelope that a better one deferred */
     char host_text[HOST_TEXT_MAX];
@@ -56,9 +57,10 @@ struct connection {
     struct load load;
     struct data_writer writer;
     uint64_t body_sent;
-    bool body_ended;           /* the final dot is in `out` */
-    bool tls_told, ready_told; /* of this socket's session */
-    char tls_text[64];         /* "may:TLSv1.3:resumed" */
+    int64_t sent_by_ms;                    /* monotonic: the whole body must have left by then */
+    bool body_ended;                       /* the final dot is in `out` */
+    bool tls_told, ready_told, alive_told; /* of this socket's session */
+    char tls_text[64];                     /* "may:TLSv1.3:resumed" */
 };
 
 /* sending.c: true when *ask is to be carried out next; false: an event must come first */
@@ -83,6 +85,10 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
 bool connection_handshake(struct connection *connection, enum session_ask *ask);
 /* Tells dispatch and log how STARTTLS ended, once per socket. */
 void connection_tell_tls(struct connection *connection);
+
+/* Before it ever answered about a mail the server went away: the host, not the mail, failed.
+ * The envelope goes back (once; then it is deferred), and the next host is tried. */
+void connection_host_went_away(struct connection *connection);
 
 /* connection.c */
 

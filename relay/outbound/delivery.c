@@ -81,6 +81,16 @@ static void send_mail(struct session *session)
     session->open = true;
 }
 
+/* The next recipient without a verdict: others have had theirs from an earlier host. */
+static bool has_next_recipient(struct session *session)
+{
+    const struct delivery *delivery = session->delivery;
+    while (session->next_recipient < delivery->envelope->count &&
+           delivery->verdicts[session->next_recipient].kind != VERDICT_NONE)
+        session->next_recipient++;
+    return session->next_recipient < delivery->envelope->count;
+}
+
 static void send_rcpt(struct session *session)
 {
     unsigned recipient = session->next_recipient++;
@@ -115,7 +125,7 @@ static enum session_ask advance(struct session *session)
             send_mail(session);
         else if (!pipelining && !any_undecided(session))
             return delivery_over(session);
-        else if (session->next_recipient < session->delivery->envelope->count)
+        else if (has_next_recipient(session))
             send_rcpt(session);
         else
             send_data(session);

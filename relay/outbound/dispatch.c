@@ -199,10 +199,19 @@ void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigne
 
 /* ---- connections ---- */
 
+static void back_off(struct dispatch *dispatch, struct site *site)
+{
+    pace_failed(&site->pace, os_wall(), site->limits->back_off_ms, &dispatch->random);
+    heap_set(&dispatch->site_wake_ups, &site->wake_up, site->pace.retry_at_ms);
+    hasten(dispatch, site->pace.retry_at_ms);
+}
+
 /* The slot's reference to its site goes with its place. */
 static void leave(struct dispatch *dispatch, struct slot *slot)
 {
     struct site *site = slot->site;
+    if (slot->probe) /* it found nothing out: the next probe may */
+        back_off(dispatch, site);
     slot_move(slot, SLOT_LEFT);
     recruit(dispatch, site, slot->worker);
     site_release(dispatch, site);
@@ -254,6 +263,7 @@ void dispatch_alive(struct dispatch *dispatch, struct slot *slot)
 {
     lock(dispatch);
     pace_succeeded(&slot->site->pace);
+    slot->probe = false;
     heap_remove(&dispatch->site_wake_ups, &slot->site->wake_up);
     recruit(dispatch, slot->site, slot->worker);
     unlock(dispatch);
@@ -263,10 +273,8 @@ void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct 
 {
     lock(dispatch);
     struct site *site = slot->site;
-    pace_failed(&site->pace, os_wall(), site->limits->back_off_ms, &dispatch->random);
+    back_off(dispatch, site);
     snprintf(site->last_failure, sizeof(site->last_failure), "%.*s", SPAN_FORMAT(verdict->text));
-    heap_set(&dispatch->site_wake_ups, &site->wake_up, site->pace.retry_at_ms);
-    hasten(dispatch, site->pace.retry_at_ms);
     slot_move(slot, SLOT_LEFT);
     /* While other connections live the envelopes have a way out; else the first one tells. */
     struct entry *head = site->connections == 0 ? site_next(site) : NULL;
@@ -285,11 +293,13 @@ struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *
     return history;
 }
 
-void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
+bool dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
                           enum tls_outcome outcome)
 {
     lock(dispatch);
     struct site_host *at = &site->hosts[host];
+    bool offered_before = at->tls.offered;
+    at->tls.offered = outcome != TLS_NOT_OFFERED;
     switch (outcome) {
     case TLS_TEMPORARY: at->tls.temporary++; break;
     case TLS_HANDSHAKE_FAILED:
@@ -303,6 +313,7 @@ void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned
     case TLS_REFUSED: at->tls.temporary = 0; break;
     }
     unlock(dispatch);
+    return offered_before && outcome == TLS_NOT_OFFERED;
 }
 
 /* ---- time ---- */

@@ -94,7 +94,7 @@ bool dispatch_retire(struct dispatch *dispatch, struct slot *slot);
  * slot stays taken, and the connection must wait for the wake and leave then. */
 bool dispatch_leave(struct dispatch *dispatch, struct slot *slot);
 
-/* The connection reached the point where mail can be sent: the site is alive. */
+/* The host answered about a mail, or would have if there had been one: the site is alive. */
 void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
 
 /* The connection could not be made, on no host: the site backs off and the head of its queue is
@@ -110,7 +110,8 @@ void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigne
 /* What is remembered of a host's TLS; under the lock. */
 struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *site,
                                         unsigned host);
-void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
+/* True when the host offered STARTTLS before and no longer does: a downgrade, told once. */
+bool dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
                           enum tls_outcome outcome);
 
 /* ---- time ---- */

@@ -72,8 +72,16 @@ static bool may_connect(const struct config *config, const struct ip *ip)
     return !ip_is_loopback(ip) && !ip_is_unspecified(ip);
 }
 
+static enum search_state fail_as_loop(struct route_search *search)
+{
+    return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 6},
+                "the domain's best mail host is this relay: mail would loop");
+}
+
 static enum search_state by_literal(struct route_search *search, const struct ip *ip)
 {
+    if (config_is_own_listener(search->config, ip, search->config->smtp_port))
+        return fail_as_loop(search);
     if (!may_connect(search->config, ip))
         return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
                     "mail to a loopback address is not allowed here");
@@ -124,9 +132,13 @@ static enum search_state by_configured_hosts(struct route_search *search)
 
 /* ---- by MX ---- */
 
-static bool is_ourselves(const struct config *config, const char *host)
+/* By our name, or by an address at which we listen. */
+static bool is_ourselves(const struct config *config, const struct resolved_host *host)
 {
-    return span_equal_nocase(span_of(config->hostname), span_of(host));
+    for (unsigned i = 0; i < host->count; i++)
+        if (config_is_own_listener(config, &host->addresses[i], config->smtp_port))
+            return true;
+    return span_equal_nocase(span_of(config->hostname), span_of(host->name));
 }
 
 /* The addresses that may be connected to, moved to the front. */
@@ -145,11 +157,10 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
     const struct config *config = search->config;
     unsigned last = UINT16_MAX + 1;
     for (unsigned i = 0; i < answer->count; i++)
-        if (is_ourselves(config, answer->hosts[i].name) && answer->hosts[i].preference < last)
+        if (is_ourselves(config, &answer->hosts[i]) && answer->hosts[i].preference < last)
             last = answer->hosts[i].preference;
     if (answer->count > 0 && answer->hosts[0].preference >= last)
-        return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 6},
-                    "the domain's best mail host is this relay: mail would loop");
+        return fail_as_loop(search);
     for (unsigned i = 0; i < answer->count; i++) {
         struct resolved_host *host = &answer->hosts[i];
         unsigned kept = keep_allowed(config, host);

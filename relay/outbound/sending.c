@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define SENDING_LEAST_MS 600000   /* ours: the whole body, however slowly the server reads it … */
+#define SENDING_BYTES_PER_MS 1    /* … and a second more for each 1,000 bytes */
 #define SENDING_TIMEOUT_MS 180000 /* RFC 5321 4.5.3.2.5: a DATA block */
 #define BODY_WINDOW 65536         /* bytes of a body that are stuffed and encrypted at a time */
 
@@ -67,7 +69,8 @@ static bool send_body(struct connection *connection, enum session_ask *ask)
         if (whole || buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
             break; /* goes on with the next writable event */
     }
-    connection_set_deadline(connection, SENDING_TIMEOUT_MS);
+    int64_t left = connection->sent_by_ms - connection->worker->now_ms;
+    connection_set_deadline(connection, left < SENDING_TIMEOUT_MS ? left : SENDING_TIMEOUT_MS);
     return false;
 }
 
@@ -99,6 +102,9 @@ bool connection_begin_body(struct connection *connection, enum session_ask *ask)
     connection->phase = PHASE_SENDING;
     connection->body_sent = 0;
     connection->body_ended = false;
+    uint64_t length = connection->attempt->envelope->message->place.length;
+    connection->sent_by_ms =
+        connection->worker->now_ms + SENDING_LEAST_MS + (int64_t)(length / SENDING_BYTES_PER_MS);
     data_writer_init(&connection->writer);
     return send_body(connection, ask);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Bad input gives one clear line on stderr, with what, where and what to do, and a sysexits code."""
+"""Bad input gives one clear line on stderr, with what, where and what to do, and a sysexits
+code."""
 import os
 import pwd
 import shutil

@@ -7,7 +7,8 @@ from lib.rawsmtp import RawClient
 from lib.servers import OpenSmtpd
 from lib.workshop import check, run_test, wait_until
 
-MAIL = b"Date: Sat, 21 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@app.test>\r\nSubject: x\r\n\r\nx\r\n"
+MAIL = (b"Date: Sat, 21 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@app.test>\r\n"
+        b"Subject: x\r\n\r\nx\r\n")
 
 
 def hand_in(relay, number):

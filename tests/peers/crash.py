@@ -35,7 +35,8 @@ def test(workshop):
     check(not accepted - arrived, "every one of them is at the sink")
     twice = sum(count - 1 for count in arrived.values())
     unanswered = len(arrived.keys() - accepted.keys())
-    say(f"  {twice} duplicates after {KILLS} kills; {unanswered} messages arrived whose 250 was lost")
+    say(f"  {twice} duplicates after {KILLS} kills; "
+        f"{unanswered} messages arrived whose 250 was lost")
     check(twice <= KILLS * TWICE_PER_KILL,
           f"no more than {KILLS * TWICE_PER_KILL} duplicates: {twice}")
 

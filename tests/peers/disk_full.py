@@ -65,7 +65,8 @@ def test(workshop):
     disk = workshop.make_dir("disk")
     run_command(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", disk])
     port = workshop.free_port()
-    relay = Relay(workshop, route=[f"[127.0.0.1]:{port}"], spool=disk / "spool", back_off="200ms").start()
+    relay = Relay(workshop, route=[f"[127.0.0.1]:{port}"], spool=disk / "spool", back_off="200ms")
+    relay.start()
     sender = Sender(relay)
     for _ in range(20):
         sender.send()
@@ -81,7 +82,8 @@ def test(workshop):
 
     before = len(sender.accepted)
     sender.send_until_refused()
-    check(len(sender.accepted) > before, f"a backlog of {len(sender.accepted)} messages fills the disk")
+    check(len(sender.accepted) > before,
+          f"a backlog of {len(sender.accepted)} messages fills the disk")
 
     sink = Sink(workshop, port=port).start()
     wait_until(lambda: len(sink.ledger()) >= len(sender.accepted), "the backlog has been delivered",

@@ -22,7 +22,8 @@ def test(workshop):
     said = swaks(relay, "--to", "one@peer.test")
     check("queued as" in said, "swaks in the clear: accepted")
     said = swaks(relay, "--to", "two@peer.test", "--tls")
-    check("TLS started with cipher" in said and "queued as" in said, "swaks with STARTTLS: accepted")
+    check("TLS started with cipher" in said and "queued as" in said,
+          "swaks with STARTTLS: accepted")
     after_tls = said.split("TLS started", 1)[1]
     check("STARTTLS" not in after_tls, "STARTTLS is not offered again inside TLS")
     said = swaks(relay, "--to", "three@peer.test,four@peer.test", "--tls", "--pipeline")

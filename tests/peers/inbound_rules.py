@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The relay as a server, over real sockets: STARTTLS by the rules (RFC 3207), who may relay, each
 limit with its reply, and a message however it is cut into packets."""
-from lib.millrace import Relay, Sink, binary
+from lib.millrace import LOOPBACK, Relay, Sink, binary
 from lib.rawsmtp import RawClient, Refused
 from lib.servers import make_certificate
 from lib.workshop import Failed, check, run_test, wait_until
@@ -52,10 +52,12 @@ def starttls_rules(side):
         client.command("MAIL FROM:<a@app.test>", 250)
         client.command("RCPT TO:<b@peer.test>", 250)
         client.start_tls(ehlo=False)
-        refused("after the handshake EHLO is forgotten", "503 ", lambda: client.command("MAIL FROM:<>", 250))
+        refused("after the handshake EHLO is forgotten", "503 ",
+                lambda: client.command("MAIL FROM:<>", 250))
         client.command("EHLO client.test", 250)
         refused("and the transaction", "503 ", lambda: client.command("DATA", 354))
-        check("STARTTLS" not in client.command("EHLO client.test", 250), "STARTTLS is not offered twice")
+        check("STARTTLS" not in client.command("EHLO client.test", 250),
+              "STARTTLS is not offered twice")
         refused("a second STARTTLS", "503 ", lambda: client.command("STARTTLS", 220))
         client.deliver("a@app.test", ["b@peer.test"], SMALL)
     for what, words in (("a command", b"MAIL FROM:<evil@x.test>\r\n"), ("a piece of one", b"MAI")):
@@ -65,14 +67,15 @@ def starttls_rules(side):
     with side.client() as client:
         client.command("STARTTLS", 220)
         client.send(b"This is no ClientHello, and never will be.\r\n" * 10)
-        check(client._socket.recv(1000)[:1] in (b"", b"\x15"), "garbage for a handshake: an alert, or the end")
+        check(client.receive()[:1] in (b"", b"\x15"),
+              "garbage for a handshake: an alert, or the end")
         side.works("a failed handshake")
     log = wait_until(lambda: side.relay.events("starttls-residue"), "the residue is in the log")
     check(len(log) == 2 and side.relay.events("tls-failed"), "both are in the log")
 
 
 def relaying(side):
-    side.relay.configure(top=LIMITS, relay_from='"127.0.0.1/32"')
+    side.relay.configure(relay_from='"127.0.0.1/32"')
     side.relay.reload()
 
     def refuses():
@@ -85,7 +88,7 @@ def relaying(side):
     said = wait_until(refuses, "a stranger is refused", alive=[side.relay.daemon])
     check(said.startswith("550 5.7.1"), f"a client from elsewhere: {said}")
     side.works("a stranger")
-    side.relay.configure(relay_from=None)
+    side.relay.configure(relay_from=LOOPBACK)
     side.relay.reload()
     wait_until(lambda: not refuses(), "everybody may relay again", alive=[side.relay.daemon])
 
@@ -94,7 +97,8 @@ def limits(side):
     with side.client() as client:
         refused("11 recipients", "452 4.5.3", lambda: client.deliver(
             "a@app.test", [f"b{i}@peer.test" for i in range(11)], SMALL))
-        refused("SIZE too large", "552 5.3.4", lambda: client.command("MAIL FROM:<a@app.test> SIZE=3000000", 250))
+        refused("SIZE too large", "552 5.3.4",
+                lambda: client.command("MAIL FROM:<a@app.test> SIZE=3000000", 250))
         refused("a message too large", "552 5.3.4", lambda: client.deliver(
             "a@app.test", ["b@peer.test"], b"Subject: x\r\n\r\n" + (b"x" * 70 + b"\r\n") * 30000))
         client.deliver("a@app.test", ["b@peer.test"], SMALL)
@@ -126,9 +130,11 @@ def silence(workshop):
 def connection_limits(side):
     """20 for each client, 30 in all; an end makes room."""
     clients = [side.client(source="127.0.0.3") for _ in range(20)]
-    refused("the 21st connection of one client", "421 4.7.0", lambda: side.client(source="127.0.0.3"))
+    refused("the 21st connection of one client", "421 4.7.0",
+            lambda: side.client(source="127.0.0.3"))
     clients += [side.client(source="127.0.0.4") for _ in range(10)]
-    refused("the 31st connection in all", "421 4.3.2", lambda: side.client(source="127.0.0.5"))
+    refused("the 31st connection in all", "421 4.3.2",
+            lambda: side.client(source="127.0.0.5"))
     for client in clients:
         client.close()
     wait_until(lambda: side.relay.stats()["inbound"]["open"] == 0, "all have left")
@@ -140,7 +146,8 @@ def in_pieces(side, sink):
     """One transaction and the next in every cut: byte by byte, and all of it at once."""
     side.relay.wait_until_empty()
     before = set(sink.dump_dir.iterdir())
-    words = (b"MAIL FROM:<a@app.test>\r\nRCPT TO:<b@peer.test>\r\nDATA\r\n" + b"Subject: x\r\n\r\n..\r\n...\r\n.\r\n")
+    words = (b"MAIL FROM:<a@app.test>\r\nRCPT TO:<b@peer.test>\r\nDATA\r\n"
+             b"Subject: x\r\n\r\n..\r\n...\r\n.\r\n")
     codes = (250, 250, 354, 250)
     with side.client() as client:
         for byte in words * 2:
@@ -154,7 +161,8 @@ def in_pieces(side, sink):
         check(client.closed(), "QUIT: the connection is closed")
     side.relay.wait_until_empty()
     arrived = [path.read_bytes() for path in set(sink.dump_dir.iterdir()) - before]
-    check(len(arrived) == 12 and all(mail.endswith(b"\r\nSubject: x\r\n\r\n.\r\n..\r\n") for mail in arrived),
+    tail = b"\r\nSubject: x\r\n\r\n.\r\n..\r\n"
+    check(len(arrived) == 12 and all(mail.endswith(tail) for mail in arrived),
           "a message is the same however it is cut into packets")
 
 

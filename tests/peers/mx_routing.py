@@ -87,7 +87,7 @@ class Net:
 
         def bounce():
             texts = [mail.decode(errors="replace") for mail in sink.dumped()]
-            return next((t for t in texts if f"rfc822;{recipient}" in t.replace("rfc822; ", "rfc822;")), None)
+            return next((t for t in texts if f"rfc822;{recipient}" in t.replace("; ", ";")), None)
         return wait_until(bounce, f"the sender has a bounce for {recipient}",
                           alive=[self.relay.daemon])
 
@@ -111,8 +111,10 @@ def deliveries(net):
           f"of two equal ones, both are used ({both})")
     check(net.where(net.send("a@address.example")) == {"127.0.0.6": 1}, "no MX: the A record")
     if "::1" in net.sinks:
-        check(net.where(net.send("a@address6.example")) == {"::1": 1}, "no MX, no A: the AAAA record")
-    check(net.where(net.send("a@alias.example")) == {"127.0.0.2": 1}, "a CNAME is followed to its MX")
+        check(net.where(net.send("a@address6.example")) == {"::1": 1},
+              "no MX, no A: the AAAA record")
+    check(net.where(net.send("a@alias.example")) == {"127.0.0.2": 1},
+          "a CNAME is followed to its MX")
     check(net.where(net.send("a@[127.0.0.3]")) == {"127.0.0.3": 1}, "an address literal")
 
 

@@ -2,7 +2,7 @@
 """Servers that offer little: HELO only, no PIPELINING, no 8BITMIME, small SIZE; all that can be
 delivered is, and what cannot be is known from EHLO and bounces at once."""
 from lib import mails
-from lib.millrace import RELAY_NAME, Load, Relay, binary
+from lib.millrace import RELAY_NAME, Load, Relay, binary, routes
 from lib.oddserver import OddServer
 from lib.rawsmtp import RawClient
 from lib.workshop import check, run_test, wait_until
@@ -12,10 +12,10 @@ PLAIN = b"Subject: x\r\nMessage-ID: <1@app.test>\r\n\r\n.\r\n..one\r\n" + b"x" *
 EIGHT_BIT = b"Subject: x\r\nMessage-ID: <2@app.test>\r\n\r\n\xe9t\xe9\r\n"
 
 
-def send(relay, mail, domain, recipients=1, sender=""):
+def send(relay, mail, domain, recipients=1):
     """From the null sender, so that no bounce is made."""
     with RawClient(relay.host, relay.port) as client:
-        client.deliver(sender, [f"user{i}@{domain}" for i in range(recipients)], mail)
+        client.deliver("", [f"user{i}@{domain}" for i in range(recipients)], mail)
 
 
 def outcome(relay, domain, number=1):
@@ -24,15 +24,18 @@ def outcome(relay, domain, number=1):
         events = [e for word in ("delivered", "bounced") for e in relay.events(word)
                   if e["to"].endswith(f"@{domain}>")]
         return len(events) >= number and events
-    return wait_until(ended, f"{domain}: {number} recipients have come to an end", alive=[relay.daemon])
+    return wait_until(ended, f"{domain}: {number} recipients have come to an end",
+                      alive=[relay.daemon])
 
 
 def arrives(relay, server, domain, mail, recipients, what):
     send(relay, mail, domain, recipients)
     events = outcome(relay, domain, recipients)
-    check({e["event"] for e in events} == {"delivered"} and len(server.mails) == 1, f"{what}: delivered")
+    check({e["event"] for e in events} == {"delivered"} and len(server.mails) == 1,
+          f"{what}: delivered")
     sender, to, arrived = server.mails[0]
-    why = mails.same_but_for_trace(arrived.replace(b"\r\n", b"\n"), mail.replace(b"\r\n", b"\n"), RELAY_NAME)
+    why = mails.same_but_for_trace(arrived.replace(b"\r\n", b"\n"),
+                                   mail.replace(b"\r\n", b"\n"), RELAY_NAME)
     check(not why, f"{what}: byte for byte", why)
     check(to == [b"<user%d@%s>" % (i, domain.encode()) for i in range(recipients)],
           f"{what}: to its {recipients} recipients, in one transaction", to)
@@ -42,7 +45,8 @@ def arrives(relay, server, domain, mail, recipients, what):
 def bounces(relay, server, domain, mail, status, what):
     send(relay, mail, domain)
     events = outcome(relay, domain)
-    check(events[0]["event"] == "bounced" and events[0]["dsn"] == status, f"{what}: bounced, {status}", events)
+    check(events[0]["event"] == "bounced" and events[0]["dsn"] == status,
+          f"{what}: bounced, {status}", events)
     check("MAIL" not in server.commands, f"{what}: without asking the server")
 
 
@@ -73,8 +77,9 @@ def test(workshop):
     for server in servers.values():
         server.start()
     servers["away.test"] = OddServer(workshop, ["PIPELINING", "SIZE 1000"])
-    routes = "\n".join(f'route "{d}" {{ hosts = {{ "{s.next_hop}" }} }}' for d, s in servers.items())
-    relay = Relay(workshop, level="may", top=routes, destination="messages-per-connection = 0").start()
+    hops = routes({domain: server.next_hop for domain, server in servers.items()})
+    relay = Relay(workshop, level="may", top=hops, destination="messages-per-connection = 0")
+    relay.start()
     arrives(relay, servers["helo.test"], "helo.test", PLAIN, 3, "HELO only")
     check(servers["helo.test"].commands[:2] == ["EHLO", "HELO"], "HELO only: first EHLO, then HELO")
     said = arrives(relay, servers["bare.test"], "bare.test", PLAIN, 3, "no PIPELINING")
@@ -83,7 +88,8 @@ def test(workshop):
     check(said == b"<> BODY=8BITMIME", f"8BITMIME: is said to the server ({said.decode()})")
     said = arrives(relay, servers["none.test"], "none.test", PLAIN, 2, "SIZE 0, which is no limit")
     check(said.startswith(b"<> SIZE="), f"SIZE: is said to the server ({said.decode()})")
-    bounces(relay, servers["seven.test"], "seven.test", EIGHT_BIT, "5.6.3", "8-bit mail, no 8BITMIME")
+    bounces(relay, servers["seven.test"], "seven.test", EIGHT_BIT, "5.6.3",
+            "8-bit mail, no 8BITMIME")
     bounces(relay, servers["small.test"], "small.test", PLAIN, "5.3.4", "larger than SIZE")
     many_too_large(relay, servers["away.test"], "away.test")
     check(relay.stop() == 0, "the relay ends with 0")

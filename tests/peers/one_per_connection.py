@@ -25,7 +25,7 @@ def test(workshop):
     check(counted["handshakes"] >= MESSAGES, f"each on its own TLS connection "
           f"({counted['connections']} connections, {counted['handshakes']} handshakes)", counted)
     check(counted["resumed"] > 0.9 * counted["handshakes"],
-          f"{counted['resumed']} of {counted['handshakes']} handshakes resumed, more than nine tenths")
+          f"{counted['resumed']} of {counted['handshakes']} handshakes resumed: over nine tenths")
 
 
 run_test(test)

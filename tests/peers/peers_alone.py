@@ -37,7 +37,8 @@ def test(workshop):
     code, said = ask(nsd, "order.example")
     check(code == NO_ERROR and "mx2" in said, "nsd answers", said)
     check(ask(nsd, "nowhere.example")[0] == NXDOMAIN, "nsd says NXDOMAIN")
-    check(ask(nsd, "servfail.example")[0] == SERVFAIL, "nsd says SERVFAIL for a zone without a file")
+    check(ask(nsd, "servfail.example")[0] == SERVFAIL,
+          "nsd says SERVFAIL for a zone without a file")
 
 
 NO_ERROR, SERVFAIL, NXDOMAIN = 0, 2, 3

@@ -28,7 +28,8 @@ def restarted(relay, how, before):
     relay.start()
     restored = wait_until(lambda: relay.events("restored"), "the spool has been read",
                           alive=[relay.daemon])
-    check(restored[0]["envelopes"] == str(len(before)), f"{how}: {len(before)} envelopes are restored")
+    check(restored[0]["envelopes"] == str(len(before)),
+          f"{how}: {len(before)} envelopes are restored")
     check(facts(relay) == before, f"{how}: each has the due time, attempts and reply that it had")
     stats = relay.stats()
     check(stats["deferrals"] == 0, f"{how}: nothing is tried before it is due", stats)
@@ -39,8 +40,9 @@ def restarted(relay, how, before):
 def test(workshop):
     binary()
     sendable = all_mails()[0] + mails.large_mails(SEED)
-    later = Sink(workshop, "later", options=["--fault", "rcpt:451:1"]).start()
-    relay = Relay(workshop, route=[later.next_hop], retry="first = 1h longest = 2h give-up = 5d").start()
+    later = Sink(workshop, "later", faults=["rcpt:451:1"]).start()
+    relay = Relay(workshop, route=[later.next_hop],
+                  retry="first = 1h longest = 2h give-up = 5d").start()
     hand_in(relay, [("b@peer.test", mail) for _, mail in sendable])
     deferred_once(relay, len(sendable))
     before = facts(relay)

@@ -4,7 +4,7 @@ once, and the books balance. Each fault has a sink of its own; one relay serves 
 from collections import Counter
 from typing import NamedTuple
 
-from lib.millrace import Load, Relay, Sink, binary
+from lib.millrace import Load, Relay, Sink, binary, routes
 from lib.workshop import Failed, check, run_test, say, wait_until
 
 MESSAGES = 300
@@ -30,7 +30,7 @@ SCENARIOS = [
     Scenario("data451", ("data:451:0.2",)),
     Scenario("eod451", ("eod:451:0.2",)),
     Scenario("eod421", ("eod:421:0.1",)),
-    Scenario("everywhere", ("mail:450:0.1", "rcpt:451:0.1", "data:421:0.1", "eod:452:0.1",)),
+    Scenario("everywhere", ("mail:450:0.1", "rcpt:451:0.1", "data:421:0.1", "eod:452:0.1")),
     Scenario("mail-drop", ("mail:drop:0.1",)),
     Scenario("mail-garbage", ("mail:garbage:0.1",)),
     Scenario("eod-drop", ("eod:drop:0.1",)),
@@ -44,7 +44,9 @@ SCENARIOS = [
     Scenario("starttls501", ("starttls:501:0.3",), FEW, outcomes=("refused",)),
     Scenario("starttls-residue", ("starttls:residue:0.3",), FEW, outcomes=("residue",)),
     Scenario("handshake-drop", ("handshake:drop:0.3",), FEW, outcomes=("handshake-failed",)),
-    Scenario("handshake-garbage", ("handshake:garbage:0.3",), FEW, outcomes=("handshake-failed", "residue")),
+    # Where the garbage comes right behind the 220 it is residue.
+    Scenario("handshake-garbage", ("handshake:garbage:0.3",), FEW,
+             outcomes=("handshake-failed", "residue")),
     Scenario("no-ticket", ("handshake:no-ticket:0.5",), FEW),
     Scenario("quit-drop", ("quit:drop:0.5",), FEW),
     # Under `may` what fails in TLS is sent in the clear, on a new connection where need be.
@@ -57,7 +59,7 @@ IN_DOUBT = {"eod-drop"}
 
 
 def sections(scenario, sink):
-    return (f'route "{scenario.domain}" {{ hosts = {{ "{sink.next_hop}" }} }}\n'
+    return (f'{routes({scenario.domain: sink.next_hop})}\n'
             f'tls "{scenario.domain}" {{ level = "{scenario.level}" }}\n'
             f'destination "{scenario.domain}" {{ {scenario.limits} }}\n')
 
@@ -65,8 +67,7 @@ def sections(scenario, sink):
 def start_all(workshop):
     sinks = {}
     for scenario in SCENARIOS:
-        faults = [option for fault in scenario.faults for option in ("--fault", fault)]
-        sinks[scenario] = Sink(workshop, scenario.name, options=faults).start()
+        sinks[scenario] = Sink(workshop, scenario.name, faults=scenario.faults).start()
     relay = Relay(workshop, retry="first = 100ms factor = 2 longest = 1s give-up = 1h",
                   back_off="100ms", top="\n".join(sections(*item) for item in sinks.items()))
     return relay.start(), sinks
@@ -89,13 +90,15 @@ def look(scenario, sink, accepted, events):
     again = [e for e in ours if e["event"] in ("deferred", "in-doubt")]
     words = {e["event"] for e in again}
     tls = {e["tls"].split(":")[1] for e in ours if e["event"] == "delivered"}
-    check(sink.ledger() == accepted, f"{scenario.name}: each arrived, once "
-          f"({len(again)} attempts deferred; {counted['faults']})")
-    check(all(n > 0 for n in counted["faults"].values()) and len(counted["faults"]) == len(scenario.faults),
-          f"{scenario.name}: the fault struck", counted)
+    struck = counted["faults"]
+    check(len(struck) == len(scenario.faults) and all(struck.values()),
+          f"{scenario.name}: struck {struck}")
+    check(sink.ledger() == accepted,
+          f"{scenario.name}: each arrived, once ({len(again)} attempts {'/'.join(words)})")
     check(tls == ({"none"} if scenario.name in IN_CLEAR else {"TLSv1.3"}),
           f"{scenario.name}: delivered with tls={'/'.join(tls)}")
-    check(("in-doubt" in words) == (scenario.name in IN_DOUBT), f"{scenario.name}: {words or 'no deferral'}")
+    check(("in-doubt" in words) == (scenario.name in IN_DOUBT),
+          f"{scenario.name}: {'in' if 'in-doubt' in words else 'never in'} doubt")
     if scenario.outcomes:
         failed = [e for e in events if e["event"] == "tls-failed" and f":{sink.port}" in e["relay"]]
         look_at_tls(scenario, failed, again)
@@ -105,8 +108,8 @@ def look_at_tls(scenario, failed, again):
     seen = {e["outcome"] for e in failed}
     check(seen and seen <= set(scenario.outcomes),
           f"{scenario.name}: {len(failed)} times tls-failed, outcome={'/'.join(seen)}")
-    check(len(again) <= len(failed), f"{scenario.name}: a failed connection defers one message at most")
-    check(all(e["dsn"] in ("4.7.4", "4.7.5") for e in again), f"{scenario.name}: as 4.7.4 or 4.7.5")
+    check(len(again) <= len(failed) and all(e["dsn"] in ("4.7.4", "4.7.5") for e in again),
+          f"{scenario.name}: a failed connection defers one message at most, with 4.7.4 or 4.7.5")
 
 
 def test(workshop):
@@ -123,10 +126,10 @@ def test(workshop):
     events = relay.events()
     for scenario, sink in sinks.items():
         look(scenario, sink, accepted[scenario], events)
-    check(stats["received"] == stats["delivered"] == total and stats["bounced"] == stats["expired"] == 0,
+    check(stats["received"] == stats["delivered"] == total,
           f"the relay counts {total} received, {total} delivered", stats)
     words = Counter(e["event"] for e in events)
-    check(stats["deferrals"] == words["deferred"] > 0 and stats["in_doubt"] == words["in-doubt"] > 0,
+    check((stats["deferrals"], stats["in_doubt"]) == (words["deferred"], words["in-doubt"]),
           f"{stats['deferrals']} deferrals and {stats['in_doubt']} in doubt, as in the log", stats)
     say(f"  {stats['connections']}, {stats['handshakes']}")
 

@@ -32,7 +32,8 @@ def reload(relay, sender, first, second):
     def arrives_at_second():
         sender.send()
         return second.count() > 0
-    wait_until(arrives_at_second, "mail goes where the new configuration says", alive=[relay.daemon])
+    wait_until(arrives_at_second, "mail goes where the new configuration says",
+               alive=[relay.daemon])
     check(True, "SIGHUP: mail goes where the new configuration says, without a restart")
 
 

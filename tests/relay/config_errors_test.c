@@ -3,6 +3,7 @@
 #include "tests/suite.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct bad {
     const char *text, *errors;
@@ -270,6 +271,39 @@ START_TEST(a_file_that_includes_itself)
 }
 END_TEST
 
+/* All of it at once; but a default is not held against somebody who wrote something else. */
+START_TEST(errors_in_the_file_and_in_what_it_names)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    static const struct bad rows[] = {
+        {"\nspool = \"t.conf\"\nworkers = x",
+         "t.conf:3: workers: \"x\" is not a number\n"
+         "t.conf:2: spool t.conf cannot be used: it is not a directory\n"},
+        {"\nspol = \"/dev/null\"", "t.conf:2: unknown key \"spol\": did you mean \"spool\"?\n"},
+        {"spool = \"\"\ncontrol = \"none/c\"",
+         "t.conf:1: spool: \"\" is not the name of a file or directory\n"
+         "t.conf:2: control none/c cannot be made: No such file or directory: let its directory "
+         "exist and be writable\n"},
+        {"workers = x\nlisten \"127.0.0.1:0\" { certificate = \"none\" }",
+         "t.conf:1: workers: \"x\" is not a number\n"
+         "t.conf:2: certificate needs its key: key = \"FILE\"\n"},
+        {"", NULL},
+    };
+    char before[4096];
+    must(getcwd(before, sizeof(before)) != NULL && chdir(scratch.path) == 0);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buffer errors CLEANUP(buffer_free) = {0};
+        scratch_write(&scratch, NAME, span_of(rows[i].text));
+        struct config *config CLEANUP(config_drop) = config_check(NAME, &errors);
+        ck_assert((config == NULL) == (rows[i].errors != NULL));
+        ck_assert_msg(
+            span_equal(buffer_span(&errors), span_of(rows[i].errors ? rows[i].errors : "")),
+            "%s\ngave:\n%.*s", rows[i].text, SPAN_FORMAT(buffer_span(&errors)));
+    }
+    must(chdir(before) == 0);
+}
+END_TEST
+
 START_TEST(files_that_cannot_be_read)
 {
     struct buffer errors CLEANUP(buffer_free) = {0};
@@ -297,4 +331,5 @@ END_TEST
 TEST_MAIN("relay/config_errors", names_that_are_not_known, values_that_are_wrong,
           things_that_do_not_fit_together, syntax_errors, bytes_that_are_no_text,
           more_errors_than_are_shown, includes, a_file_that_includes_itself,
-          files_that_cannot_be_read, a_good_file_after_a_bad_one)
+          errors_in_the_file_and_in_what_it_names, files_that_cannot_be_read,
+          a_good_file_after_a_bad_one)

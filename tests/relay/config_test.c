@@ -227,7 +227,7 @@ START_TEST(files_that_it_names)
     ck_assert_msg(tls_self_signed(one, "a.test", why), "%s", why);
     ck_assert_msg(tls_self_signed(two, "a.test", why), "%s", why);
 
-    static const char format[] = "spool = \"%s/a/b\" control = \"/c\"\nlisten \"127.0.0.1:0\" {\n"
+    static const char format[] = "spool = \"%s/a/b\"\nlisten \"127.0.0.1:0\" {\n"
                                  " certificate = \"%s/cert.pem\" key = \"%s/key.pem\" }";
     snprintf(text, sizeof(text), format, one, one, one);
     expect_files(&scratch, text, NULL);
@@ -240,6 +240,31 @@ START_TEST(files_that_it_names)
     expect_files(&scratch, text, "cert.pem cannot be used: it is not a directory\n");
     snprintf(text, sizeof(text), "\nspool = \"%s/cert.pem/x\"", one);
     expect_files(&scratch, text, NAME ":2: spool ");
+}
+END_TEST
+
+START_TEST(the_place_of_the_control_socket)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    static const struct {
+        const char *spool, *control, *fault;
+    } rows[] = {
+        {"new", "new/c", NULL}, /* the spool is made */
+        {"new/", "new//c", NULL},
+        {"new", "c", NULL},
+        {"new", "none/c", "No such file or directory"},
+        {"new", "file/c", "it is not a directory"},
+        {"new", "file", "there is a file of that name"},
+    };
+    scratch_write(&scratch, "file", SPAN("x"));
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[4096], words[1024];
+        snprintf(text, sizeof(text), "spool = \"%s/%s\"\ncontrol = \"%s/%s\"", scratch.path,
+                 rows[i].spool, scratch.path, rows[i].control);
+        snprintf(words, sizeof(words), NAME ":2: control %s/%s cannot be made: %s", scratch.path,
+                 rows[i].control, rows[i].fault ? rows[i].fault : "");
+        expect_files(&scratch, text, rows[i].fault ? words : NULL);
+    }
 }
 END_TEST
 
@@ -274,4 +299,4 @@ END_TEST
 
 TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, nobody_may_relay,
           sections_start_from_the_star, environment, a_dump_reads_as_the_same, references,
-          files_that_it_names, the_manual_names_every_key)
+          files_that_it_names, the_place_of_the_control_socket, the_manual_names_every_key)

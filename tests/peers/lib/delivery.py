@@ -17,7 +17,7 @@ def all_mails():
         for name, mail, good in mails.corpus():
             (sendable if good else unsendable).append((name, mail))
     else:
-        say("  the corpus (../shared/corpus or $MILLRACE_CORPUS) is absent: its messages are left out")
+        say("  no corpus (../shared/corpus or $MILLRACE_CORPUS): its messages are left out")
     say(f"  {len(sendable)} mails, seed {SEED}")
     return sendable, unsendable
 
@@ -52,7 +52,8 @@ def deliver_all(workshop, peer, altered):
     left_out = len(sendable) - len(fitting)
     peer.start()
     relay = Relay(workshop, route=[f"[{peer.host}]:{peer.port}"], level="encrypt").start()
-    sent = {f"m{i:05}": (name, mail.replace(b"\r\n", b"\n")) for i, (name, mail) in enumerate(fitting)}
+    sent = {f"m{i:05}": (name, mail.replace(b"\r\n", b"\n"))
+            for i, (name, mail) in enumerate(fitting)}
     hand_in(relay, [(f"m{i:05}@peer.test", mail) for i, (_, mail) in enumerate(fitting)])
     stats = relay.wait_until_empty()
     check(stats["delivered"] == len(sent), f"the relay counts {len(sent)} delivered", stats)
@@ -67,9 +68,10 @@ def deliver_all(workshop, peer, altered):
             wrong.append(f"nobody sent this, or it came before: {mail[:300]!r}")
         elif why:
             wrong.append(f"{name}: {why}")
-    check(not wrong, "each is byte for byte what was sent, but for the trace headers", "\n".join(wrong))
+    check(not wrong, "each is byte for byte what was sent, but for the trace headers",
+          "\n".join(wrong))
     check(not sent, "each arrived once")
-    say(f"  {left_out} mails that {peer.name} itself would change or refuse are left to deliver_sink")
+    say(f"  {left_out} mails that {peer.name} would change or refuse are left to deliver_sink")
     check(relay.stop() == 0, "the relay ends with 0")
 
 
@@ -85,7 +87,8 @@ def deliver_all_to_sink(workshop):
     check_encrypted(relay, len(sendable))
     compare_with_sink(sink, sendable)
     counted = sink.stop()
-    check(counted["messages"] == len(sendable), f"the sink's own count agrees ({counted['messages']})")
+    check(counted["messages"] == len(sendable),
+          f"the sink's own count agrees ({counted['messages']})")
 
 
 def compare_with_sink(sink, sent):
@@ -97,7 +100,8 @@ def compare_with_sink(sink, sent):
     check(not any(b"\n" in mail.replace(b"\r\n", b"") for mail in dumped), "no bare LF went out")
     wrong = _unmatched([mail.replace(b"\r\n", b"\n") for mail in dumped],
                        [(name, mail.replace(b"\r\n", b"\n")) for name, mail in sent])
-    check(not wrong, "each is byte for byte what was sent, but for the trace header", "\n".join(wrong))
+    check(not wrong, "each is byte for byte what was sent, but for the trace header",
+          "\n".join(wrong))
 
 
 def _unmatched(arrived, sent):

@@ -21,7 +21,8 @@ def corpus_dir():
 
 
 def corpus():
-    """[(name, mail, sendable)]: every message of the corpus as CRLF; not sendable if a bare CR is left."""
+    """[(name, mail, sendable)]: each message of the corpus as CRLF; not sendable if a bare CR is
+    left."""
     mails = []
     for name in sorted(os.listdir(corpus_dir())):
         if not name.endswith(".eml"):
@@ -42,7 +43,7 @@ def _mail(name, lines):
 
 
 def _edge_lines(edge):
-    """Lines of every length around `edge`: plain, full of dots, and ending in or followed by dots."""
+    """Lines of every length around `edge`: plain, full of dots, ending in or followed by dots."""
     lines = []
     for length in range(edge - 3, edge + 4):
         lines += [b"x" * length, b".", b"." * length, b"..", b"." + b"y" * (length - 2) + b"."]
@@ -70,7 +71,8 @@ def _random_lines(dice, size):
         elif kind == 1:
             line = b"." + bytes(dice.choices(b"abc .", k=dice.randrange(0, 80)))
         elif kind == 2:
-            line = bytes(dice.choices(b"0123456789 .", k=dice.choice(EDGES[:5]) + dice.randrange(-3, 4)))
+            length = dice.choice(EDGES[:5]) + dice.randrange(-3, 4)
+            line = bytes(dice.choices(b"0123456789 .", k=length))
         elif kind == 3:
             line = bytes(dice.choices(range(128, 256), k=dice.randrange(0, 120)))
         elif kind == 4:
@@ -87,7 +89,8 @@ def random_mails(seed, number=60):
     dice = random.Random(seed)
     mails = [_mail(f"edge-{edge}", _edge_lines(edge)) for edge in EDGES]
     mails += list(_pattern_mails(70000))
-    mails += [_mail(f"random-{seed}-{i}", _random_lines(dice, dice.choice((10, 500, 5000, 70000, 300000))))
+    sizes = (10, 500, 5000, 70000, 300000)
+    mails += [_mail(f"random-{seed}-{i}", _random_lines(dice, dice.choice(sizes)))
               for i in range(number)]
     mails += [_mail("no-body", []), _mail("one-dot", [b"."]), _mail("two-dots", [b".."]),
               _mail("only-empty-lines", [b""] * 5000)]
@@ -141,14 +144,15 @@ def _first_difference(arrived, sent):
     while back < min(len(arrived), len(sent)) and arrived[-1 - back] == sent[-1 - back]:
         back += 1
     at = len(sent) - back
-    return (f"{len(sent)} bytes sent, {len(arrived)} arrived, the last {back} agree; before that sent "
-            f"{sent[max(0, at - 60):at]!r}, arrived "
+    return (f"{len(sent)} bytes sent, {len(arrived)} arrived, the last {back} agree; before that "
+            f"sent {sent[max(0, at - 60):at]!r}, arrived "
             f"{arrived[max(0, len(arrived) - back - 60):len(arrived) - back]!r}")
 
 
 def recipient_of(arrived):
     """The local part of the recipient that the receiving peer noted at the top of the mail."""
-    found = re.search(rb"(?im)^(?:X-Original-To|Envelope-To|Delivered-To):\s*<?([^@\s>]+)@", arrived)
+    noted = rb"(?im)^(?:X-Original-To|Envelope-To|Delivered-To):\s*<?([^@\s>]+)@"
+    found = re.search(noted, arrived)
     if not found:
         raise Failed(f"no recipient noted in {arrived[:300]!r}")
     return found.group(1).decode()

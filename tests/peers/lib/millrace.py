@@ -29,6 +29,12 @@ def read_ledger(path):
     return Counter(line.decode(errors="replace").strip() for line in lines)
 
 
+def routes(next_hops):
+    """Configuration lines: a route for each domain, to the next hop given for it."""
+    return "\n".join(f'route "{domain}" {{ hosts = {{ "{hop}" }} }}'
+                     for domain, hop in next_hops.items())
+
+
 class LedgerProgress:
     """How many lines a growing ledger has; reads only what is new."""
 
@@ -68,13 +74,13 @@ class Relay:
     level: of the `tls "*"` section
     top, destination: more lines for the file and for the section `destination "*"`
     back_off: the first back-off of a site that cannot be reached
-    relay_from: who may relay, in the configuration's words; None: all of loopback
+    relay_from: who may relay, in the configuration's words
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
     """
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
-                 destination="", retry="", back_off="1s", relay_from=None, certificate=None, spool=None,
-                 port=None):
+                 destination="", retry="", back_off="1s", relay_from=LOOPBACK, certificate=None,
+                 spool=None, port=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -97,7 +103,8 @@ class Relay:
         self.settings |= changes
         self.config.write_text(self._text(**self.settings))
 
-    def _text(self, route, level, top, destination, retry, back_off, relay_from, certificate, hostname):
+    def _text(self, route, level, top, destination, retry, back_off, relay_from, certificate,
+              hostname):
         control = self.workshop.path(f"{self.name}.sock")
         tls = ""
         if certificate:
@@ -105,7 +112,7 @@ class Relay:
         lines = [
             f'hostname = "{hostname}"', f'spool = "{self.spool}"', f'control = "{control}"',
             "workers = 2", top, f'listen "{self.address}" {{ {tls} }}',
-            f'relay-from = {{ {relay_from or LOOPBACK} }}',
+            f'relay-from = {{ {relay_from} }}',
             f'tls "*" {{ level = "{level}" }}',
             'retry "*" { ' + (retry or "first = 1s factor = 2 longest = 5s give-up = 5d") + " }",
             f'destination "*" {{ max-connections = 20 idle = 30s back-off = {back_off} '
@@ -173,7 +180,7 @@ class Sink:
     messages themselves."""
 
     def __init__(self, workshop, name="sink", *, host="127.0.0.1", port=None, tls=True,
-                 versions=None, dump=False, messages=None, options=()):
+                 versions=None, dump=False, messages=None, faults=()):
         self.workshop = workshop
         self.name = name
         self.host = host
@@ -182,7 +189,8 @@ class Sink:
         self.dump_dir = workshop.make_dir(f"{name}.dump") if dump else None
         self.progress = LedgerProgress(self.ledger_file)
         self.daemon = None
-        self._arguments = ["--listen", f"{host}:{self.port}", "--ledger", self.ledger_file, "--json"]
+        self._arguments = ["--listen", f"{host}:{self.port}", "--json",
+                           "--ledger", self.ledger_file]
         if tls:
             self._arguments += ["--tls-self-signed", workshop.make_dir(f"{name}.tls")]
         if versions:
@@ -191,7 +199,8 @@ class Sink:
             self._arguments += ["--dump", self.dump_dir]
         if messages is not None:
             self._arguments += ["--messages", str(messages)]
-        self._arguments += options
+        for fault in faults:
+            self._arguments += ["--fault", fault]
 
     @property
     def next_hop(self):
@@ -234,7 +243,8 @@ class Load:
         self.ledger_file = workshop.path(f"{name}.ledger")
         self.daemon = workshop.start(name, [
             binary(), "load", "--to", to, "--messages", str(messages), "--connections",
-            str(connections), "--size", str(size), "--ledger", self.ledger_file, "--json", *options])
+            str(connections), "--size", str(size), "--ledger", self.ledger_file, "--json",
+            *options])
 
     def accepted(self):
         return read_ledger(self.ledger_file)

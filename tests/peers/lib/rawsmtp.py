@@ -53,12 +53,19 @@ class RawClient:
         if ehlo:
             self.keywords = self.command(f"EHLO {name}", 250)
 
-    def closed(self):
-        """Waits for more from the server: True when it closes the connection without a word."""
+    def receive(self):
+        """Whatever comes next, as it comes; b"" when the server has closed the connection."""
+        if self._buffer:
+            received, self._buffer = self._buffer, b""
+            return received
         try:
-            return self._buffer == b"" and self._socket.recv(1000) == b""
+            return self._socket.recv(65536)
         except ConnectionResetError:
-            return True
+            return b""
+
+    def closed(self):
+        """Whether the server closes the connection without another word."""
+        return self.receive() == b""
 
     def send(self, data):
         self._socket.sendall(data)

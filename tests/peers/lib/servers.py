@@ -46,15 +46,16 @@ def make_certificate(workshop, name="cert", host=PEER_NAME, addresses=("127.0.0.
 def make_ca(workshop, name="ca"):
     """A local certification authority; (certificate, key) as paths."""
     cert, key = workshop.path(f"{name}.pem"), workshop.path(f"{name}.key")
-    run_command(["openssl", "req", "-x509", *_EC, "-nodes", "-days", "30", "-subj", f"/CN=Millrace test {name}", "-keyout", key,
-                 "-out", cert])
+    run_command(["openssl", "req", "-x509", *_EC, "-nodes", "-days", "30", "-subj",
+                 f"/CN=Millrace test {name}", "-keyout", key, "-out", cert])
     return cert, key
 
 
 def sign_certificate(workshop, ca, name, host):
     """A certificate for `host`, signed by `ca` (as make_ca gave it); (certificate, key)."""
     request, cert, key = (workshop.path(f"{name}{end}") for end in (".csr", ".pem", ".key"))
-    run_command(["openssl", "req", *_EC, "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out", request])
+    run_command(["openssl", "req", *_EC, "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out",
+                 request])
     extensions = workshop.write(f"{name}.ext", f"subjectAltName=DNS:{host}\n")
     run_command(["openssl", "x509", "-req", "-in", request, "-CA", ca[0], "-CAkey", ca[1],
                  "-CAcreateserial", "-days", "30", "-extfile", extensions, "-out", cert])
@@ -102,7 +103,8 @@ class Maildir:
     def messages(self):
         """Each mail as the peer stored it, as bytes, oldest name first."""
         new = self.path / "new"
-        return [(new / name).read_bytes() for name in sorted(os.listdir(new))] if new.is_dir() else []
+        names = sorted(os.listdir(new)) if new.is_dir() else []
+        return [(new / name).read_bytes() for name in names]
 
 
 class _MailServer:
@@ -263,15 +265,17 @@ class OpenSmtpd(_MailServer):
             return []
         library = self.workshop.path("opensmtpd_key.so")
         compiler = os.environ.get("CC", "cc")
-        run_command([compiler, "-shared", "-fPIC", "-O1", "-Wno-deprecated-declarations", "-o", library,
-                     Path(__file__).with_name("opensmtpd_key.c"), "-lssl", "-lcrypto", "-ldl"])
+        run_command([compiler, "-shared", "-fPIC", "-O1", "-Wno-deprecated-declarations",
+                     "-o", library, Path(__file__).with_name("opensmtpd_key.c"),
+                     "-lssl", "-lcrypto", "-ldl"])
         return ["env", f"LD_PRELOAD={library}", f"MILLRACE_PEER_KEY={self.key}"]
 
     def _prepare(self):
         text = _OPENSMTPD_CONF.format(name=PEER_NAME, cert=self.cert, key=self.key, port=self.port,
                                       inbox=self.inbox.path)
         (self.etc / "smtpd.conf").write_text(text)
-        spool, run, lib = (self.workshop.make_dir(f"opensmtpd.{d}") for d in ("spool", "run", "lib"))
+        spool, run, lib = (self.workshop.make_dir(f"opensmtpd.{name}")
+                           for name in ("spool", "run", "lib"))
         self.workshop.make_dir("opensmtpd.lib", "opensmtpd", "empty")      # it chroots there
         self.workshop.make_dir("opensmtpd.spool", "smtpd", mode=0o711)
         return ([(spool, "/var/spool"), (run, "/run"), (lib, "/var/lib")],

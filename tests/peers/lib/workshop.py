@@ -59,7 +59,8 @@ def wait_until(condition, what, within=PATIENCE, alive=()):
             return result
         for daemon in alive:
             if not daemon.running:
-                raise Failed(f"{daemon.name} ended with {daemon.exit_code} while waiting until {what}")
+                raise Failed(f"{daemon.name} ended with {daemon.exit_code} while waiting until "
+                             f"{what}")
         if time.monotonic() > deadline:
             raise Failed(f"after {within:.0f} s still not so: {what}")
         time.sleep(pause)
@@ -119,7 +120,8 @@ class Daemon:
         try:
             return self._process.wait(within)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{self.name} (pid {self.pid}) has not ended after {within:.0f} s") from None
+            raise Failed(f"{self.name} (pid {self.pid}) has not ended after {within:.0f} s"
+                         ) from None
 
     def stop(self, number=signal.SIGTERM, within=PATIENCE):
         """Send a signal and wait for the end; the exit code."""
@@ -234,14 +236,16 @@ def run_command(argv, within=PATIENCE, check_code=True, **options):
     except subprocess.TimeoutExpired:
         raise Failed(f"`{' '.join(argv)}` has not ended after {within:.0f} s") from None
     if check_code and done.returncode != 0:
-        raise Failed(f"`{' '.join(argv)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise Failed(f"`{' '.join(argv)}` ended with {done.returncode}:\n"
+                     f"{done.stdout}{done.stderr}")
     return done
 
 
 def need_root():
     """Root, and a kernel that lets us make a private mount namespace; else skip."""
     if os.geteuid() != 0:
-        raise Skip("not root: the mail servers need users of their own and a private mount namespace")
+        raise Skip("not root: the mail servers need users of their own and a private mount "
+                   "namespace")
     tried = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "true"],
                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if tried.returncode != 0:

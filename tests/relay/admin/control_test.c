@@ -645,6 +645,51 @@ START_TEST(clients_that_leave_harm_nobody)
 }
 END_TEST
 
+/* One is silent, and one reads nothing of a long answer. */
+START_TEST(clients_that_take_their_time_keep_nobody_waiting)
+{
+    struct lines silent, slow;
+    struct span line;
+    begin();
+    fill_rows(MOST);
+    open_client(&silent);
+    open_client(&slow);
+    ck_assert_int_eq(lines_write(&slow, INT64_MAX, SPAN("{\"command\":\"queue list\"}\n")),
+                     LINES_OK);
+    ck_assert_int_eq(lines_read(&slow, INT64_MAX, &line), LINES_OK); /* it is being served */
+    int64_t before_ms = os_now();
+    json_t *all = ask("{\"command\":\"stats\"}");
+    ck_assert_uint_eq(json_array_size(all), 2);
+    ck_assert_int_lt(os_now() - before_ms, CONTROL_IDLE_MS);
+    json_decref(all);
+    all = read_all(&slow); /* nothing of it was lost */
+    ck_assert_uint_eq(json_array_size(all), MOST - 1 + 2);
+    json_decref(all);
+    lines_free(&silent);
+    lines_free(&slow);
+    end();
+}
+END_TEST
+
+/* Those beyond the cap are served when others have left. */
+START_TEST(more_clients_than_are_served_at_once)
+{
+    struct lines clients[2 * CONTROL_CLIENTS];
+    begin();
+    for (size_t i = 0; i < countof(clients); i++)
+        open_client(&clients[i]);
+    for (size_t i = 0; i < countof(clients); i++) {
+        ck_assert_int_eq(lines_write(&clients[i], INT64_MAX, SPAN("{\"command\":\"stats\"}\n")),
+                         LINES_OK);
+        json_t *all = read_all(&clients[i]);
+        ck_assert_uint_eq(json_array_size(all), 2);
+        json_decref(all);
+        lines_free(&clients[i]);
+    }
+    end();
+}
+END_TEST
+
 /* Ended at once, though one client is silent and the next one waits behind it. */
 START_TEST(stop_waits_for_no_client)
 {
@@ -676,5 +721,6 @@ TEST_MAIN("relay/admin/control", an_envelope_in_full, filters, show, long_lists_
           drop_takes_what_was_named_and_no_more, drop_by_filter, drop_many,
           a_drop_is_answered_when_it_is_done, what_was_counted, a_drop_waits_for_room,
           a_drop_ends_when_its_client_leaves, requests_that_are_none, an_over_long_line_is_refused,
-          clients_that_leave_harm_nobody, stop_waits_for_no_client,
+          clients_that_leave_harm_nobody, clients_that_take_their_time_keep_nobody_waiting,
+          more_clients_than_are_served_at_once, stop_waits_for_no_client,
           two_relays_cannot_share_a_socket)

@@ -369,8 +369,30 @@ START_TEST(a_full_envelope_fits_the_ring)
 }
 END_TEST
 
+/* What an earlier host said of a recipient holds: no other host hears of him again. */
+START_TEST(a_recipient_with_a_verdict_is_not_offered_again)
+{
+    struct dialogue dialogue = {.name = "rest", .ehlo = PIPELINES, .recipients = 3};
+    struct play play = {.dialogue = &dialogue};
+    play_begin(&play);
+    play_hello(&play);
+    play.verdicts[0].kind = VERDICT_DELIVERED;
+    play.verdicts[2].kind = VERDICT_BOUNCED;
+    play.delivery = (struct delivery){play.envelope, play.verdicts, &play.arena};
+    buffer_clear(&play.out);
+    ck_assert_int_eq(session_deliver(&play.session, &play.delivery), ASK_BYTES);
+    buffer_append(&play.out, (struct span){"", 1});
+    ck_assert_ptr_nonnull(strstr(buffer_span(&play.out).data, "RCPT TO:<r1@test>"));
+    ck_assert_ptr_null(strstr(buffer_span(&play.out).data, "r0@test"));
+    ck_assert_ptr_null(strstr(buffer_span(&play.out).data, "r2@test"));
+    ck_assert_int_eq(play_server(&play, "250 ok\r\n250 ok\r\n354 go\r\n"), ASK_BODY);
+    play_end(&play);
+}
+END_TEST
+
 TEST_MAIN("relay/outbound/session", the_way_to_ready, with_pipelining_all_goes_at_once,
           without_pipelining_one_command_at_a_time, data_and_its_end,
           a_message_that_cannot_be_taken_costs_no_command, the_words_of_the_server_are_kept,
           authentication_required_smells_of_a_stripped_starttls, rset_only_after_what_was_not_ended,
-          a_mail_that_is_deferred_is_marked, a_full_envelope_fits_the_ring)
+          a_mail_that_is_deferred_is_marked, a_recipient_with_a_verdict_is_not_offered_again,
+          a_full_envelope_fits_the_ring)
