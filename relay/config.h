@@ -89,7 +89,7 @@ struct config {
     const char *hostname; /* default: the machine's */
     const char *spool;
     const char *control;                     /* default: SPOOL/control.sock */
-    const char *spool_where, *control_where; /* "FILE:LINE" */
+    const char *spool_where, *control_where; /* "FILE:LINE"; NULL: not to be checked */
     unsigned workers;                        /* never 0 here */
     enum durability durability;
     uint64_t map_bytes, min_free_bytes;

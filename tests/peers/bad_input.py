@@ -115,6 +115,7 @@ def spools(tried, workshop):
     if os.geteuid() == 0:
         relay = used_spool(workshop, "private")
         os.chmod(relay.spool, 0o700)
+        os.chmod(relay.spool.parent, 0o777)     # the control socket's directory is not at fault
         reader = shutil.copy(binary(), workshop.path("millrace"))      # nobody must get at it
         done = run_command([reader, "run", "-c", relay.config], within=30, check_code=False,
                            user=pwd.getpwnam("nobody").pw_uid)

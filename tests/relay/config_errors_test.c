@@ -287,9 +287,10 @@ START_TEST(errors_in_the_file_and_in_what_it_names)
         {"workers = x\nlisten \"127.0.0.1:0\" { certificate = \"none\" }",
          "t.conf:1: workers: \"x\" is not a number\n"
          "t.conf:2: certificate needs its key: key = \"FILE\"\n"},
-        {"", NULL},
+        {"spool = \"s\"", NULL},
     };
     char before[4096];
+    scratch_write(&scratch, "var", SPAN("the default spool cannot be made"));
     must(getcwd(before, sizeof(before)) != NULL && chdir(scratch.path) == 0);
     for (size_t i = 0; i < countof(rows); i++) {
         struct buffer errors CLEANUP(buffer_free) = {0};
