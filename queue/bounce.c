@@ -42,8 +42,10 @@ static char clean(char c)
 
 static void put_clean(struct buffer *to, struct span text)
 {
-    for (size_t i = 0; i < text.length && i < LINE_TEXT_MAX; i++)
-        buffer_append(to, (struct span){&(char){clean(text.data[i])}, 1});
+    for (size_t i = 0; i < text.length && i < LINE_TEXT_MAX; i++) {
+        char c = clean(text.data[i]);
+        buffer_append(to, (struct span){&c, 1});
+    }
 }
 
 /* Lines broken at blanks once they are long; each further one begins with `indent`. */

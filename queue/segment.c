@@ -142,6 +142,7 @@ static int find_on_disk(struct segments *segments)
     if (listing == NULL)
         return errno;
     errno = 0;
+    /* cppcheck-suppress readdirCalled ; the listing is this call's own, which is safe (glibc) */
     for (struct dirent *entry; (entry = readdir(listing)) != NULL; errno = 0)
         found_on_disk(segments, entry->d_name);
     int error = errno;

@@ -64,6 +64,13 @@ def test(workshop):
     binary()
     disk = workshop.make_dir("disk")
     run_command(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", disk])
+    try:
+        on_disk(workshop, disk)
+    finally:        # a mount point cannot be removed
+        run_command(["umount", "--lazy", disk])
+
+
+def on_disk(workshop, disk):
     port = workshop.free_port()
     relay = Relay(workshop, route=[f"[127.0.0.1]:{port}"], spool=disk / "spool", back_off="200ms")
     relay.start()
@@ -95,7 +102,6 @@ def test(workshop):
           f"exactly the {len(sender.accepted)} accepted messages arrived", stats)
     say(f"  {sum(arrived.values()) - len(arrived)} duplicates")
     check(relay.stop() == 0, "the relay ends with 0")
-    # /proc/self/mounts would show it still: the mount goes away with this test's namespace
 
 
 def in_own_namespace():
