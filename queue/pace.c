@@ -27,7 +27,7 @@ void pace_succeeded(struct pace *pace)
 
 bool pace_hurry(struct pace *pace, int64_t now_ms, int64_t asked_ms)
 {
-    if (!is_dead(pace) || pace->hurried_ms == asked_ms)
+    if (!is_dead(pace) || pace->probing || pace->hurried_ms == asked_ms)
         return false;
     pace->hurried_ms = asked_ms;
     pace->retry_at_ms = now_ms;

@@ -7,7 +7,7 @@ from lib.oddserver import OddServer
 from lib.rawsmtp import RawClient
 from lib.workshop import check, run_test, wait_until
 
-TOO_MANY = 20000         # too large messages: the connection goes on from one to the next
+TOO_MANY = 10000         # too large messages: the connection goes on from one to the next
 PLAIN = b"Subject: x\r\nMessage-ID: <1@app.test>\r\n\r\n.\r\n..one\r\n" + b"x" * 2000 + b"\r\n"
 EIGHT_BIT = b"Subject: x\r\nMessage-ID: <2@app.test>\r\n\r\n\xe9t\xe9\r\n"
 

@@ -86,6 +86,7 @@ START_TEST(one_wish_makes_one_probe)
     ck_assert(pace_hurry(&pace, NOW, 1));
     ck_assert_int_eq(pace_ask(&pace, NOW), PACE_PROBE);
     pace_probe_began(&pace);
+    ck_assert(!pace_hurry(&pace, NOW, 2)); /* it is being tried: the wish is not used up */
     pace_failed(&pace, NOW, 0, &random);
     ck_assert(!pace_hurry(&pace, NOW, 1)); /* the same wish, for another envelope */
     ck_assert_int_eq(pace_ask(&pace, NOW), PACE_WAIT);
