@@ -2,8 +2,8 @@
  * PACE_DEAD_AFTER failures in a row without a session the site is dead, everything waits,
  * and one probe at a time finds out when it is back.
  *
- * A failure is a connection that never reached the point where mail could be sent. Replies
- * about a message or recipient never count. */
+ * A failure is a connection that ended before the host answered about any mail. Replies about
+ * a message or recipient never count. */
 #pragma once
 
 #include "base/random.h"

@@ -97,7 +97,7 @@ bool dispatch_leave(struct dispatch *dispatch, struct slot *slot);
 /* The host answered about a mail, or would have if there had been one: the site is alive. */
 void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
 
-/* The connection could not be made, on no host: the site backs off and the head of its queue is
+/* No host could be connected to, or kept the connection until a mail: the site backs off and the head of its queue is
  * deferred with the verdict. The slot is given back. */
 void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict);
 
