@@ -17,7 +17,13 @@ struct message *message_create(struct span sender, uint32_t flags, int64_t arriv
     message->flags = flags;
     message->arrived_ms = arrived_ms;
     message->sender = sender.length > 0 ? arena_copy(&message->arena, sender) : "";
+    message->envid = message->user = "";
     return message;
+}
+
+int64_t message_began_ms(const struct message *message)
+{
+    return message->release_ms > message->arrived_ms ? message->release_ms : message->arrived_ms;
 }
 
 struct message *message_keep(struct message *message)
@@ -141,7 +147,7 @@ struct envelope *envelope_create(struct message *message, struct span destinatio
     envelope->message = message ? message_keep(message) : NULL;
     envelope->id = message ? message->id : 0;
     envelope->destination = arena_copy(&envelope->arena, destination);
-    envelope->last_reply = envelope->last_host = "";
+    envelope->last_reply = envelope->last_host = envelope->hold_reason = "";
     return envelope;
 }
 
@@ -160,7 +166,8 @@ static size_t recipients_bytes(const struct envelope *envelope)
 {
     size_t bytes = 0;
     for (unsigned i = 0; i < envelope->count; i++)
-        bytes += recipient_record_bytes(strlen(envelope->recipients[i].path));
+        bytes += recipient_record_bytes(strlen(envelope->recipients[i].path),
+                                        strlen(envelope->recipients[i].orcpt));
     return bytes;
 }
 
@@ -177,18 +184,21 @@ static void make_room(struct envelope *envelope)
     envelope->recipients = grown;
 }
 
-bool envelope_add(struct envelope *envelope, struct span path)
+struct recipient *envelope_add(struct envelope *envelope, struct span path, struct span orcpt)
 {
-    must(path.length <= PATH_MAX_BYTES);
+    must(path.length <= PATH_MAX_BYTES && orcpt.length <= ORCPT_MAX_BYTES);
     if (envelope->count == ENVELOPE_RECIPIENTS_MAX)
-        return false;
-    size_t bytes = recipients_bytes(envelope) + recipient_record_bytes(path.length);
+        return NULL;
+    size_t bytes = recipients_bytes(envelope) + recipient_record_bytes(path.length, orcpt.length);
     if (bytes > RECIPIENTS_RECORD_MAX)
-        return false;
+        return NULL;
     make_room(envelope);
-    envelope->recipients[envelope->count++] =
-        (struct recipient){.path = arena_copy(&envelope->arena, path)};
-    return true;
+    struct recipient *recipient = &envelope->recipients[envelope->count++];
+    *recipient = (struct recipient){
+        .path = arena_copy(&envelope->arena, path),
+        .orcpt = orcpt.length > 0 ? arena_copy(&envelope->arena, orcpt) : "",
+    };
+    return recipient;
 }
 
 char *envelope_name(uint64_t id, uint16_t number, char text[ENVELOPE_NAME_MAX])

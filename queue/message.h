@@ -11,10 +11,14 @@
 
 #include <stdatomic.h>
 
-#define PATH_MAX_BYTES 1024  /* a forward- or reverse-path; RFC 5321 4.5.3.1.3 asks for 256 */
-#define DOMAIN_MAX_BYTES 255 /* RFC 5321 4.5.3.1.2 */
-#define REPLY_KEPT_MAX 400   /* bytes of a remote reply that the spool keeps per envelope */
-#define ENVELOPE_RECIPIENTS_MAX 100 /* RFC 5321 4.5.3.1.8: what every server takes at once */
+#define PATH_MAX_BYTES 512         /* a forward- or reverse-path; RFC 5321 4.5.3.1.3 asks for 256 */
+#define DOMAIN_MAX_BYTES 255       /* RFC 5321 4.5.3.1.2 */
+#define ENVID_MAX_BYTES 100        /* RFC 3461 5.4 */
+#define ORCPT_MAX_BYTES 500        /* RFC 3461 5.4 */
+#define USER_MAX_BYTES 128         /* a name at AUTH; ours */
+#define REPLY_KEPT_MAX 300         /* bytes of a remote reply that the spool keeps per envelope */
+#define HOLD_REASON_MAX 100        /* bytes of why an envelope is held; ours */
+#define ENVELOPE_RECIPIENTS_MAX 74 /* a server takes 100 at once (RFC 5321 4.5.3.1.8) */
 
 /* Where a body lies. Offset and length are bytes. */
 struct body_place {
@@ -26,24 +30,38 @@ struct body_place {
 };
 
 enum message_flag {
-    MESSAGE_8BITMIME = 1 << 0, /* came with BODY=8BITMIME, and is 8-bit indeed */
-    MESSAGE_BOUNCE = 1 << 1,   /* a delivery status notification that we wrote */
+    MESSAGE_8BITMIME = 1 << 0,    /* came with BODY=8BITMIME, and is 8-bit indeed */
+    MESSAGE_BOUNCE = 1 << 1,      /* a delivery status notification that we wrote */
+    MESSAGE_SMTPUTF8 = 1 << 2,    /* came with SMTPUTF8, and needs it (RFC 6531) */
+    MESSAGE_BINARYMIME = 1 << 3,  /* came with BODY=BINARYMIME, and is binary indeed (RFC 3030) */
+    MESSAGE_RET_FULL = 1 << 4,    /* RET=FULL (RFC 3461 4.3) */
+    MESSAGE_RET_HEADERS = 1 << 5, /* RET=HDRS */
+    MESSAGE_BY_RETURN = 1 << 6,   /* BY=…;R: bounced when deliver_by_ms has passed (RFC 2852) */
+    MESSAGE_BY_NOTIFY = 1 << 7,   /* BY=…;N: the sender is told then, and it goes on */
+    MESSAGE_BY_TRACE = 1 << 8,    /* BY=…;T: each relaying is told as well */
 };
 
 struct message {
     atomic_uint references;
-    uint32_t flags;     /* enum message_flag */
-    uint64_t id;        /* time-ordered, unique for ever; 0 until it has one */
-    int64_t arrived_ms; /* ms since 1970 */
-    const char *sender; /* reverse-path without brackets; "" is the null sender */
+    uint32_t flags;        /* enum message_flag */
+    uint64_t id;           /* time-ordered, unique for ever; 0 until it has one */
+    int64_t arrived_ms;    /* ms since 1970 */
+    int64_t release_ms;    /* not to be sent before (RFC 4865): ms since 1970; 0: at once */
+    int64_t deliver_by_ms; /* see MESSAGE_BY_…: ms since 1970; 0: no such deadline */
+    const char *sender;    /* reverse-path without brackets; "" is the null sender */
+    const char *envid;     /* ENVID as it came, in xtext (RFC 3461 4.4); "" when there was none */
+    const char *user;      /* who authenticated; "" when nobody did */
     struct body_place place;
     char *body;         /* place.length bytes, or NULL: read it from the spool */
-    struct arena arena; /* holds `sender`, and this struct's other strings */
+    struct arena arena; /* holds this struct's strings */
 };
 
-/* One reference, id 0, no body. The sender is copied. Whoever writes the body sets `body`
- * (malloc'd; freed with the message) and place.length and place.crc. */
+/* One reference, id 0, no body, no envid, no user. The sender is copied; so must the other
+ * strings be, into its arena, before anybody else sees it. */
 struct message *message_create(struct span sender, uint32_t flags, int64_t arrived_ms);
+/* When its time in the queue began: its arrival or its release. Back-off and expiry count from
+ * here. */
+int64_t message_began_ms(const struct message *message);
 struct message *message_keep(struct message *message); /* one more reference */
 void message_drop(struct message **message);           /* one less; frees at zero */
 
@@ -97,10 +115,20 @@ char *status_format(struct status status, char text[STATUS_TEXT_MAX]); /* "4.4.1
 
 /* ---- recipients and envelopes ---- */
 
+/* NOTIFY (RFC 3461 4.1). None of them: the parameter was not given. */
+enum notify_flag {
+    NOTIFY_NEVER = 1 << 0,
+    NOTIFY_SUCCESS = 1 << 1,
+    NOTIFY_FAILURE = 1 << 2,
+    NOTIFY_DELAY = 1 << 3,
+};
+
 struct recipient {
     const char *path;     /* forward-path without brackets */
+    const char *orcpt;    /* ORCPT as it came: addr-type ";" xtext (RFC 3461 4.2); "" for none */
     uint16_t code;        /* of the last deferral; 0: none, or a local one */
     struct status status; /* of the last deferral */
+    uint8_t notify;       /* enum notify_flag */
 };
 
 struct envelope {
@@ -112,6 +140,9 @@ struct envelope {
     const char *destination; /* the recipients' domain (or address literal), lower case */
     const char *last_reply;  /* text of the last deferral; "" when there was none */
     const char *last_host;   /* who said it; "" when local */
+    bool warned;             /* its sender was told of the delay */
+    bool held;               /* by the operator or a rule: not tried until released */
+    const char *hold_reason; /* "" unless held */
     unsigned count;
     struct recipient *recipients;
     struct arena arena; /* holds this envelope's strings and recipients */
@@ -121,9 +152,10 @@ struct envelope {
 struct envelope *envelope_create(struct message *message, struct span destination);
 void envelope_free(struct envelope **envelope); /* drops its message reference */
 
-/* Puts a recipient in. False when the envelope is full: by count, or because its record
- * would outgrow one spool value. The caller then opens another envelope. */
-bool envelope_add(struct envelope *envelope, struct span path);
+/* Puts a recipient in, for the caller to complete (notify, code, status) before the next one. NULL
+ * when the envelope is full: by count, or because its record would outgrow one spool value. The
+ * caller then opens another envelope. `orcpt` may be empty. */
+struct recipient *envelope_add(struct envelope *envelope, struct span path, struct span orcpt);
 
 /* "1M2X…" for number 0, "1M2X….3" otherwise: the name an operator sees. */
 #define ENVELOPE_NAME_MAX 24

@@ -2,29 +2,33 @@
 
 #include <string.h>
 
-/* message: version, left, flags, arrived, place (segment, offset, length, crc, own file),
- *          sender
- * envelope: version, attempts, due, count, destination, last reply, last host, recipients
- * recipient: code, status (class, subject, detail), path
+/* message: version, left, flags, arrived, release, deliver-by, place (segment, offset, length, crc,
+ *          own file), sender, envid, user
+ * envelope: version, flags, attempts, due, count, destination, last reply, last host, hold reason,
+ *           recipients
+ * recipient: code, status (class, subject, detail), notify, path, orcpt
  * Texts are a 16-bit length and the bytes. */
 
 #define LEFT_AT 1 /* where a message record counts its envelopes */
 #define HOST_KEPT_MAX 160
-#define ENVELOPE_FIXED                                                                             \
-    18 /* all of an envelope's record but for its texts' bytes and recipients                      \
-        */
-#define RECIPIENT_FIXED 9
+#define ENVELOPE_FIXED 21 /* all of an envelope's record but its texts' bytes and recipients */
+#define RECIPIENT_FIXED 12
 
-_Static_assert(PATH_MAX_BYTES + RECIPIENT_FIXED <= RECIPIENTS_RECORD_MAX,
+enum envelope_flag { /* on disk */
+                     ENVELOPE_WARNED = 1 << 0,
+                     ENVELOPE_HELD = 1 << 1,
+};
+
+_Static_assert(PATH_MAX_BYTES + ORCPT_MAX_BYTES + RECIPIENT_FIXED <= RECIPIENTS_RECORD_MAX,
                "an empty envelope takes any recipient");
 _Static_assert(ENVELOPE_FIXED + DOMAIN_MAX_BYTES + REPLY_KEPT_MAX + HOST_KEPT_MAX +
-                       RECIPIENTS_RECORD_MAX <=
+                       HOLD_REASON_MAX + RECIPIENTS_RECORD_MAX <=
                    RECORD_MAX,
                "an envelope's record fits one value");
 
-size_t recipient_record_bytes(size_t path_length)
+size_t recipient_record_bytes(size_t path_length, size_t orcpt_length)
 {
-    return RECIPIENT_FIXED + path_length;
+    return RECIPIENT_FIXED + path_length + orcpt_length;
 }
 
 /* ---- keys ---- */
@@ -153,8 +157,12 @@ void message_record_write(struct buffer *to, const struct message *message, unsi
     put(to, left, 4);
     put(to, message->flags, 4);
     put(to, (uint64_t)message->arrived_ms, 8);
+    put(to, (uint64_t)message->release_ms, 8);
+    put(to, (uint64_t)message->deliver_by_ms, 8);
     put_place(to, &message->place);
     put_text(to, message->sender, PATH_MAX_BYTES);
+    put_text(to, message->envid, ENVID_MAX_BYTES);
+    put_text(to, message->user, USER_MAX_BYTES);
 }
 
 static struct body_place get_place(struct reader *reader)
@@ -178,8 +186,12 @@ static struct message_head get_head(struct reader *reader)
     head.left = (unsigned)get(reader, 4);
     head.flags = (uint32_t)get(reader, 4);
     head.arrived_ms = (int64_t)get(reader, 8);
+    head.release_ms = (int64_t)get(reader, 8);
+    head.deliver_by_ms = (int64_t)get(reader, 8);
     head.place = get_place(reader);
     head.sender = get_text(reader, PATH_MAX_BYTES);
+    head.envid = get_text(reader, ENVID_MAX_BYTES);
+    head.user = get_text(reader, USER_MAX_BYTES);
     return head;
 }
 
@@ -197,6 +209,10 @@ struct message *message_record_read(struct span from, uint64_t id, unsigned *lef
         return NULL;
     struct message *message = message_create(head.sender, head.flags, head.arrived_ms);
     message->id = id;
+    message->release_ms = head.release_ms;
+    message->deliver_by_ms = head.deliver_by_ms;
+    message->envid = arena_copy(&message->arena, head.envid);
+    message->user = arena_copy(&message->arena, head.user);
     message->place = head.place;
     *left = head.left;
     return message;
@@ -216,19 +232,25 @@ static void put_recipient(struct buffer *to, const struct recipient *recipient)
     put(to, recipient->status.class, 1);
     put(to, recipient->status.subject, 2);
     put(to, recipient->status.detail, 2);
+    put(to, recipient->notify, 1);
     put_text(to, recipient->path, PATH_MAX_BYTES);
+    put_text(to, recipient->orcpt, ORCPT_MAX_BYTES);
 }
 
 void envelope_record_write(struct buffer *to, const struct envelope *envelope)
 {
     must(envelope->count <= ENVELOPE_RECIPIENTS_MAX);
+    unsigned flags =
+        (envelope->warned ? ENVELOPE_WARNED : 0u) | (envelope->held ? ENVELOPE_HELD : 0u);
     put(to, RECORD_VERSION, 1);
+    put(to, flags, 1);
     put(to, envelope->attempts, 2);
     put(to, (uint64_t)envelope->due_ms, 8);
     put(to, envelope->count, 1);
     put_text(to, envelope->destination, DOMAIN_MAX_BYTES);
     put_text(to, envelope->last_reply, REPLY_KEPT_MAX);
     put_text(to, envelope->last_host, HOST_KEPT_MAX);
+    put_text(to, envelope->hold_reason, HOLD_REASON_MAX);
     for (unsigned i = 0; i < envelope->count; i++)
         put_recipient(to, &envelope->recipients[i]);
 }
@@ -237,13 +259,17 @@ static struct envelope_head get_envelope_head(struct reader *reader)
 {
     struct envelope_head head = {0};
     get_version(reader);
+    unsigned flags = (unsigned)get(reader, 1);
+    head.warned = (flags & ENVELOPE_WARNED) != 0;
+    head.held = (flags & ENVELOPE_HELD) != 0;
     head.attempts = (uint16_t)get(reader, 2);
     head.due_ms = (int64_t)get(reader, 8);
     head.count = (unsigned)get(reader, 1);
     head.destination = get_text(reader, DOMAIN_MAX_BYTES);
     head.last_reply = get_text(reader, REPLY_KEPT_MAX);
     head.last_host = get_text(reader, HOST_KEPT_MAX);
-    if (head.count > ENVELOPE_RECIPIENTS_MAX)
+    head.hold_reason = get_text(reader, HOLD_REASON_MAX);
+    if (head.count > ENVELOPE_RECIPIENTS_MAX || flags > (ENVELOPE_WARNED | ENVELOPE_HELD))
         reader->bad = true;
     return head;
 }
@@ -262,14 +288,17 @@ static void get_recipient(struct reader *reader, struct envelope *envelope)
     state.status.class = (uint8_t)get(reader, 1);
     state.status.subject = (uint16_t)get(reader, 2);
     state.status.detail = (uint16_t)get(reader, 2);
+    state.notify = (uint8_t)get(reader, 1);
     struct span path = get_text(reader, PATH_MAX_BYTES);
-    if (reader->bad || !envelope_add(envelope, path)) {
+    struct span orcpt = get_text(reader, ORCPT_MAX_BYTES);
+    struct recipient *added = reader->bad ? NULL : envelope_add(envelope, path, orcpt);
+    if (added == NULL) {
         reader->bad = true;
         return;
     }
-    struct recipient *added = &envelope->recipients[envelope->count - 1];
     added->code = state.code;
     added->status = state.status;
+    added->notify = state.notify;
 }
 
 struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t number)
@@ -283,6 +312,9 @@ struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t nu
     envelope->number = number;
     envelope->attempts = head.attempts;
     envelope->due_ms = head.due_ms;
+    envelope->warned = head.warned;
+    envelope->held = head.held;
+    envelope->hold_reason = arena_copy(&envelope->arena, head.hold_reason);
     envelope->last_reply = arena_copy(&envelope->arena, head.last_reply);
     envelope->last_host = arena_copy(&envelope->arena, head.last_host);
     for (unsigned i = 0; i < head.count && !reader.bad; i++)

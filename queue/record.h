@@ -9,7 +9,7 @@
 #include "queue/message.h"
 
 #define RECORD_MAX 1900 /* under half a 4,096-byte page with LMDB's own header */
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 #define MESSAGE_KEY_BYTES 8
 #define ENVELOPE_KEY_BYTES 10
@@ -25,13 +25,13 @@ void message_record_write(struct buffer *to, const struct message *message, unsi
  * record of ours. The id comes from the key. */
 struct message *message_record_read(struct span from, uint64_t id, unsigned *left);
 
-/* The record's fields without making a message (removal, the scan); `sender` lies in `from`. */
+/* The record's fields without making a message (removal, the scan); texts lie in `from`. */
 struct message_head {
     unsigned left;
     uint32_t flags;
-    int64_t arrived_ms;
+    int64_t arrived_ms, release_ms, deliver_by_ms;
     struct body_place place;
-    struct span sender;
+    struct span sender, envid, user;
 };
 bool message_record_head(struct span from, struct message_head *head);
 /* Changes the count within a good record. */
@@ -46,11 +46,13 @@ struct envelope_head {
     uint16_t attempts;
     int64_t due_ms;
     unsigned count;
-    struct span destination, last_reply, last_host; /* lie in `from` */
+    bool warned, held;
+    struct span destination, last_reply, last_host, hold_reason; /* lie in `from` */
 };
 bool envelope_record_head(struct span from, struct envelope_head *head);
 
-/* How many bytes of record a recipient with this path takes. */
-size_t recipient_record_bytes(size_t path_length);
+/* How many bytes of record a recipient with these texts takes. */
+size_t recipient_record_bytes(size_t path_length, size_t orcpt_length);
 /* What all recipients of an envelope may take together, leaving room for everything else. */
-#define RECIPIENTS_RECORD_MAX (RECORD_MAX - DOMAIN_MAX_BYTES - REPLY_KEPT_MAX - 200)
+#define RECIPIENTS_RECORD_MAX                                                                      \
+    (RECORD_MAX - DOMAIN_MAX_BYTES - REPLY_KEPT_MAX - HOLD_REASON_MAX - 200)

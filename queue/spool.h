@@ -11,7 +11,7 @@
 #include "queue/message.h"
 #include "queue/segment.h"
 
-#define SPOOL_FORMAT 1                 /* a newer one on disk is refused */
+#define SPOOL_FORMAT 2                 /* another one on disk is refused */
 #define SPOOL_MAP_DEFAULT (1ull << 36) /* bytes; sparse: the file does not grow by it */
 #define SPOOL_MAP_RESERVE (8ull << 20) /* of the map, kept for verdicts: they must always fit */
 #define SPOOL_MIN_FREE_DEFAULT                                                                     \
@@ -102,6 +102,7 @@ struct spool_glance {
     uint16_t number, attempts;
     int64_t due_ms;
     unsigned recipients;
+    bool held;
     char destination[DOMAIN_MAX_BYTES + 1];
 };
 

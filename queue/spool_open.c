@@ -168,12 +168,13 @@ static bool open_data(struct spool *spool, const struct opening *opening)
     if (rc != 0)
         return refuse_lmdb(opening, "cannot be written", rc);
     rc = read_format(spool, txn, &format);
-    if (rc == 0 && format > SPOOL_FORMAT) {
+    if (rc == 0 && format != 0 && format != SPOOL_FORMAT) { /* 0: new */
         mdb_txn_abort(txn);
-        return refuse(opening, EX_DATAERR,
-                      "has format %" PRIu64 ", this program knows up to %d: "
-                      "install the newer program that wrote it",
-                      format, SPOOL_FORMAT);
+        return refuse(opening, EX_DATAERR, "has format %" PRIu64 ", this program reads %d only: %s",
+                      format, SPOOL_FORMAT,
+                      format > SPOOL_FORMAT
+                          ? "install the newer program that wrote it"
+                          : "let the older program that wrote it deliver what it holds first");
     }
     if (rc == 0)
         rc = open_tables(spool, txn);

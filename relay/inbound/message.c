@@ -100,8 +100,8 @@ static void address_envelopes(struct inbound_connection *connection)
         snprintf(domain, sizeof(domain), "%.*s", SPAN_FORMAT(address_domain(path)));
         text_lower(domain);
         struct envelope *envelope = envelope_for(connection, span_of(domain));
-        if (envelope == NULL || !envelope_add(envelope, path))
-            must(envelope_add(open_envelope(connection, span_of(domain)), path));
+        if (envelope == NULL || !envelope_add(envelope, path, SPAN("")))
+            must(envelope_add(open_envelope(connection, span_of(domain)), path, SPAN("")));
     }
 }
 

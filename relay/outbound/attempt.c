@@ -80,7 +80,7 @@ static bool stays(const struct verdict *verdict)
 static void expire_old(struct attempt *attempt, const struct retry *retry)
 {
     struct envelope *envelope = attempt->envelope;
-    if (!retry_expired(retry, envelope->message->arrived_ms, attempt->worker->wall_ms))
+    if (!retry_expired(retry, message_began_ms(envelope->message), attempt->worker->wall_ms))
         return;
     for (unsigned i = 0; i < envelope->count; i++)
         if (stays(&attempt->delivery.verdicts[i]))
@@ -105,9 +105,12 @@ static struct envelope *make_rest(struct attempt *attempt, const struct retry *r
             continue;
         if (rest == NULL)
             rest = envelope_create(envelope->message, span_of(envelope->destination));
-        must(envelope_add(rest, span_of(envelope->recipients[i].path)));
-        rest->recipients[rest->count - 1].code = verdict->code;
-        rest->recipients[rest->count - 1].status = verdict->status;
+        const struct recipient *before = &envelope->recipients[i];
+        struct recipient *after = envelope_add(rest, span_of(before->path), span_of(before->orcpt));
+        must(after != NULL);
+        after->notify = before->notify;
+        after->code = verdict->code;
+        after->status = verdict->status;
         rest->last_reply = keep_reply(rest, verdict->text);
         rest->last_host = keep_reply(rest, verdict->host);
     }
@@ -115,7 +118,8 @@ static struct envelope *make_rest(struct attempt *attempt, const struct retry *r
         return NULL;
     rest->number = envelope->number;
     rest->attempts = (uint16_t)(envelope->attempts + 1);
-    rest->due_ms = retry_due(retry, rest->attempts, envelope->message->arrived_ms,
+    rest->warned = envelope->warned;
+    rest->due_ms = retry_due(retry, rest->attempts, message_began_ms(envelope->message),
                              attempt->worker->wall_ms, &attempt->worker->random);
     return rest;
 }
@@ -147,7 +151,7 @@ static struct envelope *make_bounce(struct attempt *attempt)
     struct envelope *envelope = envelope_create(message, span_of(domain));
     free(domain);
     envelope->due_ms = worker->wall_ms;
-    must(envelope_add(envelope, span_of(original->sender)));
+    must(envelope_add(envelope, span_of(original->sender), SPAN("")));
     message_drop(&message); /* the envelope keeps it */
     return envelope;
 }

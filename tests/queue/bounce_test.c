@@ -19,9 +19,9 @@ static void sample_begin(struct sample *sample)
     *sample = (struct sample){0};
     sample->message = message_create(SPAN("sender@app.test"), 0, NOW - 2 * 86400000);
     sample->envelope = envelope_create(sample->message, SPAN("example.test"));
-    envelope_add(sample->envelope, SPAN("bounced@example.test"));
-    envelope_add(sample->envelope, SPAN("delivered@example.test"));
-    envelope_add(sample->envelope, SPAN("expired@example.test"));
+    envelope_add(sample->envelope, SPAN("bounced@example.test"), SPAN(""));
+    envelope_add(sample->envelope, SPAN("delivered@example.test"), SPAN(""));
+    envelope_add(sample->envelope, SPAN("expired@example.test"), SPAN(""));
     sample->verdicts[0] = (struct verdict){.kind = VERDICT_BOUNCED,
                                            .code = 550,
                                            .status = {5, 1, 1},

@@ -112,10 +112,10 @@ START_TEST(an_envelope_fills_by_count)
 {
     struct envelope *envelope = envelope_create(NULL, SPAN("x.test"));
     for (unsigned i = 0; i < ENVELOPE_RECIPIENTS_MAX; i++) {
-        ck_assert(envelope_add(envelope, (struct span){&"0123456789"[i % 10], 1}));
+        ck_assert(envelope_add(envelope, (struct span){&"0123456789"[i % 10], 1}, SPAN("")));
         ck_assert_uint_eq(envelope->count, i + 1);
     }
-    ck_assert(!envelope_add(envelope, SPAN("z")));
+    ck_assert(!envelope_add(envelope, SPAN("z"), SPAN("")));
     for (unsigned i = 0; i < ENVELOPE_RECIPIENTS_MAX; i++)
         ck_assert_int_eq(envelope->recipients[i].path[0], '0' + (char)(i % 10));
     envelope_free(&envelope);
@@ -127,9 +127,12 @@ START_TEST(an_envelope_fills_by_bytes)
     char path[PATH_MAX_BYTES];
     memset(path, 'p', sizeof(path));
     struct envelope *envelope = envelope_create(NULL, SPAN("x.test"));
-    ck_assert(envelope_add(envelope, (struct span){path, sizeof(path)}));
-    ck_assert(!envelope_add(envelope, (struct span){path, 100}));
+    ck_assert(envelope_add(envelope, (struct span){path, sizeof(path)},
+                           (struct span){path, ORCPT_MAX_BYTES}));
+    ck_assert(!envelope_add(envelope, (struct span){path, 100}, SPAN("")));
     ck_assert_uint_eq(envelope->count, 1);
+    ck_assert_uint_eq(strlen(envelope->recipients[0].path), PATH_MAX_BYTES);
+    ck_assert_uint_eq(strlen(envelope->recipients[0].orcpt), ORCPT_MAX_BYTES);
     envelope_free(&envelope);
 }
 END_TEST
@@ -142,9 +145,9 @@ START_TEST(the_fullest_envelope_fits_a_record)
     text[PATH_MAX_BYTES] = '\0';
     struct envelope *envelope = envelope_create(NULL, (struct span){text, DOMAIN_MAX_BYTES});
     struct buffer record = {0};
-    envelope->last_reply = envelope->last_host = text;
+    envelope->last_reply = envelope->last_host = envelope->hold_reason = text;
     for (size_t length = PATH_MAX_BYTES; length > 0; length /= 2)
-        while (envelope_add(envelope, (struct span){text, length})) {}
+        while (envelope_add(envelope, (struct span){text, length}, SPAN(""))) {}
     envelope_record_write(&record, envelope);
     ck_assert_uint_gt(buffer_length(&record), RECIPIENTS_RECORD_MAX);
     ck_assert_uint_le(buffer_length(&record), RECORD_MAX);

@@ -8,6 +8,10 @@ static struct message *sample_message(const char *sender)
 {
     struct message *message = message_create(span_of(sender), MESSAGE_8BITMIME, -5);
     message->id = 0x0102030405060708;
+    message->release_ms = 1700000000001;
+    message->deliver_by_ms = 1800000000001;
+    message->envid = "QQ314159";
+    message->user = "app";
     message->place = (struct body_place){
         .segment = UINT64_MAX, .offset = 1ull << 40, .length = 77, .crc = 0xdeadbeef};
     return message;
@@ -20,10 +24,15 @@ static struct envelope *sample_envelope(void)
     envelope->due_ms = 1700000000123;
     envelope->last_reply = "4.2.2 mailbox full";
     envelope->last_host = "mx.example.test[192.0.2.1]:25";
-    envelope_add(envelope, SPAN("one@example.test"));
-    envelope_add(envelope, SPAN("two@example.test"));
+    envelope_add(envelope, SPAN("one@example.test"), SPAN(""));
+    envelope_add(envelope, SPAN("two@example.test"), SPAN(""));
     envelope->recipients[1].code = 452;
     envelope->recipients[1].status = (struct status){4, 2, 65535};
+    envelope->recipients[0].notify = NOTIFY_SUCCESS | NOTIFY_DELAY;
+    envelope->recipients[0].orcpt = "rfc822;first+2Bone@example.test";
+    envelope->warned = true;
+    envelope->held = true;
+    envelope->hold_reason = "asked by the sender";
     return envelope;
 }
 
@@ -71,7 +80,11 @@ START_TEST(messages_come_back)
         ck_assert_uint_eq(again->id, message->id);
         ck_assert_uint_eq(again->flags, message->flags);
         ck_assert_int_eq(again->arrived_ms, message->arrived_ms);
+        ck_assert_int_eq(again->release_ms, message->release_ms);
+        ck_assert_int_eq(again->deliver_by_ms, message->deliver_by_ms);
         ck_assert_str_eq(again->sender, senders[i]);
+        ck_assert_str_eq(again->envid, "QQ314159");
+        ck_assert_str_eq(again->user, "app");
         ck_assert_uint_eq(again->place.segment, message->place.segment);
         ck_assert_uint_eq(again->place.offset, message->place.offset);
         ck_assert_uint_eq(again->place.length, message->place.length);
@@ -107,11 +120,15 @@ static void same_envelope(const struct envelope *a, const struct envelope *b)
     ck_assert_str_eq(a->destination, b->destination);
     ck_assert_str_eq(a->last_reply, b->last_reply);
     ck_assert_str_eq(a->last_host, b->last_host);
+    ck_assert(a->warned == b->warned && a->held == b->held);
+    ck_assert_str_eq(a->hold_reason, b->hold_reason);
     ck_assert_uint_eq(a->count, b->count);
     for (unsigned i = 0; i < a->count; i++) {
         const struct recipient *x = &a->recipients[i];
         const struct recipient *y = &b->recipients[i];
         ck_assert_str_eq(x->path, y->path);
+        ck_assert_str_eq(x->orcpt, y->orcpt);
+        ck_assert_uint_eq(x->notify, y->notify);
         ck_assert_uint_eq(x->code, y->code);
         ck_assert_uint_eq(x->status.class, y->status.class);
         ck_assert_uint_eq(x->status.subject, y->status.subject);
@@ -249,21 +266,29 @@ START_TEST(broken_envelopes)
 }
 END_TEST
 
-START_TEST(an_overlong_text_is_refused)
+/* A message's record whose sender is so long. */
+static bool long_sender_reads(size_t length)
 {
     struct buffer record = {0};
     struct message *message = sample_message("");
+    message->envid = message->user = "";
     message_record_write(&record, message, 1);
-    record.end -= 2;                          /* the empty sender's length */
-    buffer_append(&record, SPAN("\x01\x04")); /* 1,025 */
-    memset(buffer_room(&record, PATH_MAX_BYTES + 1), 's', PATH_MAX_BYTES + 1);
-    buffer_grew(&record, PATH_MAX_BYTES + 1);
-    ck_assert(!message_reads(buffer_span(&record)));
-    record.memory[buffer_length(&record) - PATH_MAX_BYTES - 3] = 0; /* 1,024 */
-    record.end--;
-    ck_assert(message_reads(buffer_span(&record)));
+    record.end -= 6; /* the lengths of three empty texts */
+    char head[] = {(char)(uint8_t)length, (char)(uint8_t)(length >> 8)};
+    buffer_append(&record, (struct span){head, 2});
+    memset(buffer_room(&record, length), 's', length);
+    buffer_grew(&record, length);
+    buffer_append(&record, (struct span){"\0\0\0\0", 4});
+    bool reads = message_reads(buffer_span(&record));
     message_drop(&message);
     buffer_free(&record);
+    return reads;
+}
+
+START_TEST(an_overlong_text_is_refused)
+{
+    ck_assert(long_sender_reads(PATH_MAX_BYTES));
+    ck_assert(!long_sender_reads(PATH_MAX_BYTES + 1));
 }
 END_TEST
 
@@ -279,16 +304,17 @@ START_TEST(refused_bytes)
         {true, 0, RECORD_VERSION + 1, "newer version"},
         {true, 0, 0, "no version"},
         {true, 1, 0, "no envelopes left"},
-        {true, 45, 2, "neither own file nor not"},
-        {true, 32, (char)0x80, "offset beyond any file"},
-        {true, 40, (char)0x7f, "offset and length together beyond any file"},
-        {true, 47, 1, "sender longer than there are bytes"},
-        {true, 48, '\0', "NUL in the sender"},
+        {true, 61, 2, "neither own file nor not"},
+        {true, 48, (char)0x80, "offset beyond any file"},
+        {true, 56, (char)0x7f, "offset and length together beyond any file"},
+        {true, 63, 1, "sender longer than there are bytes"},
+        {true, 64, '\0', "NUL in the sender"},
         {false, 0, RECORD_VERSION + 1, "newer version"},
-        {false, 11, ENVELOPE_RECIPIENTS_MAX + 1, "too many recipients"},
-        {false, 11, 1, "bytes left over"},
-        {false, 13, 1, "destination too long"},
-        {false, 14, '\0', "NUL in the destination"},
+        {false, 1, 4, "a flag that is none"},
+        {false, 12, ENVELOPE_RECIPIENTS_MAX + 1, "too many recipients"},
+        {false, 12, 1, "bytes left over"},
+        {false, 14, 1, "destination too long"},
+        {false, 15, '\0', "NUL in the destination"},
     };
     for (size_t i = 0; i < countof(table); i++) {
         struct buffer record = {0};

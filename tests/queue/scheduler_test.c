@@ -25,7 +25,7 @@ static struct envelope *fresh_envelope(void)
 {
     struct message *message = message_create(SPAN("s@app.test"), 0, NOW);
     struct envelope *envelope = envelope_create(message, SPAN("a.test"));
-    ck_assert(envelope_add(envelope, SPAN("r@a.test")));
+    ck_assert(envelope_add(envelope, SPAN("r@a.test"), SPAN("")));
     message_drop(&message);
     return envelope;
 }

@@ -117,7 +117,7 @@ static inline struct envelope *make_envelope(struct message *message, uint16_t n
     struct envelope *envelope = envelope_create(message, SPAN("example.test"));
     envelope->number = number;
     envelope->due_ms = 1000 + number;
-    ck_assert(envelope_add(envelope, SPAN("someone@example.test")));
+    ck_assert(envelope_add(envelope, SPAN("someone@example.test"), SPAN("")));
     return envelope;
 }
 

@@ -27,7 +27,7 @@ static void fill_envelope(struct envelope *envelope)
     envelope->attempts = 7;
     envelope->last_reply = "try later";
     envelope->last_host = "mx.test[192.0.2.1]:25";
-    ck_assert(envelope_add(envelope, SPAN("other@example.test")));
+    ck_assert(envelope_add(envelope, SPAN("other@example.test"), SPAN("")));
     envelope->recipients[1].code = 451;
     envelope->recipients[1].status = (struct status){4, 7, 1};
 }
@@ -123,13 +123,16 @@ static void put_format(const struct scratch *scratch, uint64_t format)
     mdb_env_close(env);
 }
 
-START_TEST(a_newer_format_is_refused)
+START_TEST(another_format_is_refused)
 {
     struct scratch scratch = scratch_make();
     char why[300];
     put_format(&scratch, SPOOL_FORMAT + 1);
     ck_assert_int_eq(refused(scratch.path, why, sizeof(why)), EX_DATAERR);
-    ck_assert_ptr_nonnull(strstr(why, "has format 2, this program knows up to 1"));
+    ck_assert_ptr_nonnull(strstr(why, "has format 3, this program reads 2 only: install"));
+    put_format(&scratch, SPOOL_FORMAT - 1);
+    ck_assert_int_eq(refused(scratch.path, why, sizeof(why)), EX_DATAERR);
+    ck_assert_ptr_nonnull(strstr(why, "has format 1, this program reads 2 only: let the older"));
     put_format(&scratch, SPOOL_FORMAT);
     struct spool *spool = scratch_open(&scratch, SMALL_MAP);
     spool_close(&spool);
@@ -243,5 +246,5 @@ START_TEST(threads_share_the_ids)
 END_TEST
 
 TEST_MAIN("queue/spool_open", survives_a_restart, makes_its_directory, one_process_at_a_time,
-          a_newer_format_is_refused, what_is_no_spool_is_refused, what_may_not_be_read_is_refused,
+          another_format_is_refused, what_is_no_spool_is_refused, what_may_not_be_read_is_refused,
           ids_never_come_twice, threads_share_the_ids)

@@ -121,7 +121,7 @@ struct envelope *spool_read(struct spool *spool, uint64_t id, uint16_t number)
     envelope->due_ms = row->due_ms;
     envelope->last_reply = row->last_reply ? row->last_reply : "";
     envelope->last_host = row->last_host ? row->last_host : "";
-    ck_assert(envelope_add(envelope, span_of(row->recipient)));
+    ck_assert(envelope_add(envelope, span_of(row->recipient), SPAN("")));
     envelope->recipients[0].code = row->code;
     envelope->recipients[0].status = row->status;
     return envelope;

@@ -105,8 +105,8 @@ static struct envelope *sample(const char *sender)
 {
     struct message *message = message_create(span_of(sender), 0, NOW_MS - 60000);
     struct envelope *envelope = envelope_create(message, SPAN("example.test"));
-    ck_assert(envelope_add(envelope, SPAN("One@example.test")));
-    ck_assert(envelope_add(envelope, SPAN("two@example.test")));
+    ck_assert(envelope_add(envelope, SPAN("One@example.test"), SPAN("")));
+    ck_assert(envelope_add(envelope, SPAN("two@example.test"), SPAN("")));
     message_drop(&message);
     return envelope;
 }
