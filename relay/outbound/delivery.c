@@ -14,12 +14,14 @@ static struct span one_line(struct arena *arena, struct span text)
 struct verdict verdict_of(const struct session *session, struct arena *arena,
                           enum verdict_kind kind, const struct reply *reply)
 {
+    bool dsn = extensions_have(&session->extensions, EXTENSION_DSN);
     return (struct verdict){
         .kind = kind,
         .code = reply->code,
         .status = {reply->status_class, reply->status_subject, reply->status_detail},
         .text = one_line(arena, reply->text),
         .host = span_of(arena_copy(arena, span_of(session->host))),
+        .relayed = kind == VERDICT_DELIVERED && !dsn,
     };
 }
 

@@ -11,6 +11,7 @@ static const struct {
     {SPAN("8BITMIME"), EXTENSION_8BITMIME},
     {SPAN("STARTTLS"), EXTENSION_STARTTLS},
     {SPAN("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCEDSTATUSCODES},
+    {SPAN("DSN"), EXTENSION_DSN},
 };
 
 /* A number that is none, or too large for us, is as good as no limit. */

@@ -9,6 +9,7 @@ enum extension {
     EXTENSION_8BITMIME = 1 << 2,            /* RFC 6152 */
     EXTENSION_STARTTLS = 1 << 3,            /* RFC 3207 */
     EXTENSION_ENHANCEDSTATUSCODES = 1 << 4, /* RFC 2034 */
+    EXTENSION_DSN = 1 << 5,                 /* RFC 3461 */
 };
 
 struct extensions {

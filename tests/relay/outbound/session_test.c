@@ -345,6 +345,32 @@ START_TEST(a_mail_that_is_deferred_is_marked)
 }
 END_TEST
 
+/* What a host without DSN has taken, it will not tell of (RFC 3461 5.2.2). */
+START_TEST(delivered_to_a_host_without_dsn_is_relayed)
+{
+    static const struct {
+        const char *ehlo, *reply;
+        bool relayed;
+    } rows[] = {
+        {PIPELINES, OK, true},
+        {PIPELINES, "550 no\r\n", false},
+        {"250-mx.test\r\n250-DSN\r\n250 PIPELINING\r\n", OK, false},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct dialogue dialogue = {.name = "relayed", .ehlo = rows[i].ehlo, .recipients = 1};
+        struct play play = {.dialogue = &dialogue};
+        play_begin(&play);
+        play_hello(&play);
+        play_deliver(&play);
+        ck_assert_int_eq(play_server(&play, OK OK "354 go\r\n"), ASK_BODY);
+        session_body_sent(&play.session);
+        ck_assert_int_eq(play_server(&play, rows[i].reply), ASK_CLAIM);
+        ck_assert_int_eq(play.verdicts[0].relayed, rows[i].relayed);
+        play_end(&play);
+    }
+}
+END_TEST
+
 /* The widest transaction there is: RSET, MAIL, every recipient and DATA at once. */
 START_TEST(a_full_envelope_fits_the_ring)
 {
@@ -395,4 +421,4 @@ TEST_MAIN("relay/outbound/session", the_way_to_ready, with_pipelining_all_goes_a
           a_message_that_cannot_be_taken_costs_no_command, the_words_of_the_server_are_kept,
           authentication_required_smells_of_a_stripped_starttls, rset_only_after_what_was_not_ended,
           a_mail_that_is_deferred_is_marked, a_recipient_with_a_verdict_is_not_offered_again,
-          a_full_envelope_fits_the_ring)
+          delivered_to_a_host_without_dsn_is_relayed, a_full_envelope_fits_the_ring)

@@ -4,7 +4,7 @@
 
 #define ALL                                                                                        \
     (EXTENSION_PIPELINING | EXTENSION_SIZE | EXTENSION_8BITMIME | EXTENSION_STARTTLS |             \
-     EXTENSION_ENHANCEDSTATUSCODES)
+     EXTENSION_ENHANCEDSTATUSCODES | EXTENSION_DSN)
 
 START_TEST(keywords)
 {
@@ -17,9 +17,9 @@ START_TEST(keywords)
         {"mx.example.test", 0, 0},
         {"STARTTLS", 0, 0}, /* the greeting, whatever it says */
         {"STARTTLS\nSTARTTLS", EXTENSION_STARTTLS, 0},
-        {"mx\nPIPELINING\nSIZE 1000\n8BITMIME\nSTARTTLS\nENHANCEDSTATUSCODES", ALL, 1000},
-        {"mx\nPipelining\nsize 1000\n8bitmime\nStartTLS\nEnhancedStatusCodes", ALL, 1000},
-        {"mx\nDSN\nAUTH PLAIN\nHELP", 0, 0},
+        {"mx\nPIPELINING\nSIZE 1000\n8BITMIME\nSTARTTLS\nENHANCEDSTATUSCODES\nDSN", ALL, 1000},
+        {"mx\nPipelining\nsize 1000\n8bitmime\nStartTLS\nEnhancedStatusCodes\ndsn", ALL, 1000},
+        {"mx\nDSN\nAUTH PLAIN\nHELP", EXTENSION_DSN, 0},
         {"mx\nSIZE", EXTENSION_SIZE, 0},
         {"mx\nSIZE 0", EXTENSION_SIZE, 0},
         {"mx\nSIZE   20 ", EXTENSION_SIZE, 20},
