@@ -1,27 +1,40 @@
-/* The inside of the control socket: an answer on its way to one client, and what writes it. */
+/* What the operator asks is answered here, once, whoever carries the answer away: the control
+ * socket line by line, the HTTP API as one document. An answer is a row of JSON objects, and
+ * perhaps a failure. It is made on the carrier's thread, and may take its time. */
 #pragma once
 
+#include "base/must.h"
 #include "relay/admin/control.h"
-#include "relay/admin/lines.h"
 #include "relay/admin/request.h"
+
+/* Who carries the answer: each false when nobody waits for it any more. */
+struct answer_sink {
+    bool (*object)(struct answer_sink *sink, json_t *take);
+    bool (*flush)(struct answer_sink *sink); /* what came so far is to be seen now */
+    /* Does nothing until then (os_now()), or until nobody waits. */
+    bool (*pause)(struct answer_sink *sink, int64_t until_ms);
+};
 
 struct answer {
     const struct control_parts *parts;
-    struct lines *client;
-    struct buffer out;
-    bool gone; /* the client does not read any more: nothing needs to be done for it */
+    struct answer_sink *sink;
+    bool gone; /* nobody waits any more: nothing needs to be done */
     int exit;  /* sysexits code; 0 as long as nothing failed */
     char error[256];
 };
 
-/* control.c */
+/* answer.c */
 
-/* One line. False when the client is gone. */
+/* Answers a request, {"command": NAME, …} as control.h has it. */
+void answer_request(struct answer *answer, json_t *request);
+
+/* The next object. False when nobody waits any more. */
 bool answer_object(struct answer *answer, json_t *take);
 bool answer_flush(struct answer *answer);
 void answer_fail(struct answer *answer, int exit, const char *format, ...) PRINTF_LIKE(3, 4);
 /* False when nobody waits for the answer any more; to be asked during long work. */
 bool answer_is_awaited(struct answer *answer);
+bool answer_pause(struct answer *answer, int64_t until_ms); /* and the same */
 
 /* json_make.c: values that cannot fail. */
 

@@ -2,11 +2,11 @@
 
 #include "base/log.h"
 #include "relay/admin/answer.h"
+#include "relay/admin/lines.h"
 #include "relay/os.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -22,15 +22,21 @@ struct control {
     unsigned thread_count;
 };
 
-/* ---- answers ---- */
+/* ---- one client ---- */
 
-bool answer_flush(struct answer *answer)
+struct client {
+    struct answer_sink sink;
+    struct lines lines;
+    struct buffer out;
+};
+
+static bool client_flush(struct answer_sink *sink)
 {
-    if (!answer->gone && lines_write(answer->client, os_now() + CONTROL_IDLE_MS,
-                                     buffer_span(&answer->out)) != LINES_OK)
-        answer->gone = true;
-    buffer_clear(&answer->out);
-    return !answer->gone;
+    struct client *client = container_of(sink, struct client, sink);
+    int64_t deadline_ms = os_now() + CONTROL_IDLE_MS;
+    bool written = lines_write(&client->lines, deadline_ms, buffer_span(&client->out)) == LINES_OK;
+    buffer_clear(&client->out);
+    return written;
 }
 
 static int add_bytes(const char *bytes, size_t length, void *buffer)
@@ -39,31 +45,30 @@ static int add_bytes(const char *bytes, size_t length, void *buffer)
     return 0;
 }
 
-bool answer_object(struct answer *answer, json_t *take)
+static bool client_object(struct answer_sink *sink, json_t *take)
 {
-    must(json_dump_callback(take, add_bytes, &answer->out,
+    struct client *client = container_of(sink, struct client, sink);
+    must(json_dump_callback(take, add_bytes, &client->out,
                             JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) == 0);
-    buffer_append(&answer->out, SPAN("\n"));
+    buffer_append(&client->out, SPAN("\n"));
     json_decref(take);
-    return buffer_length(&answer->out) < OUT_AT_ONCE ? !answer->gone : answer_flush(answer);
+    return buffer_length(&client->out) < OUT_AT_ONCE || client_flush(sink);
 }
 
-bool answer_is_awaited(struct answer *answer)
+static bool client_pause(struct answer_sink *sink, int64_t until_ms)
 {
-    if (!answer->gone && !lines_pause(answer->client, 0))
-        answer->gone = true;
-    return !answer->gone;
+    return lines_pause(&container_of(sink, struct client, sink)->lines, until_ms);
 }
 
-void answer_fail(struct answer *answer, int exit, const char *format, ...)
+static void answer_line(struct answer *answer, struct span line)
 {
-    va_list arguments;
-    if (answer->exit != EX_OK)
-        return; /* the first failure is the one to tell */
-    answer->exit = exit;
-    va_start(arguments, format);
-    vsnprintf(answer->error, sizeof(answer->error), format, arguments);
-    va_end(arguments);
+    json_error_t error;
+    json_t *request = json_loadb(line.data, line.length, JSON_REJECT_DUPLICATES, &error);
+    if (request != NULL)
+        answer_request(answer, request);
+    else
+        answer_fail(answer, EX_DATAERR, "the request is no line of JSON: %.150s", error.text);
+    json_decref(request);
 }
 
 static void end(struct answer *answer)
@@ -78,45 +83,14 @@ static void end(struct answer *answer)
     answer_flush(answer);
 }
 
-/* ---- one client ---- */
-
-static void obey(struct answer *answer, const struct request *request)
+static void serve(struct control *control, int socket)
 {
-    switch (request->command) {
-    case REQUEST_QUEUE_LIST: answer_queue_list(answer, request); return;
-    case REQUEST_QUEUE_SHOW: answer_queue_show(answer, request); return;
-    case REQUEST_QUEUE_RETRY:
-    case REQUEST_QUEUE_DROP: answer_queue_action(answer, request); return;
-    case REQUEST_STATS: answer_stats(answer); return;
-    }
-}
-
-static void obey_line(struct answer *answer, struct span line)
-{
-    json_error_t error;
-    struct request request;
-    char why[256];
-    json_t *json = json_loadb(line.data, line.length, JSON_REJECT_DUPLICATES, &error);
-    if (json == NULL) {
-        answer_fail(answer, EX_DATAERR, "the request is no line of JSON: %.150s", error.text);
-        return;
-    }
-    if (request_read(json, &request, why, sizeof(why)))
-        obey(answer, &request);
-    else
-        answer_fail(answer, EX_USAGE, "%s", why);
-    request_free(&request);
-    json_decref(json);
-}
-
-static void serve(struct control *control, int client)
-{
-    struct lines lines CLEANUP(lines_free);
+    struct client client = {.sink = {client_object, client_flush, client_pause}};
+    struct answer answer = {.parts = &control->parts, .sink = &client.sink};
     struct span line;
-    lines_init(&lines, client, control->stop[0], CONTROL_LINE_MAX);
-    struct answer answer = {.parts = &control->parts, .client = &lines};
-    switch (lines_read(&lines, os_now() + CONTROL_IDLE_MS, &line)) {
-    case LINES_OK: obey_line(&answer, line); break;
+    lines_init(&client.lines, socket, control->stop[0], CONTROL_LINE_MAX);
+    switch (lines_read(&client.lines, os_now() + CONTROL_IDLE_MS, &line)) {
+    case LINES_OK: answer_line(&answer, line); break;
     case LINES_LONG:
         answer_fail(&answer, EX_DATAERR, "the request is longer than %d bytes", CONTROL_LINE_MAX);
         break;
@@ -127,7 +101,8 @@ static void serve(struct control *control, int client)
     case LINES_STOPPED: answer.gone = true; break;
     }
     end(&answer);
-    buffer_free(&answer.out);
+    buffer_free(&client.out);
+    lines_free(&client.lines);
 }
 
 /* Each thread takes the next client that comes. */

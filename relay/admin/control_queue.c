@@ -264,7 +264,7 @@ static bool wait_for_room(struct action *action)
 {
     struct answer *answer = action->answer;
     while (dispatch_out(answer->parts->dispatch) > OUT_MAX && answer_is_awaited(answer))
-        lines_pause(answer->client, os_now() + OUT_WAIT_MS);
+        answer_pause(answer, os_now() + OUT_WAIT_MS);
     return !answer->gone;
 }
 
@@ -314,7 +314,7 @@ static void wait_until_gone(struct action *action)
     struct queue_look look;
     while (action->last_id != 0 && os_now() < deadline_ms && answer_is_awaited(answer) &&
            dispatch_look(answer->parts->dispatch, action->last_id, action->last_number, &look))
-        lines_pause(answer->client, os_now() + GONE_POLL_MS);
+        answer_pause(answer, os_now() + GONE_POLL_MS);
 }
 
 static void log_action(const struct action *action)
