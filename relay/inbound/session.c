@@ -1,18 +1,13 @@
-#include "relay/inbound/session.h"
+#include "relay/inbound/session_inside.h"
 
-#include "queue/bounce.h"
 #include "relay/smtp/address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum inbound_ask command_handler(struct inbound_session *session,
-                                         const struct command *command,
-                                         const struct inbound_facts *facts);
-
-static command_handler do_ehlo, do_helo, do_mail, do_rcpt, do_data, do_rset, do_noop, do_quit,
-    do_vrfy, do_help, do_starttls, do_unknown;
+static command_handler do_ehlo, do_helo, do_rset, do_noop, do_quit, do_vrfy, do_help, do_starttls,
+    do_unknown;
 
 #define IN(state) (1u << (state))
 #define ANY (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT))
@@ -24,9 +19,9 @@ static const struct row {
 } rows[] = {
     [COMMAND_EHLO] = {do_ehlo, ANY, NULL},
     [COMMAND_HELO] = {do_helo, ANY, NULL},
-    [COMMAND_MAIL] = {do_mail, IN(INBOUND_READY), "503 5.5.1 EHLO first, one MAIL at a time"},
-    [COMMAND_RCPT] = {do_rcpt, IN(INBOUND_MAIL) | IN(INBOUND_RCPT), "503 5.5.1 MAIL first"},
-    [COMMAND_DATA] = {do_data, IN(INBOUND_RCPT), "503 5.5.1 RCPT first"},
+    [COMMAND_MAIL] = {inbound_mail, IN(INBOUND_READY), "503 5.5.1 EHLO first, one MAIL at a time"},
+    [COMMAND_RCPT] = {inbound_rcpt, IN(INBOUND_MAIL) | IN(INBOUND_RCPT), "503 5.5.1 MAIL first"},
+    [COMMAND_DATA] = {inbound_data, IN(INBOUND_RCPT), "503 5.5.1 RCPT first"},
     [COMMAND_RSET] = {do_rset, ANY, NULL},
     [COMMAND_NOOP] = {do_noop, ANY, NULL},
     [COMMAND_QUIT] = {do_quit, ANY, NULL},
@@ -37,15 +32,15 @@ static const struct row {
 };
 _Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
 
-static enum inbound_ask say(struct inbound_session *session, const char *reply)
+enum inbound_ask say(struct inbound_session *session, const char *reply)
 {
     buffer_append(session->out, span_of(reply));
     buffer_append(session->out, SPAN("\r\n"));
     return INBOUND_MORE;
 }
 
-/* A reply that counts against the client. The one too many is the last (RFC 5321 4.3.2). */
-static enum inbound_ask complain(struct inbound_session *session, const char *reply)
+/* The one too many is the last (RFC 5321 4.3.2). */
+enum inbound_ask complain(struct inbound_session *session, const char *reply)
 {
     say(session, reply);
     if (++session->errors < session->config->limits.errors)
@@ -69,8 +64,7 @@ void inbound_session_init(struct inbound_session *session, const struct config *
     buffer_print(out, "220 %s ESMTP Millrace\r\n", config->hostname);
 }
 
-/* Forgets the transaction. */
-static void reset(struct inbound_session *session)
+void forget_transaction(struct inbound_session *session)
 {
     arena_free(&session->arena);
     free(session->recipients);
@@ -85,13 +79,13 @@ static void reset(struct inbound_session *session)
 
 void inbound_session_free(struct inbound_session *session)
 {
-    reset(session);
+    forget_transaction(session);
 }
 
 void inbound_secured(struct inbound_session *session, const char *tls_version)
 {
     session->state = INBOUND_CONNECTED;
-    reset(session);
+    forget_transaction(session);
     session->helo[0] = '\0';
     session->secure = true;
     session->tls_version = tls_version;
@@ -129,7 +123,7 @@ static bool greet(struct inbound_session *session, const struct command *command
         return false;
     }
     session->state = INBOUND_READY;
-    reset(session);
+    forget_transaction(session);
     return true;
 }
 
@@ -175,161 +169,6 @@ static enum inbound_ask do_starttls(struct inbound_session *session, const struc
     return INBOUND_TLS;
 }
 
-/* ---- the envelope ---- */
-
-static enum inbound_ask complain_of_parameters(struct inbound_session *session,
-                                               enum parameter_result result, bool sender)
-{
-    switch (result) {
-    case PARAMETERS_SYNTAX:
-        return complain(
-            session, sender
-                         ? "501 5.5.4 Syntax: MAIL FROM:<address> [SIZE=bytes] [BODY=7BIT|8BITMIME]"
-                         : "501 5.5.4 Syntax: RCPT TO:<address>");
-    case PARAMETERS_BAD_ADDRESS:
-        return complain(session, sender ? "553 5.1.7 The sender's address is not valid"
-                                        : "553 5.1.3 The recipient's address is not valid");
-    case PARAMETERS_UNKNOWN: return complain(session, "555 5.5.4 Parameter not recognized");
-    case PARAMETERS_OK: break;
-    }
-    must_not_reach();
-}
-
-static enum inbound_ask do_mail(struct inbound_session *session, const struct command *command,
-                                const struct inbound_facts *facts)
-{
-    struct mail_parameters parameters;
-    enum parameter_result result = mail_read(command->argument, &parameters);
-    if (result != PARAMETERS_OK)
-        return complain_of_parameters(session, result, true);
-    if (facts->full)
-        return say(session, "452 4.3.1 The queue is full, try again later");
-    if (parameters.has_size && parameters.size > session->config->limits.message_bytes)
-        return say(session, "552 5.3.4 The message is larger than is taken here");
-    session->sender = arena_copy(&session->arena, parameters.path);
-    session->eight_bit = parameters.eight_bit;
-    session->eight_bit_seen = false;
-    session->state = INBOUND_MAIL;
-    return say(session, "250 2.1.0 Ok");
-}
-
-static void add_recipient(struct inbound_session *session, struct span path)
-{
-    unsigned count = session->count;
-    if ((count & (count - 1)) == 0) /* 0, 1, 2, 4, …: room for twice as many */
-        session->recipients = must_realloc(session->recipients,
-                                           (count ? count * 2 : 1) * sizeof(*session->recipients));
-    session->recipients[session->count++] = arena_copy(&session->arena, path);
-}
-
-static enum inbound_ask do_rcpt(struct inbound_session *session, const struct command *command,
-                                const struct inbound_facts *facts)
-{
-    struct span path;
-    enum parameter_result result = rcpt_read(command->argument, &path);
-    (void)facts;
-    if (result != PARAMETERS_OK)
-        return complain_of_parameters(session, result, false);
-    if (!session->may_relay)
-        return complain(session, "550 5.7.1 Relaying is not allowed for you");
-    if (session->count >= session->config->limits.recipients)
-        return say(session, "452 4.5.3 Too many recipients");
-    add_recipient(session, path);
-    session->state = INBOUND_RCPT;
-    return say(session, "250 2.1.5 Ok");
-}
-
-/* ---- the body ---- */
-
-/* RFC 5321 4.4. The client named itself; what it said was checked before it was kept. */
-static void write_trace(struct inbound_session *session, int64_t wall_ms)
-{
-    char ip[IP_TEXT_MAX], id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
-    const char *with = !session->extended ? "SMTP" : session->secure ? "ESMTPS" : "ESMTP";
-    buffer_print(&session->body, "Received: from %s ([%s%s])\r\n", session->helo,
-                 session->client.ip.family == 6 ? "IPv6:" : "", ip_format(&session->client.ip, ip));
-    if (session->tls_version != NULL)
-        buffer_print(&session->body, "\t(using %s)\r\n", session->tls_version);
-    buffer_print(&session->body, "\tby %s (Millrace) with %s id %s", session->config->hostname,
-                 with, message_id_format(session->id, id));
-    if (session->count == 1)
-        buffer_print(&session->body, "\r\n\tfor <%s>", session->recipients[0]);
-    buffer_print(&session->body, ";\r\n\t%s\r\n", mail_date(wall_ms, date));
-}
-
-static enum inbound_ask do_data(struct inbound_session *session, const struct command *command,
-                                const struct inbound_facts *facts)
-{
-    (void)facts;
-    if (command->argument.length > 0)
-        return complain(session, "501 5.5.4 DATA takes no parameter");
-    data_reader_init(&session->reader, session->newlines);
-    session->body_bytes = 0;
-    session->too_large = false;
-    session->state = INBOUND_DATA;
-    return say(session, "354 End data with <CR><LF>.<CR><LF>");
-}
-
-static enum inbound_ask refuse_message(struct inbound_session *session, const char *reply)
-{
-    enum inbound_ask ask = complain(session, reply);
-    session->state = INBOUND_READY;
-    reset(session);
-    return ask;
-}
-
-static enum inbound_ask body_complete(struct inbound_session *session)
-{
-    if (session->too_large)
-        return refuse_message(session, "552 5.3.4 The message is larger than is taken here");
-    if (session->reader.bare && session->newlines == NEWLINES_REFUSE)
-        return refuse_message(session,
-                              "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF");
-    if (session->reader.received > RECEIVED_MAX)
-        return refuse_message(session, "554 5.4.6 Too many Received: fields: a mail loop");
-    session->state = INBOUND_COMMITTING;
-    return INBOUND_COMMIT;
-}
-
-static bool has_eight_bit(struct span bytes)
-{
-    unsigned char all = 0;
-    for (size_t i = 0; i < bytes.length; i++)
-        all |= (unsigned char)bytes.data[i];
-    return all & 0x80;
-}
-
-static enum inbound_ask receive_body(struct inbound_session *session, struct span in, size_t *used)
-{
-    size_t before = buffer_length(&session->body);
-    bool whole = data_read(&session->reader, in, &session->body, used);
-    session->body_bytes += buffer_length(&session->body) - before;
-    if (session->eight_bit && !session->eight_bit_seen)
-        session->eight_bit_seen = has_eight_bit(span_skip(buffer_span(&session->body), before));
-    if (session->body_bytes > session->config->limits.message_bytes)
-        session->too_large = true;
-    if (session->too_large)
-        buffer_clear(&session->body); /* read on to the final dot, but keep nothing */
-    return whole ? body_complete(session) : INBOUND_MORE;
-}
-
-void inbound_committed(struct inbound_session *session, enum commit_result result)
-{
-    char id[MESSAGE_ID_TEXT];
-    must(session->state == INBOUND_COMMITTING);
-    switch (result) {
-    case COMMIT_OK:
-        buffer_print(session->out, "250 2.0.0 Ok: queued as %s\r\n",
-                     message_id_format(session->id, id));
-        break;
-    case COMMIT_FULL: say(session, "452 4.3.1 The spool is full, try again later"); break;
-    case COMMIT_BROKEN:
-        say(session, "451 4.3.0 The spool cannot be written, try again later");
-        break;
-    }
-    reset(session);
-}
-
 /* ---- the rest ---- */
 
 static enum inbound_ask do_rset(struct inbound_session *session, const struct command *command,
@@ -337,7 +176,7 @@ static enum inbound_ask do_rset(struct inbound_session *session, const struct co
 {
     (void)command;
     (void)facts;
-    reset(session);
+    forget_transaction(session);
     return say(session, "250 2.0.0 Ok");
 }
 
@@ -428,12 +267,10 @@ enum inbound_ask inbound_receive(struct inbound_session *session, struct span in
         size_t taken = 0;
         struct span rest = span_skip(in, *used);
         bool data_was = session->state == INBOUND_DATA;
-        ask = data_was ? receive_body(session, rest, &taken)
+        ask = data_was ? inbound_body(session, rest, &taken)
                        : receive_line(session, rest, &taken, facts);
-        if (!data_was && session->state == INBOUND_DATA) {
-            session->id = next_id;
-            write_trace(session, wall_ms);
-        }
+        if (!data_was && session->state == INBOUND_DATA)
+            inbound_begin_body(session, next_id, wall_ms);
         if (taken == 0)
             break;
         *used += taken;

@@ -1,0 +1,29 @@
+/* The inside of an inbound session, for its own files: session.c (the table of commands, and what
+ * is said outside of transactions), transaction.c (MAIL and RCPT), body.c (DATA). */
+#pragma once
+
+#include "relay/inbound/session.h"
+
+typedef enum inbound_ask command_handler(struct inbound_session *session,
+                                         const struct command *command,
+                                         const struct inbound_facts *facts);
+
+/* ---- session.c ---- */
+
+/* Writes a reply. INBOUND_MORE. */
+enum inbound_ask say(struct inbound_session *session, const char *reply);
+/* A reply that counts against the client: INBOUND_CLOSE when that was one too many. */
+enum inbound_ask complain(struct inbound_session *session, const char *reply);
+void forget_transaction(struct inbound_session *session);
+
+/* ---- transaction.c ---- */
+
+command_handler inbound_mail, inbound_rcpt;
+
+/* ---- body.c ---- */
+
+command_handler inbound_data;
+/* DATA was accepted: the message has its id, and its trace header is written. */
+void inbound_begin_body(struct inbound_session *session, uint64_t id, int64_t wall_ms);
+/* Takes what it can from `in`, in INBOUND_DATA. */
+enum inbound_ask inbound_body(struct inbound_session *session, struct span in, size_t *used);
