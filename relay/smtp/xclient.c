@@ -2,8 +2,8 @@
 
 #include "base/must.h"
 #include "base/utf8.h"
+#include "base/xtext.h"
 #include "relay/smtp/address.h"
-#include "relay/smtp/xtext.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,7 +76,7 @@ static bool read_value(const struct attribute *attribute, struct span xtext,
                        struct xclient *xclient)
 {
     struct buffer text CLEANUP(buffer_free) = {0};
-    if (!xtext_read(xtext, &text))
+    if (!xtext_decode(xtext, &text))
         return false;
     struct span value = buffer_span(&text);
     if (span_equal_nocase(value, SPAN("[UNAVAILABLE]")) ||
