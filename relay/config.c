@@ -4,6 +4,7 @@
 
 #include "relay/os.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,28 @@ bool config_may_relay(const struct config *config, const struct ip *client)
     for (unsigned i = 0; i < config->relay_from_count; i++)
         if (network_holds(&config->relay_from[i], client))
             return true;
+    return false;
+}
+
+bool config_is_user(struct span text)
+{
+    if (text.length == 0 || text.length > CONFIG_USER_MAX || text.data[0] == '-')
+        return false;
+    for (size_t i = 0; i < text.length; i++)
+        if (!isalnum((unsigned char)text.data[i]) && strchr("._-", text.data[i]) == NULL)
+            return false;
+    return true;
+}
+
+bool config_may_submit(const struct config *config, unsigned uid, const char *name)
+{
+    for (unsigned i = 0; i < config->submit_user_count; i++) {
+        const char *user = config->submit_users[i];
+        uint64_t number;
+        if (strcmp(user, "*") == 0 || (name[0] != '\0' && strcmp(user, name) == 0) ||
+            (span_number(span_of(user), &number) && number == uid))
+            return true;
+    }
     return false;
 }
 
@@ -135,13 +158,13 @@ static bool is_spool(const struct config *config, struct span directory)
     return span_equal(directory, (struct span){config->spool, length});
 }
 
-static const char *control_directory_fault(const struct config *config)
+static const char *socket_directory_fault(const struct config *config, const char *socket)
 {
-    const char *slash = strrchr(config->control, '/');
+    const char *slash = strrchr(socket, '/');
     struct span directory = SPAN(".");
     if (slash != NULL) {
-        size_t length = (size_t)(slash - config->control) + 1;
-        directory = (struct span){config->control, length_without_slashes(config->control, length)};
+        size_t length = (size_t)(slash - socket) + 1;
+        directory = (struct span){socket, length_without_slashes(socket, length)};
     }
     if (is_spool(config, directory))
         return NULL;
@@ -151,18 +174,18 @@ static const char *control_directory_fault(const struct config *config)
     return fault;
 }
 
-static bool check_control(const struct config *config, struct buffer *errors)
+static bool check_socket(const struct config *config, const char *key, const char *path,
+                         const char *where, struct buffer *errors)
 {
     struct stat facts;
-    const char *fault = control_directory_fault(config);
+    const char *fault = socket_directory_fault(config, path);
     const char *advice = "let its directory exist and be writable";
-    if (fault == NULL && lstat(config->control, &facts) == 0 && !S_ISSOCK(facts.st_mode)) {
+    if (fault == NULL && lstat(path, &facts) == 0 && !S_ISSOCK(facts.st_mode)) {
         fault = "there is a file of that name which is no socket";
-        advice = "remove it, or set control to another path";
+        advice = "remove it, or set another path";
     }
     if (fault != NULL)
-        buffer_print(errors, "%s: control %s cannot be made: %s: %s\n", config->control_where,
-                     config->control, fault, advice);
+        buffer_print(errors, "%s: %s %s cannot be made: %s: %s\n", where, key, path, fault, advice);
     return fault == NULL;
 }
 
@@ -170,7 +193,9 @@ bool config_check_files(const struct config *config, struct buffer *errors)
 {
     bool fine = config->spool_where == NULL || check_spool(config, errors);
     if (config->control_where != NULL)
-        fine &= check_control(config, errors);
+        fine &= check_socket(config, "control", config->control, config->control_where, errors);
+    if (config->submit_where != NULL)
+        fine &= check_socket(config, "submit", config->submit, config->submit_where, errors);
     for (unsigned i = 0; i < config->listen_count; i++) {
         const struct listen_config *listen = &config->listen[i];
         if (listen->tls != LISTEN_TLS_OFF && listen->certificate != NULL && listen->key != NULL)

@@ -20,9 +20,10 @@
 #include <stdatomic.h>
 
 #define CONFIG_WORKERS_MAX 256
-#define CONFIG_OWN_MAX 256     /* of the machine's own addresses */
-#define CONFIG_HOSTS_MAX 20    /* of a route: as many as are used of a domain's MX hosts */
-#define CONFIG_CONTROL_MAX 107 /* bytes of a unix socket's path: sun_path less its NUL */
+#define CONFIG_OWN_MAX 256    /* of the machine's own addresses */
+#define CONFIG_HOSTS_MAX 20   /* of a route: as many as are used of a domain's MX hosts */
+#define CONFIG_USER_MAX 32    /* bytes of the name of a user of this machine */
+#define CONFIG_SOCKET_MAX 107 /* bytes of a unix socket's path: sun_path less its NUL */
 
 enum listen_tls {
     LISTEN_TLS_OFF,
@@ -87,10 +88,13 @@ struct config {
     const char *path; /* the file, or NULL: the defaults */
 
     const char *hostname; /* default: the machine's */
+    const char *origin; /* the domain of addresses that local users give none; default: hostname */
     const char *spool;
-    const char *control;                     /* default: SPOOL/control.sock */
-    const char *spool_where, *control_where; /* "FILE:LINE"; NULL: not to be checked */
-    unsigned workers;                        /* never 0 here */
+    const char *control; /* default: SPOOL/control.sock */
+    const char *submit;  /* default: SPOOL/submit.sock */
+    /* "FILE:LINE"; NULL: not to be checked */
+    const char *spool_where, *control_where, *submit_where;
+    unsigned workers; /* never 0 here */
     enum durability durability;
     uint64_t map_bytes, min_free_bytes;
     enum log_format log;
@@ -105,6 +109,8 @@ struct config {
     unsigned listen_count;
     struct network *relay_from;
     unsigned relay_from_count;
+    const char **submit_users; /* names, numbers, or "*" */
+    unsigned submit_user_count;
     struct limits limits;
 
     struct names routes;       /* struct route_config; may be empty: MX */
@@ -146,3 +152,7 @@ void config_find_own(struct config *config);
 /* Whether one of our own listeners is there: to connect would be a loop. */
 bool config_is_own_listener(const struct config *config, const struct ip *ip, uint16_t port);
 bool config_may_relay(const struct config *config, const struct ip *client);
+/* Whether this can be the name or number of a user of this machine, and may stand in a header. */
+bool config_is_user(struct span text);
+/* Whether this local user may hand in mail over `submit`. `name` may be "": not known. */
+bool config_may_submit(const struct config *config, unsigned uid, const char *name);

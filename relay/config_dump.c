@@ -13,6 +13,14 @@ static void print_networks(const struct config *config, struct buffer *to)
     buffer_print(to, " }");
 }
 
+static void print_users(const struct config *config, struct buffer *to)
+{
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < config->submit_user_count; i++)
+        buffer_print(to, "%s\"%s\"", i > 0 ? ", " : " ", config->submit_users[i]);
+    buffer_print(to, " }");
+}
+
 static void print_hosts(const struct route_config *route, struct buffer *to)
 {
     buffer_print(to, "{");
@@ -31,6 +39,8 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
         print_hosts(item, &value);
     else if (key->kind == KEY_NETWORKS)
         print_networks(item, &value);
+    else if (key->kind == KEY_USERS)
+        print_users(item, &value);
     else if (!value_print(key, item, &value))
         return;
     buffer_print(to, "%s%s = %.*s\n", indent, key->name, SPAN_FORMAT(buffer_span(&value)));

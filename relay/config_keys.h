@@ -18,6 +18,7 @@ enum key_kind {
     KEY_WORD,     /* an enum: one of `words` */
     KEY_HOSTS,    /* list: the hosts of a route */
     KEY_NETWORKS, /* list: networks */
+    KEY_USERS,    /* list: users of this machine, by name or number; "*" for all */
     KEY_LATER,    /* a key or section of a later version: known, and refused */
 };
 
@@ -63,5 +64,5 @@ void config_unknown(enum section_kind kind, struct span name, bool is_key,
 
 static inline bool key_is_list(const struct key *key)
 {
-    return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS;
+    return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS;
 }

@@ -144,6 +144,22 @@ static void read_networks(struct reader *reader, cfg_opt_t *option, const struct
     }
 }
 
+static void read_users(struct reader *reader, cfg_opt_t *option, const struct place *place)
+{
+    struct config *config = reader->config;
+    unsigned count = cfg_opt_size(option);
+    config->submit_users = arena_take(&config->arena, count * sizeof(*config->submit_users));
+    config->submit_user_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct span user = span_of(cfg_opt_getnstr(option, i));
+        config->submit_users[i] = arena_copy(&config->arena, user);
+        if (!config_is_user(user) && !span_equal(user, SPAN("*")))
+            report_add(&reader->report, place,
+                       "submit-users: \"%.80s\" is not a user: a name, a number, or * for all",
+                       config->submit_users[i]);
+    }
+}
+
 /* All keys that are set in this section, into `item`. */
 static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *item)
 {
@@ -159,6 +175,8 @@ static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *
             read_hosts(reader, option, place, item);
         else if (key->kind == KEY_NETWORKS)
             read_networks(reader, option, place);
+        else if (key->kind == KEY_USERS)
+            read_users(reader, option, place);
         else if (cfg_opt_size(option) > 0 && !value_read(key, span_of(cfg_opt_getnstr(option, 0)),
                                                          item, &reader->config->arena, why))
             report_add(&reader->report, place, "%s: %s", key->name, why);
@@ -412,28 +430,46 @@ static void default_networks(struct config *config)
     must(network_parse(SPAN("::1/128"), &config->relay_from[1]));
 }
 
-/* A default is not what was meant where the key was not understood: then its place is NULL, and
- * config_check leaves it alone. */
+static void everyone_submits(struct config *config)
+{
+    static const char *everyone[] = {"*"};
+    config->submit_users = everyone;
+    config->submit_user_count = countof(everyone);
+}
+
+/* Where a path is set, else where the spool is. A default is not what was meant where the key was
+ * not understood: then its place is NULL, and config_check leaves it alone. */
+static const char *path_where(struct reader *reader, const char *key, const char *value)
+{
+    const char *from = is_set(reader, 0, key) ? key : "spool";
+    bool known = value != NULL || reader->report.count == 0;
+    return known ? where(reader, place_of(reader, 0, from)) : NULL;
+}
+
+static void finish_socket(struct reader *reader, const char *key, const char **path)
+{
+    struct config *config = reader->config;
+    if (*path == NULL)
+        *path = arena_print(&config->arena, "%s/%s.sock", config->spool, key);
+    if (strlen(*path) > CONFIG_SOCKET_MAX)
+        report_add(&reader->report, place_of(reader, 0, is_set(reader, 0, key) ? key : "spool"),
+                   "%s: the path of the socket has %zu bytes, %d at most: set %s to a shorter one",
+                   key, strlen(*path), CONFIG_SOCKET_MAX, key);
+}
+
 static void finish_paths(struct reader *reader)
 {
     struct config *config = reader->config;
-    bool wrong = reader->report.count > 0;
-    const struct place *spool = place_of(reader, 0, "spool");
-    const struct place *control =
-        is_set(reader, 0, "control") ? place_of(reader, 0, "control") : spool;
-    if (config->spool != NULL || !wrong)
-        config->spool_where = where(reader, spool);
+    config->spool_where = path_where(reader, "spool", config->spool);
+    config->control_where = path_where(reader, "control", config->control);
+    config->submit_where = path_where(reader, "submit", config->submit);
     if (config->spool == NULL)
         config->spool = "./var/millrace";
-    if (config->control != NULL || !wrong)
-        config->control_where = where(reader, control);
-    if (config->control == NULL)
-        config->control = arena_print(&config->arena, "%s/control.sock", config->spool);
-    if (strlen(config->control) > CONFIG_CONTROL_MAX)
-        report_add(&reader->report, control,
-                   "control: the path of the socket has %zu bytes, %d at most: set control to a "
-                   "shorter one",
-                   strlen(config->control), CONFIG_CONTROL_MAX);
+    finish_socket(reader, "control", &config->control);
+    finish_socket(reader, "submit", &config->submit);
+    if (strcmp(config->control, config->submit) == 0)
+        report_add(&reader->report, place_of(reader, 0, "submit"),
+                   "submit: %s is the control socket: the two need a place each", config->submit);
 }
 
 static void finish_top(struct reader *reader)
@@ -445,6 +481,10 @@ static void finish_top(struct reader *reader)
         config->workers = os_cores() < CONFIG_WORKERS_MAX ? os_cores() : CONFIG_WORKERS_MAX;
     if (!is_set(reader, 0, "relay-from"))
         default_networks(config);
+    if (!is_set(reader, 0, "submit-users"))
+        everyone_submits(config);
+    if (config->origin == NULL)
+        config->origin = config->hostname;
     finish_paths(reader);
 }
 

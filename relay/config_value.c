@@ -242,6 +242,7 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_WORD: return read_word(key, text, at, why);
     case KEY_HOSTS:
     case KEY_NETWORKS:
+    case KEY_USERS:
     case KEY_LATER: must_not_reach();
     }
     must_not_reach();
@@ -267,6 +268,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_WORD: value_print_text(to, key->words[*(const unsigned *)at]); return true;
     case KEY_HOSTS:
     case KEY_NETWORKS:
+    case KEY_USERS:
     case KEY_LATER: return false;
     }
     must_not_reach();

@@ -38,6 +38,15 @@ ssize_t os_write(int socket, const void *from, size_t length);
 void os_end(int socket); /* nothing more will be sent; reading goes on */
 void os_close(int socket);
 
+/* ---- who is at the other end of a unix socket ---- */
+
+#define OS_USER_MAX 33 /* bytes of a user's name, with NUL */
+
+bool os_peer_uid(int socket, unsigned *uid);
+/* The name that /etc/passwd has for the user; "" when it has none. A directory service is never
+ * asked: nobody knows how long it takes. */
+void os_user_name(unsigned uid, char name[OS_USER_MAX]);
+
 /* ---- the event loop: edge-triggered; each owner must read until -EAGAIN or short ---- */
 
 struct watcher {                                           /* embedded in what owns the socket */

@@ -7,8 +7,10 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -263,6 +265,33 @@ void os_end(int socket)
 void os_close(int socket)
 {
     close(socket);
+}
+
+/* ---- who is at the other end of a unix socket ---- */
+
+bool os_peer_uid(int socket, unsigned *uid)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || length != sizeof(peer))
+        return false;
+    *uid = peer.uid;
+    return true;
+}
+
+void os_user_name(unsigned uid, char name[OS_USER_MAX])
+{
+    char text[4096];
+    struct passwd entry, *found = NULL;
+    FILE *file = fopen("/etc/passwd", "re");
+    name[0] = '\0';
+    if (file == NULL)
+        return;
+    while (fgetpwent_r(file, &entry, text, sizeof(text), &found) == 0 && found->pw_uid != uid)
+        found = NULL;
+    if (found != NULL)
+        snprintf(name, OS_USER_MAX, "%s", found->pw_name);
+    fclose(file);
 }
 
 /* ---- the event loop ---- */

@@ -231,6 +231,7 @@ static void log_started(const struct running *running)
     log_string(&line, "hostname", config->hostname);
     log_string(&line, "spool", config->spool);
     log_string(&line, "control", config->control);
+    log_string(&line, "submit", config->submit);
     log_number(&line, "workers", running->worker_count);
     log_number(&line, "pid", getpid());
     log_end(&line);
@@ -280,6 +281,7 @@ static void tell_unchangeable(const struct config *old, const struct config *new
     } keys[] = {
         {"spool", same_text(old->spool, new->spool)},
         {"control", same_text(old->control, new->control)},
+        {"submit", same_text(old->submit, new->submit)},
         {"resolver", same_text(old->resolver, new->resolver)},
         {"workers", old->workers == new->workers},
         {"durability", old->durability == new->durability},

@@ -149,7 +149,8 @@ struct control *control_start(const struct control_parts *parts, char *why, size
     struct control *control = must_calloc(1, sizeof(*control));
     control->stop[0] = control->stop[1] = -1;
     control->parts = *parts;
-    if (!unix_listen(parts->path, &control->listener, why, why_size)) {
+    const struct unix_place place = {"control", parts->path, 0600};
+    if (!unix_listen(&place, &control->listener, why, why_size)) {
         free(control);
         return NULL;
     }

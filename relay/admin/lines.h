@@ -1,29 +1,12 @@
 /* Lines over a unix stream socket, with time limits: what both ends of the control socket
- * share. The only file beside os_linux.c that knows of sockets: the simulator has no operator. */
+ * share. It waits in poll(2), and not in an event loop: the simulator has no operator. */
 #pragma once
 
 #include "base/buffer.h"
-
-#include <sys/types.h>
-
-/* ---- the socket ---- */
-
-struct unix_listener {
-    int socket;
-    char *path;
-    dev_t device; /* the file we made: another's in its place is left alone */
-    ino_t inode;
-};
-
-/* Mode 0600 from the first moment. An abandoned file is replaced; one that somebody listens
- * on, or that is no socket, is refused. False with one line in `why`. */
-bool unix_listen(const char *path, struct unix_listener *listener, char *why, size_t why_size);
-void unix_close(struct unix_listener *listener); /* removes the file */
+#include "relay/unix_socket.h"
 
 /* The next client, or -1 once `stop` is readable. Several threads may wait. */
 int unix_accept(const struct unix_listener *listener, int stop);
-
-int unix_connect(const char *path); /* or -errno; waits a while for a relay that is busy */
 
 /* ---- lines ---- */
 

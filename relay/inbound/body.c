@@ -6,10 +6,9 @@
 /* RFC 5321 4.4. The client named itself; what it said was checked before it was kept. */
 static void write_trace(struct inbound_session *session, int64_t wall_ms)
 {
-    char ip[IP_TEXT_MAX], id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
+    char id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
     const char *with = !session->extended ? "SMTP" : session->secure ? "ESMTPS" : "ESMTP";
-    buffer_print(&session->body, "Received: from %s ([%s%s])\r\n", session->helo,
-                 session->client.ip.family == 6 ? "IPv6:" : "", ip_format(&session->client.ip, ip));
+    inbound_write_client(session);
     if (session->tls_version != NULL)
         buffer_print(&session->body, "\t(using %s)\r\n", session->tls_version);
     buffer_print(&session->body, "\tby %s (Millrace) with %s id %s", session->config->hostname,

@@ -23,7 +23,7 @@ static void die(struct inbound_connection *connection)
     struct worker *worker = connection->worker;
     inbound_forget_body(connection);
     wheel_clear(&worker->wheel, &connection->idle);
-    inbound_clients_leave(worker->relay->clients, &connection->session.client.ip);
+    inbound_clients_leave(worker->relay->clients, &connection->counted_as);
     channel_close(&connection->channel);
     inbound_session_free(&connection->session);
     server_tls_drop(&connection->tls);
@@ -268,21 +268,23 @@ static void connection_ready(struct watcher *watcher, unsigned what)
     }
 }
 
-void inbound_connection_open(struct inbound *inbound, int socket, const struct endpoint *client,
-                             enum newlines newlines, struct server_tls *tls)
+void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival)
 {
     struct inbound_connection *connection = must_calloc(1, sizeof(*connection));
     connection->inbound = inbound;
     connection->worker = inbound->worker;
     connection->config = config_keep(inbound->worker->config);
-    connection->tls = tls;
-    if (tls != NULL)
-        tls->references++;
+    connection->counted_as = arrival->counted_as;
+    connection->tls = arrival->tls;
+    if (connection->tls != NULL)
+        connection->tls->references++;
     connection->idle.fire = idle_passed;
     channel_open(&connection->channel, socket);
     connection->channel.watcher.ready = connection_ready;
-    inbound_session_init(&connection->session, connection->config, client, newlines, tls != NULL,
-                         &connection->channel.out);
+    inbound_session_init(&connection->session, connection->config, &arrival->client,
+                         arrival->newlines, arrival->tls != NULL, &connection->channel.out);
+    if (arrival->local != NULL)
+        inbound_session_local(&connection->session, arrival->local);
     list_append(&inbound->connections, &connection->node);
     inbound->connection_count++;
     metric_add(METRIC_INBOUND_OPEN, 1);

@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "relay/inbound/inbound.h"
+#include "relay/inbound/session.h"
 #include "tlspolicy/tls.h"
 
 struct inbound {
@@ -11,6 +12,7 @@ struct inbound {
     struct config *config; /* one reference */
     struct listener *listeners;
     unsigned listener_count;
+    struct local_listener *local; /* NULL but for worker 0 */
     struct list connections;
     unsigned connection_count;
     bool draining;
@@ -24,8 +26,23 @@ struct server_tls {
 };
 void server_tls_drop(struct server_tls **tls);
 
-void inbound_connection_open(struct inbound *inbound, int socket, const struct endpoint *client,
-                             enum newlines newlines, struct server_tls *tls);
+/* Who came, and to which listener. */
+struct arrival {
+    struct endpoint client;         /* no address: a local user; */
+    const struct local_user *local; /* then not NULL */
+    struct ip counted_as;           /* by limits.connections-per-client */
+    enum newlines newlines;
+    struct server_tls *tls; /* NULL: not offered */
+};
+
+/* Takes the socket: a connection, or a refusal where a limit is reached. */
+void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *arrival);
+void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival);
+
+/* local.c: the unix socket for local submission. NULL with one line in `why`. */
+struct local_listener *local_listener_create(struct inbound *inbound, const char *path, char *why,
+                                             size_t why_size);
+void local_listener_destroy(struct local_listener **listener);
 
 /* Says 421 to those that have nothing under way, and closes them. */
 void inbound_connections_drain(struct inbound *inbound);

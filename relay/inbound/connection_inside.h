@@ -22,6 +22,7 @@ struct inbound_connection {
     struct worker *worker;
     struct config *config; /* one reference: the one it began with */
     struct server_tls *tls;
+    struct ip counted_as;
     struct channel channel;
     struct inbound_session session;
     struct timer idle;

@@ -1,6 +1,8 @@
 /* The server's side as a worker sees it: listeners, and the connections they accepted.
  *
  * Each worker opens every listener for itself (SO_REUSEPORT): the kernel spreads the clients.
+ * The unix socket for local users is worker 0's alone: each of their mails costs a process
+ * anyway, so one worker keeps up.
  * Counts per client address are the only thing that workers share here. */
 #pragma once
 

@@ -59,18 +59,26 @@ static void refuse(int socket, const char *reply)
     metric_add(METRIC_INBOUND_REFUSED, 1);
 }
 
-static void accepted(struct listener *listener, int socket, const struct endpoint *client)
+void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *arrival)
 {
-    struct inbound *inbound = listener->inbound;
     const struct limits *limits = &inbound->worker->config->limits; /* as of the last reload */
     metric_add(METRIC_INBOUND_CONNECTIONS, 1);
     if (metric_read(METRIC_INBOUND_OPEN) >= (int64_t)limits->connections)
         refuse(socket, "421 4.3.2 Too many connections, try again later\r\n");
-    else if (!inbound_clients_enter(inbound->worker->relay->clients, &client->ip,
+    else if (!inbound_clients_enter(inbound->worker->relay->clients, &arrival->counted_as,
                                     limits->connections_per_client))
         refuse(socket, "421 4.7.0 Too many connections from your address\r\n");
     else
-        inbound_connection_open(inbound, socket, client, listener->newlines, listener->tls);
+        inbound_connection_open(inbound, socket, arrival);
+}
+
+static void accepted(struct listener *listener, int socket, const struct endpoint *client)
+{
+    const struct arrival arrival = {.client = *client,
+                                    .counted_as = client->ip,
+                                    .newlines = listener->newlines,
+                                    .tls = listener->tls};
+    inbound_arrived(listener->inbound, socket, &arrival);
 }
 
 static void accept_all(struct listener *listener)
@@ -152,6 +160,10 @@ struct inbound *inbound_create(struct worker *worker, const struct endpoint *at,
             return NULL;
         }
     }
+    if (worker->index == 0)
+        inbound->local = local_listener_create(inbound, config->submit, why, why_size);
+    if (worker->index == 0 && inbound->local == NULL)
+        inbound_destroy(&inbound);
     return inbound;
 }
 
@@ -171,6 +183,7 @@ void inbound_destroy(struct inbound **inbound)
         stop_listening(&self->listeners[i]);
         server_tls_drop(&self->listeners[i].tls);
     }
+    local_listener_destroy(&self->local);
     free(self->listeners);
     config_drop(&self->config);
     free(self);
@@ -188,6 +201,7 @@ void inbound_drain(struct inbound *inbound)
     inbound->draining = true;
     for (unsigned i = 0; i < inbound->listener_count; i++)
         stop_listening(&inbound->listeners[i]);
+    local_listener_destroy(&inbound->local);
     inbound_connections_drain(inbound);
 }
 

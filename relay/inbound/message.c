@@ -132,13 +132,13 @@ static void log_received(const struct inbound_connection *connection)
 {
     const struct inbound_session *session = &connection->session;
     struct log_line line;
-    char id[MESSAGE_ID_TEXT], client[ENDPOINT_TEXT_MAX];
+    char id[MESSAGE_ID_TEXT], client[INBOUND_CLIENT_TEXT];
     log_begin(&line, "received");
     log_string(&line, "id", message_id_format(connection->message->id, id));
     log_print(&line, "from", "<%s>", connection->message->sender);
     log_number(&line, "recipients", session->count);
     log_number(&line, "size", (int64_t)connection->message->place.length);
-    log_string(&line, "client", endpoint_format(&session->client, client));
+    log_string(&line, "client", inbound_client_format(session, client));
     log_string(&line, "helo", session->helo);
     log_string(&line, "tls", session->tls_version ? session->tls_version : "none");
     log_end(&line);

@@ -37,10 +37,17 @@ struct inbound_facts {
     bool draining; /* the relay is going down: 421 4.3.2 */
 };
 
+/* A user of this machine, at the other end of a unix socket. */
+struct local_user {
+    unsigned uid;
+    char name[CONFIG_USER_MAX + 1]; /* as config_is_user() wants it; "": not known */
+};
+
 struct inbound_session {
     /* What it was told. */
     const struct config *config; /* outlives the session */
-    struct endpoint client;
+    struct endpoint client;      /* no address: it is local */
+    struct local_user local;
     enum newlines newlines;
     bool tls_offered;
     struct buffer *out;
@@ -73,6 +80,13 @@ void inbound_session_init(struct inbound_session *session, const struct config *
                           const struct endpoint *client, enum newlines newlines, bool tls_offered,
                           struct buffer *out);
 void inbound_session_free(struct inbound_session *session);
+
+/* The client is a user of this machine: `submit-users` says whether it may relay. */
+void inbound_session_local(struct inbound_session *session, const struct local_user *user);
+
+/* Who the client is, for the log: "192.0.2.1:40000", "local:1000:ann". */
+#define INBOUND_CLIENT_TEXT 64
+char *inbound_client_format(const struct inbound_session *session, char text[INBOUND_CLIENT_TEXT]);
 
 /* Takes what it can from the front of `in`. `next_id` is the id a message gets whose DATA is
  * accepted now (used when session->id changes), `wall_ms` the time for its trace header. */

@@ -1,5 +1,6 @@
 /* The inside of an inbound session, for its own files: session.c (the table of commands, and what
- * is said outside of transactions), transaction.c (MAIL and RCPT), body.c (DATA). */
+ * is said outside of transactions), transaction.c (MAIL and RCPT), body.c (DATA), client.c (who it
+ * is). */
 #pragma once
 
 #include "relay/inbound/session.h"
@@ -15,6 +16,12 @@ enum inbound_ask say(struct inbound_session *session, const char *reply);
 /* A reply that counts against the client: INBOUND_CLOSE when that was one too many. */
 enum inbound_ask complain(struct inbound_session *session, const char *reply);
 void forget_transaction(struct inbound_session *session);
+
+/* ---- client.c ---- */
+
+/* The trace header's first line: "from HELO (TCP-info)", or what the kernel says of a local user;
+ * nothing in it can end the comment. */
+void inbound_write_client(struct inbound_session *session);
 
 /* ---- transaction.c ---- */
 

@@ -40,10 +40,10 @@ START_TEST(names_that_are_not_known)
         /* whatever stands behind it, reading goes on */
         {"one = { \"a\", \"b\" }\ntwo += 1\nthree(\"x\", y)\nfour \"t\" { x = { 1 } y { } }\n"
          "five \"x\"\nspol = 1",
-         "t.conf:1: unknown key \"one\": known are hostname, spool, control, workers, durability, "
-         "map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
-         "t.conf:2: unknown key \"two\": known are hostname, spool, control, workers, durability, "
-         "map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
+         "t.conf:1: unknown key \"one\": known are hostname, spool, control, submit, "
+         "submit-users, origin, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
+         "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
+         "submit-users, origin, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
          "t.conf:3: unknown section \"three\": known are listen, route, tls, destination, retry, "
          "limits, include\n"
          "t.conf:4: unknown section \"four\": known are listen, route, tls, destination, retry, "
@@ -164,6 +164,14 @@ START_TEST(things_that_do_not_fit_together)
          "h23456789/i23456789/j234\"",
          "t.conf:1: control: the path of the socket has 108 bytes, 107 at most: set control to a "
          "shorter one\n"},
+        {"control = \"/run/x\"\nsubmit = \"/run/x\"",
+         "t.conf:2: submit: /run/x is the control socket: the two need a place each\n"},
+        {"submit-users = { ann, \"b c\", \"\", \"-x\" }",
+         "t.conf:1: submit-users: \"b c\" is not a user: a name, a number, or * for all\n"
+         "t.conf:1: submit-users: \"\" is not a user: a name, a number, or * for all\n"
+         "t.conf:1: submit-users: \"-x\" is not a user: a name, a number, or * for all\n"},
+        {"origin = \"a b\"",
+         "t.conf:1: origin: \"a b\" is not a host name, as in relay.example.com\n"},
     };
     expect_each(rows, countof(rows));
 }

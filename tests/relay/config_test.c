@@ -12,6 +12,8 @@ START_TEST(all_values)
                                "hostname = relay.example.com// bare words will do\r\n"
                                "spool = /var/lib/millrace/* without quotes */\n"
                                "control = \"/run/mill\\\"race\\$/control.sock\"\n"
+                               "submit = \"/run/s\" submit-users = { ann, 1000 }\n"
+                               "origin = example.com\n"
                                "workers = 3 durability = \"none\" /* several\n"
                                "on a line */ log = \"json\"\n"
                                "map-size = 1G min-free = 100m resolver = \"[::1]:5353\"\n"
@@ -33,6 +35,9 @@ START_TEST(all_values)
     ck_assert_str_eq(c->hostname, "relay.example.com");
     ck_assert_str_eq(c->spool, "/var/lib/millrace");
     ck_assert_str_eq(c->control, "/run/mill\"race$/control.sock");
+    ck_assert_str_eq(c->submit, "/run/s");
+    ck_assert_uint_eq(c->submit_user_count, 2);
+    ck_assert_str_eq(c->origin, "example.com");
     ck_assert_uint_eq(c->workers, 3);
     ck_assert(c->durability == DURABILITY_NONE && c->log == LOG_JSON);
     ck_assert_uint_eq(c->map_bytes, 1u << 30);
@@ -48,7 +53,7 @@ START_TEST(all_values)
     ck_assert_str_eq(c->listen[1].certificate, "c.pem");
     ck_assert_str_eq(c->listen[1].key, "k.pem");
     ck_assert_int_eq(c->listen[1].newlines, NEWLINES_REFUSE);
-    ck_assert_str_eq(strrchr(c->listen[1].where, '/'), "/" NAME ":11");
+    ck_assert_str_eq(strrchr(c->listen[1].where, '/'), "/" NAME ":13");
 
     const struct route_config *route = config_route(c, SPAN("a.example.test"));
     ck_assert_ptr_nonnull(route);
@@ -90,6 +95,9 @@ START_TEST(defaults)
     ck_assert_ptr_null(c->path);
     ck_assert_str_eq(c->spool, "./var/millrace");
     ck_assert_str_eq(c->control, "./var/millrace/control.sock");
+    ck_assert_str_eq(c->submit, "./var/millrace/submit.sock");
+    ck_assert_str_eq(c->origin, c->hostname);
+    ck_assert(config_may_submit(c, 0, "root") && config_may_submit(c, 4711, ""));
     ck_assert_uint_ge(c->workers, 1);
     ck_assert(c->durability == DURABILITY_COMMIT && c->log == LOG_TEXT && c->resolver == NULL);
     ck_assert(c->smtp_port == 25 && !c->allow_loopback && c->drain_ms == 30000);
@@ -109,9 +117,10 @@ END_TEST
 START_TEST(the_longest_control_socket)
 {
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
-    char text[256], path[CONFIG_CONTROL_MAX + 1] = {0};
-    memset(path, 'a', CONFIG_CONTROL_MAX);
-    snprintf(text, sizeof(text), "control = \"%s\" spool = \"/very/%s/%s\"", path, "long", path);
+    char text[512], path[CONFIG_SOCKET_MAX + 1] = {0};
+    memset(path, 'a', CONFIG_SOCKET_MAX);
+    snprintf(text, sizeof(text), "control = \"%s\" submit = s spool = \"/very/long/%s\"", path,
+             path);
     struct config *c CLEANUP(config_drop) = read_fine(&scratch, text);
     ck_assert_str_eq(c->control, path);
 }
@@ -123,6 +132,37 @@ START_TEST(nobody_may_relay)
     struct config *c CLEANUP(config_drop) = read_fine(&scratch, "relay-from = { }");
     struct ip ip;
     ck_assert(ip_parse(SPAN("127.0.0.1"), &ip) && !config_may_relay(c, &ip));
+}
+END_TEST
+
+START_TEST(users_who_may_submit)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    static const struct {
+        const char *users;
+        unsigned uid;
+        const char *name;
+        bool may;
+    } rows[] = {
+        {"ann", 1000, "ann", true},
+        {"ann", 1000, "bob", false},
+        {"ann", 1000, "", false},
+        {"bob, 1000", 1000, "ann", true},
+        {"1000", 1000, "", true},
+        {"1000", 1001, "", false},
+        {"\"*\"", 1000, "ann", true},
+        {"ann, \"*\"", 33, "", true},
+        {"", 0, "root", false},
+        {"ann", 1000, "an", false},
+        {"4294968296", 1000, "", false} /* 2^32 + 1000 */,
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "submit-users = { %s }", rows[i].users);
+        struct config *c CLEANUP(config_drop) = read_fine(&scratch, text);
+        ck_assert_msg(config_may_submit(c, rows[i].uid, rows[i].name) == rows[i].may, "%s, %u %s",
+                      rows[i].users, rows[i].uid, rows[i].name);
+    }
 }
 END_TEST
 
@@ -160,6 +200,7 @@ START_TEST(a_dump_reads_as_the_same)
 {
     static const char *const texts[] = {
         "",
+        "submit-users = { ann, \"*\", 7 } submit = \"./a b\" origin = o.test\n"
         "control = \"/a\\\"\\\\\\${b}\" relay-from = { } drain = 1ms resolver = \"127.0.0.1:53\"\n"
         "hostname = x.test map-size = 1234567890 allow-loopback = on durability = none\n"
         "listen \"127.0.0.1:0\" { } listen '[127.0.0.1]:0' { }\n"
@@ -298,5 +339,6 @@ START_TEST(the_manual_names_every_key)
 END_TEST
 
 TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, nobody_may_relay,
-          sections_start_from_the_star, environment, a_dump_reads_as_the_same, references,
-          files_that_it_names, the_place_of_the_control_socket, the_manual_names_every_key)
+          users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
+          references, files_that_it_names, the_place_of_the_control_socket,
+          the_manual_names_every_key)

@@ -17,7 +17,9 @@ static void begin(void)
     char why[300] = "";
     scratch = scratch_make();
     scratch_file(&scratch, "control.sock", path);
-    ck_assert_msg(unix_listen(path, &listener, why, sizeof(why)), "%s", why);
+    ck_assert_msg(
+        unix_listen(&(struct unix_place){"control", path, 0600}, &listener, why, sizeof(why)), "%s",
+        why);
 }
 
 static void end(void)

@@ -144,7 +144,7 @@ static struct unix_listener listener;
 static bool listen_there(void)
 {
     why[0] = '\0';
-    return unix_listen(path, &listener, why, sizeof(why));
+    return unix_listen(&(struct unix_place){"control", path, 0600}, &listener, why, sizeof(why));
 }
 
 static void begin_socket(void)

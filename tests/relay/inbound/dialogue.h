@@ -70,6 +70,7 @@ struct play {
     size_t at;
     struct config config;
     struct network home;
+    const char *may_submit;
     struct inbound_session session;
     struct inbound_facts facts;
     struct buffer in, out;
@@ -107,6 +108,16 @@ static inline void play_begin(struct play *play)
         limits->message_bytes = 1000;
     inbound_session_init(&play->session, &play->config, &client, play->dialogue->newlines,
                          play->dialogue->tls, &play->out);
+}
+
+/* The client is a user of this machine, and `may` is who may relay. */
+static inline void play_local(struct play *play, const char *may, const struct local_user *user)
+{
+    play->may_submit = may;
+    play->config.submit_users = &play->may_submit;
+    play->config.submit_user_count = 1;
+    play->session.client = (struct endpoint){0};
+    inbound_session_local(&play->session, user);
 }
 
 static inline void play_end(struct play *play)

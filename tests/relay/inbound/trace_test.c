@@ -68,6 +68,50 @@ START_TEST(an_ipv6_client_is_tagged)
 }
 END_TEST
 
+/* A user of this machine: what the kernel says of it stands where an address would. */
+START_TEST(a_local_user_is_named)
+{
+    static const struct {
+        struct local_user user;
+        const char *trace, *client;
+    } rows[] = {
+        {{1000, "ann"},
+         "Received: from localhost (local user ann, uid 1000)\r\n" BY("ESMTP"),
+         "local:1000:ann"},
+        {{0, ""}, "Received: from localhost (local user uid 0)\r\n" BY("ESMTP"), "local:0"},
+        {{UINT32_MAX, "abcdefghijklmnopqrstuvwxyz.-_123"},
+         "Received: from localhost (local user abcdefghijklmnopqrstuvwxyz.-_123, uid 4294967295)"
+         "\r\n" BY("ESMTP"),
+         "local:4294967295:abcdefghijklmnopqrstuvwxyz.-_123"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct play play;
+        char text[INBOUND_CLIENT_TEXT];
+        play_open(&play, &anybody);
+        play_local(&play, "*", &rows[i].user);
+        play_say(&play, "EHLO localhost\r\n" ENVELOPE);
+        expect_trace(&play, rows[i].trace);
+        ck_assert_str_eq(inbound_client_format(&play.session, text), rows[i].client);
+        play_end(&play);
+    }
+}
+END_TEST
+
+START_TEST(submit_users_says_which_local_user_may_relay)
+{
+    struct play play;
+    play_open(&play, &anybody);
+    play_local(&play, "bob", &(struct local_user){1000, "ann"});
+    play_say(&play, "EHLO localhost\r\nMAIL FROM:<>\r\n");
+    play_say(&play, "RCPT TO:<r@b.test>\r\n");
+    play_expect_reply(&play, "550 5.7.1");
+    play_local(&play, "ann", &(struct local_user){1000, "ann"});
+    play_say(&play, "RCPT TO:<r@b.test>\r\n");
+    play_expect_reply(&play, "250");
+    play_end(&play);
+}
+END_TEST
+
 /* ---- nothing of the client's can make a line ---- */
 
 #define TRACE_LINES 4 /* from, by, for, date */
@@ -158,5 +202,6 @@ START_TEST(body_8bitmime_is_kept_until_the_next_mail)
 END_TEST
 
 TEST_MAIN("relay/inbound/trace", it_tells_how_the_message_came, for_names_only_a_single_recipient,
-          an_ipv6_client_is_tagged, no_byte_of_the_client_makes_a_line,
+          an_ipv6_client_is_tagged, a_local_user_is_named,
+          submit_users_says_which_local_user_may_relay, no_byte_of_the_client_makes_a_line,
           body_8bitmime_is_kept_until_the_next_mail)
