@@ -116,7 +116,7 @@ static void put_reply(struct buffer *to, const struct verdict *verdict, const ch
     char status[STATUS_TEXT_MAX];
     if (verdict->code != 0)
         buffer_print(to, "%03u ", verdict->code % 1000u);
-    if (verdict->code != 0 && verdict->status.class != 0)
+    if (verdict->code != 0 && status_belongs(verdict->status, verdict->code))
         buffer_print(to, "%s ", status_format(verdict->status, status));
     put_folded(to, verdict->text.length > 0 ? verdict->text : SPAN("(no words given)"), indent);
 }
@@ -154,12 +154,13 @@ static void put_explanation(const struct bounce *bounce, unsigned i, struct buff
     buffer_print(to, "\r\n    %s\r\n", advice(verdict));
 }
 
-/* "mx1.example.test[192.0.2.1]:25" -> "mx1.example.test" */
+/* "mx1.example.test[192.0.2.1]:25" -> "mx1.example.test"; "[192.0.2.1]:25" -> "[192.0.2.1]" */
 static struct span host_name(struct span host)
 {
-    const char *bracket = host.length > 0 ? memchr(host.data, '[', host.length) : NULL;
-    if (bracket != NULL && bracket > host.data)
-        host.length = (size_t)(bracket - host.data);
+    bool literal = host.length > 0 && host.data[0] == '[';
+    const char *end = host.length > 0 ? memchr(host.data, literal ? ']' : '[', host.length) : NULL;
+    if (end != NULL)
+        host.length = (size_t)(end - host.data) + literal;
     return host;
 }
 

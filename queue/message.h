@@ -115,6 +115,13 @@ struct verdict verdict_copy(const struct verdict *verdict, struct arena *arena);
 #define STATUS_TEXT_MAX 16
 char *status_format(struct status status, char text[STATUS_TEXT_MAX]); /* "4.4.1" */
 
+/* Whether it may be shown as a part of that reply: one that we made of another class is not what
+ * the server said. Code 0, our own words: all of it is ours. */
+static inline bool status_belongs(struct status status, uint16_t code)
+{
+    return status.class != 0 && (code == 0 || status.class == code / 100);
+}
+
 /* ---- recipients and envelopes ---- */
 
 /* NOTIFY (RFC 3461 4.1). None of them: the parameter was not given. */

@@ -144,7 +144,7 @@ static void put_last_reply(json_t *object, const struct match *match)
     const struct recipient *last = &envelope->recipients[envelope->count - 1];
     if (last->code != 0)
         snprintf(code, sizeof(code), "%u ", last->code);
-    if (last->status.class != 0)
+    if (status_belongs(last->status, last->code))
         status_format(last->status, status);
     snprintf(reply, sizeof(reply), "%s%s%s%s", code, status, status[0] ? " " : "",
              envelope->last_reply);

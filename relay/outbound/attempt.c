@@ -177,7 +177,7 @@ static void log_reply(struct log_line *line, const struct verdict *verdict)
     char status[STATUS_TEXT_MAX];
     if (verdict->status.class != 0)
         log_string(line, "dsn", status_format(verdict->status, status));
-    if (verdict->code != 0 && verdict->status.class != 0)
+    if (verdict->code != 0 && status_belongs(verdict->status, verdict->code))
         log_print(line, "reply", "%u %s %.*s", verdict->code, status, SPAN_FORMAT(verdict->text));
     else if (verdict->code != 0)
         log_print(line, "reply", "%u %.*s", verdict->code, SPAN_FORMAT(verdict->text));

@@ -70,7 +70,7 @@ static void give_up(struct connection *connection)
         return;
     }
     connection->phase = PHASE_CLOSED;
-    dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure);
+    dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure, false);
     connection_die(connection);
 }
 
@@ -166,6 +166,14 @@ void connection_host_went_away(struct connection *connection)
         try_here(connection);
     else
         give_up(connection);
+}
+
+void connection_turned_away(struct connection *connection)
+{
+    const struct attempt *attempt = connection->attempt;
+    unsigned last = attempt->envelope->count - 1; /* the first ones may have been heard out */
+    remember_failure(connection, &attempt->delivery.verdicts[last]);
+    connection->turned_away = true;
 }
 
 void connection_host_failed(struct connection *connection)

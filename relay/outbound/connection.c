@@ -52,8 +52,11 @@ void connection_leave(struct connection *connection)
 {
     connection_close_channel(connection);
     connection->phase = PHASE_CLOSED;
-    if (dispatch_leave(dispatch_of(connection), &connection->slot))
-        connection_die(connection);
+    if (connection->turned_away)
+        dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure, true);
+    else if (!connection->given_back && !dispatch_leave(dispatch_of(connection), &connection->slot))
+        return;
+    connection_die(connection);
 }
 
 void connection_set_deadline(struct connection *connection, int64_t ms)
@@ -106,7 +109,7 @@ static void load(struct connection *connection, struct entry *entry)
 static bool is_last(const struct connection *connection)
 {
     unsigned most = site_of(connection)->limits->messages_per_connection;
-    bool worn_out = connection->served > 1 && connection->session.mail_deferred;
+    bool worn_out = connection->session.mail_taken && connection->session.mail_deferred;
     return connection->one_shot || connection->session.closing || worn_out ||
            (most > 0 && connection->served >= most);
 }
@@ -119,12 +122,22 @@ static void go_idle(struct connection *connection)
     connection_set_deadline(connection, site_of(connection)->limits->idle_ms);
 }
 
-/* The host has answered about mail: its site lives. Once per socket. */
+/* A mail is through with this host, whatever its verdict: the site lives. Once per socket. */
 static void tell_alive(struct connection *connection)
 {
     if (!connection->alive_told)
         dispatch_alive(dispatch_of(connection), &connection->slot);
     connection->alive_told = true;
+    connection->turned_away = false;
+}
+
+/* Whoever waits for the reply to QUIT waits for nothing: another connection may have the slot. */
+static enum session_ask say_goodbye(struct connection *connection)
+{
+    enum session_ask ask = session_quit(&connection->session);
+    must(dispatch_leave(dispatch_of(connection), &connection->slot)); /* no wake is on its way */
+    connection->given_back = true;
+    return ask;
 }
 
 static bool claim(struct connection *connection, enum session_ask *ask)
@@ -139,7 +152,7 @@ static bool claim(struct connection *connection, enum session_ask *ask)
         return false;
     }
     if (entry == NULL) {
-        *ask = session_quit(&connection->session);
+        *ask = say_goodbye(connection);
         return true;
     }
     if (connection->served++ > 0)
@@ -201,14 +214,15 @@ void connection_lost(struct connection *connection, const char *why)
 /* ---- talking ---- */
 
 /* A pooled connection that turns out dead, or whose server has had enough of it (452 to MAIL
- * after so many messages), tells nothing about the envelope: it goes back, once, and another
- * connection takes it. */
+ * after it took so many messages), tells nothing about the envelope: it goes back, once, and
+ * another connection takes it. */
 static bool was_stale(const struct connection *connection)
 {
     const struct session *session = &connection->session;
     bool unanswered = session->closing && session->replies == connection->replies_before;
+    bool worn_out = session->mail_taken && session->mail_deferred;
     return connection->attempt != NULL && connection->served > 1 &&
-           !connection->attempt->entry->returned && (unanswered || session->mail_deferred);
+           !connection->attempt->entry->returned && (unanswered || worn_out);
 }
 
 /* A new connection that took a session and closed it at the first mail. */
@@ -218,8 +232,47 @@ static bool went_away_early(const struct connection *connection)
            connection->session.replies == connection->replies_before;
 }
 
+/* The server answered about this mail, if only to end it all. */
+static bool answered(const struct connection *connection)
+{
+    return connection->attempt != NULL && connection->session.replies > connection->replies_before;
+}
+
+/* It answered about its first mail, and ended it all by 421 or against the rules. Another host
+ * that has the mail already said better things of it. */
+static bool was_turned_away(const struct connection *connection)
+{
+    return connection->session.turned_away && answered(connection) && !connection->alive_told &&
+           !connection->one_shot;
+}
+
+static void tell_fault(const struct connection *connection, const char *what)
+{
+    struct log_line line;
+    log_begin(&line, "host-misbehaves");
+    log_string(&line, "relay", connection->host_text);
+    log_number(&line, "conn", (int64_t)connection->number);
+    log_string(&line, "at", connection->session.ended_at);
+    log_string(&line, "what", what);
+    log_end(&line);
+}
+
+static void look_at_end(struct connection *connection)
+{
+    const struct session *session = &connection->session;
+    if (session->fault != NULL)
+        tell_fault(connection, session->fault);
+    else if (was_turned_away(connection))
+        tell_fault(connection, "the server said 421 before any mail was through");
+    if (was_turned_away(connection))
+        connection_turned_away(connection);
+    else if (answered(connection) && !session->turned_away)
+        tell_alive(connection);
+}
+
 static void session_over(struct connection *connection)
 {
+    look_at_end(connection);
     if (!connection->session.ready) {
         connection_tell_tls(connection);
         connection_host_failed(connection);
@@ -251,6 +304,8 @@ static bool became_ready(struct connection *connection, enum session_ask *ask)
 
 static bool delivery_ended(struct connection *connection, enum session_ask *ask)
 {
+    if (answered(connection))
+        tell_alive(connection);
     if (was_stale(connection))
         attempt_return(&connection->attempt);
     else if (connection_moves_on(connection))
@@ -272,9 +327,6 @@ static bool await_reply(struct connection *connection, enum session_ask *ask)
 
 static bool carry_out(struct connection *connection, enum session_ask *ask)
 {
-    if (connection->attempt != NULL && !connection->session.closing &&
-        connection->session.replies > connection->replies_before)
-        tell_alive(connection);
     switch (*ask) {
     case ASK_BYTES: return await_reply(connection, ask);
     case ASK_TLS: return connection_start_handshake(connection, ask);

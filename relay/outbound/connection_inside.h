@@ -41,8 +41,10 @@ struct connection {
     unsigned host_at, address_at;      /* where in it */
     unsigned tries;                    /* addresses tried since it was opened */
     unsigned hosts_seen;               /* that took a session, for the envelope in hand */
-    bool plain;    /* TLS failed here under `may`: in clear, on this new socket */
-    bool one_shot; /* a lesser host, for one envelope that a better one deferred */
+    bool plain;       /* TLS failed here under `may`: in clear, on this new socket */
+    bool one_shot;    /* a lesser host, for one envelope that a better one deferred */
+    bool turned_away; /* the last host to see mail ended it, before any mail was through */
+    bool given_back;  /* the slot: only the reply to QUIT is waited for */
     char host_text[HOST_TEXT_MAX];
     int64_t opened_ms;      /* monotonic: when it began to connect; 0 once told */
     struct verdict failure; /* of the last host that did not work; texts in the arena */
@@ -90,6 +92,10 @@ void connection_tell_tls(struct connection *connection);
  * The envelope goes back (once; then it is deferred), and the next host is tried. */
 void connection_host_went_away(struct connection *connection);
 
+/* It answered, and ended it all by 421 or against the rules before any mail was through: what it
+ * said of the mail holds, and if no other host does better it is held against the site. */
+void connection_turned_away(struct connection *connection);
+
 /* connection.c */
 
 /* Carries out what the session asks, and what it asks then, until it waits for an event. */
@@ -101,7 +107,8 @@ void connection_catch_up(struct connection *connection);
 void connection_ready(struct watcher *watcher, unsigned what);
 void connection_set_deadline(struct connection *connection, int64_t ms);
 void connection_close_channel(struct connection *connection);
-/* Closed for good: gives the slot back. */
+/* Closed for good: gives the slot back, if it was not before; if we were turned away the site backs
+ * off. */
 void connection_leave(struct connection *connection);
 void connection_end_attempt(struct connection *connection);
 void connection_die(struct connection *connection);

@@ -11,11 +11,21 @@ static struct span one_line(struct arena *arena, struct span text)
     return span_of(line);
 }
 
+/* What is tried again has a status of class 4 even where the server meant its 5xx for good; its
+ * own status then stands before its words. */
+static void soften(struct verdict *verdict, struct arena *arena)
+{
+    char said[STATUS_TEXT_MAX];
+    status_format(verdict->status, said);
+    verdict->text = span_of(arena_print(arena, "%s %.*s", said, SPAN_FORMAT(verdict->text)));
+    verdict->status.class = 4;
+}
+
 struct verdict verdict_of(const struct session *session, struct arena *arena,
                           enum verdict_kind kind, const struct reply *reply)
 {
     bool dsn = extensions_have(&session->extensions, EXTENSION_DSN);
-    return (struct verdict){
+    struct verdict verdict = {
         .kind = kind,
         .code = reply->code,
         .status = {reply->status_class, reply->status_subject, reply->status_detail},
@@ -23,6 +33,9 @@ struct verdict verdict_of(const struct session *session, struct arena *arena,
         .host = span_of(arena_copy(arena, span_of(session->host))),
         .relayed = kind == VERDICT_DELIVERED && !dsn,
     };
+    if (kind == VERDICT_DEFERRED && verdict.status.class == 5)
+        soften(&verdict, arena);
+    return verdict;
 }
 
 enum verdict_kind kind_of(const struct reply *reply)
@@ -197,6 +210,7 @@ enum session_ask mail_replied(struct session *session, const struct expected *to
         session->mail_deferred = reply_is_temporary(reply);
         decide_rest_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
     }
+    session->mail_taken |= reply_is_positive(reply);
     return advance(session);
 }
 
@@ -222,8 +236,6 @@ enum session_ask data_replied(struct session *session, const struct expected *to
         expect(session, STEP_END_OF_DATA, 0);
         return ASK_BYTES;
     }
-    if (reply_is_positive(reply))
-        return session_lost(session, "the server answered DATA with a 2xx");
     decide_rest_by(session, kind_of(reply), reply);
     return delivery_over(session);
 }
@@ -238,10 +250,6 @@ enum session_ask end_of_data_replied(struct session *session, const struct expec
                                      const struct reply *reply)
 {
     (void)to;
-    if (reply_is_intermediate(reply)) {
-        decide_rest_by(session, VERDICT_IN_DOUBT, reply);
-        return session_lost(session, "the server answered the final dot with a 3xx");
-    }
     decide_rest_by(session, kind_of(reply), reply);
     session->open = false;
     return delivery_over(session);

@@ -269,7 +269,8 @@ void dispatch_alive(struct dispatch *dispatch, struct slot *slot)
     unlock(dispatch);
 }
 
-void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict)
+void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict,
+                     bool told)
 {
     lock(dispatch);
     struct site *site = slot->site;
@@ -277,7 +278,7 @@ void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct 
     snprintf(site->last_failure, sizeof(site->last_failure), "%.*s", SPAN_FORMAT(verdict->text));
     slot_move(slot, SLOT_LEFT);
     /* While other connections live the envelopes have a way out; else the first one tells. */
-    struct entry *head = site->connections == 0 ? site_next(site) : NULL;
+    struct entry *head = site->connections == 0 && !told ? site_next(site) : NULL;
     if (head != NULL)
         end_locally(dispatch, head, verdict, NULL, slot->worker);
     site_release(dispatch, site);

@@ -97,9 +97,11 @@ bool dispatch_leave(struct dispatch *dispatch, struct slot *slot);
 /* The host answered about a mail, or would have if there had been one: the site is alive. */
 void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
 
-/* No host could be connected to, or kept the connection until a mail: the site backs off and the
- * head of its queue is deferred with the verdict. The slot is given back. */
-void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict);
+/* No host could be connected to, or kept the connection until a mail was through: the site backs
+ * off, and the head of its queue is deferred with the verdict unless an envelope was `told`
+ * already. The slot is given back. */
+void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict,
+                     bool told);
 
 /* A woken connection: its wake has come. */
 void dispatch_woken(struct dispatch *dispatch, struct slot *slot);

@@ -8,17 +8,18 @@ static const struct step {
     const char *name;
     int64_t timeout_ms; /* RFC 5321 4.5.3.2 */
     reply_handler *replied;
+    bool wants_3xx; /* and has no use for a 2xx */
 } steps[] = {
-    [STEP_GREETING] = {"greeting", 300000, greeting_replied},
-    [STEP_EHLO] = {"EHLO", 300000, ehlo_replied},
-    [STEP_HELO] = {"HELO", 300000, helo_replied},
-    [STEP_STARTTLS] = {"STARTTLS", 60000, starttls_replied}, /* ours, handshake included */
-    [STEP_RSET] = {"RSET", 20000, rset_replied},             /* ours */
-    [STEP_MAIL] = {"MAIL", 300000, mail_replied},
-    [STEP_RCPT] = {"RCPT", 300000, rcpt_replied},
-    [STEP_DATA] = {"DATA", 120000, data_replied},
-    [STEP_END_OF_DATA] = {"end of data", 600000, end_of_data_replied},
-    [STEP_QUIT] = {"QUIT", 5000, quit_replied}, /* ours: nothing depends on it */
+    [STEP_GREETING] = {"greeting", 300000, greeting_replied, false},
+    [STEP_EHLO] = {"EHLO", 300000, ehlo_replied, false},
+    [STEP_HELO] = {"HELO", 300000, helo_replied, false},
+    [STEP_STARTTLS] = {"STARTTLS", 60000, starttls_replied, false}, /* ours, handshake included */
+    [STEP_RSET] = {"RSET", 20000, rset_replied, false},             /* ours */
+    [STEP_MAIL] = {"MAIL", 300000, mail_replied, false},
+    [STEP_RCPT] = {"RCPT", 300000, rcpt_replied, false},
+    [STEP_DATA] = {"DATA", 120000, data_replied, true},
+    [STEP_END_OF_DATA] = {"end of data", 600000, end_of_data_replied, false},
+    [STEP_QUIT] = {"QUIT", 5000, quit_replied, false}, /* ours: nothing depends on it */
 };
 _Static_assert(countof(steps) == SESSION_STEPS, "a row for each step");
 
@@ -128,10 +129,20 @@ enum session_ask session_timed_out(struct session *session)
     return session_lost(session, why);
 }
 
+/* The server broke the rules of SMTP: that is remembered of it, and nothing more is heard. */
+static enum session_ask misbehaves(struct session *session, const char *what)
+{
+    session->fault = what;
+    session->ended_at = session_awaits(session);
+    session->turned_away = true;
+    return session_lost(session, what);
+}
+
 /* 421: the server is closing the channel, whatever it was asked (RFC 5321 3.8). */
 static enum session_ask server_closes(struct session *session, const struct reply *reply)
 {
-    session->closing = true;
+    session->closing = session->turned_away = true;
+    session->ended_at = session_awaits(session);
     if (is_owed(session, STEP_STARTTLS))
         return starttls_replied(session, &(struct expected){STEP_STARTTLS, 0}, reply);
     if (session->delivery != NULL)
@@ -144,20 +155,38 @@ static enum session_ask server_closes(struct session *session, const struct repl
 /* A refusal in the middle of the body counts; anything else that nobody asked for does not. */
 static enum session_ask replied_to_nothing(struct session *session, const struct reply *reply)
 {
-    if (session->delivery != NULL && reply->code >= 400)
-        decide_rest_by(session, kind_of(reply), reply);
-    return session_lost(session, "the server replied to nothing");
+    if (session->delivery == NULL || reply->code < 400)
+        return misbehaves(session, "the server replied to nothing");
+    decide_rest_by(session, kind_of(reply), reply);
+    return session_lost(session, "the server refused the body before its end");
 }
 
-/* Bytes behind a reply after which none is owed. They must not be taken for the reply to what
+/* Bytes behind a reply after which none was owed. They must not be taken for the reply to what
  * is said next: verdicts would go to the wrong recipients. */
 static enum session_ask said_too_much(struct session *session, struct span rest)
 {
     struct reply reply;
     size_t length;
     if (reply_read(&session->reader, rest, &reply, &length) != REPLY_COMPLETE)
-        return session_lost(session, "the server replied to nothing");
+        return misbehaves(session, "the server replied to nothing");
     return reply.code == 421 ? server_closes(session, &reply) : replied_to_nothing(session, &reply);
+}
+
+/* 354 where nothing is to follow, or 250 where something is: whoever answers so is out of step,
+ * and what it says next would be taken for the reply to something else. */
+static bool is_out_of_step(const struct session *session, const struct reply *reply)
+{
+    const struct expected *to = owed(session);
+    if (to->step == STEP_STARTTLS)
+        return false; /* the policy says what that leads to */
+    return steps[to->step].wants_3xx ? reply_is_positive(reply) : reply_is_intermediate(reply);
+}
+
+static enum session_ask answered_wrongly(struct session *session, const struct reply *reply)
+{
+    const char *what = arena_print(&session->arena, "the server answered %s with %u",
+                                   session_awaits(session), reply->code);
+    return misbehaves(session, what);
 }
 
 enum session_ask session_receive(struct session *session, struct span in, size_t *used)
@@ -171,16 +200,20 @@ enum session_ask session_receive(struct session *session, struct span in, size_t
         if (result == REPLY_PARTIAL)
             return ASK_BYTES;
         if (result == REPLY_MALFORMED)
-            return session_lost(session, "the server's reply is not SMTP");
+            return misbehaves(session, "the server's reply is not SMTP");
         *used += length;
         if (reply.code == 421)
             return server_closes(session, &reply);
         if (owed(session) == NULL)
             return replied_to_nothing(session, &reply);
+        if (is_out_of_step(session, &reply))
+            return answered_wrongly(session, &reply);
         bool was_ready = session->ready;
         struct expected to = take_owed(session);
+        bool hasty =
+            owed(session) == NULL && *used < in.length; /* what comes next is not said yet */
         enum session_ask ask = steps[to.step].replied(session, &to, &reply);
-        if ((ask == ASK_CLAIM || ask == ASK_BODY) && *used < in.length) {
+        if (hasty && ask != ASK_TLS && ask != ASK_CLOSE) {
             session->ready = was_ready;
             return said_too_much(session, span_skip(in, *used));
         }

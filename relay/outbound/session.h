@@ -84,8 +84,14 @@ struct session {
     bool mail_sent, data_sent;
     bool open;          /* a transaction was begun and not ended by its final dot: RSET first */
     bool closing;       /* the server said 421, or we said QUIT */
-    bool mail_deferred; /* this delivery's MAIL got a 4xx: perhaps it is this channel, not the mail
-                         */
+    bool mail_taken;    /* some MAIL was answered with 250 */
+    bool mail_deferred; /* this delivery's MAIL got a 4xx: where others were taken, perhaps it is
+                           this channel, not the mail */
+
+    /* The server ended it by 421, or broke the rules of SMTP (`fault`, else NULL). */
+    bool turned_away;
+    const char *fault;
+    const char *ended_at; /* the command whose reply was owed then */
 
     /* Why it never became ready; DEFERRED, its texts lie in the arena. */
     struct verdict failure;

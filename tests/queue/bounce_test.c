@@ -140,6 +140,44 @@ START_TEST(status_fits_the_verdict)
 }
 END_TEST
 
+START_TEST(who_said_it)
+{
+    static const struct {
+        const char *host, *wanted;
+    } table[] = {
+        {"mx1.example.test[192.0.2.1]:25", "\r\nRemote-MTA: dns; mx1.example.test\r\n"},
+        {"mx1.example.test[2001:db8::1]:587", "\r\nRemote-MTA: dns; mx1.example.test\r\n"},
+        {"[192.0.2.1]:2526", "\r\nRemote-MTA: dns; [192.0.2.1]\r\n"},
+        {"[2001:db8::1]:25", "\r\nRemote-MTA: dns; [2001:db8::1]\r\n"},
+        {"mx1.example.test", "\r\nRemote-MTA: dns; mx1.example.test\r\n"},
+    };
+    for (size_t i = 0; i < countof(table); i++) {
+        struct sample sample;
+        sample_begin(&sample);
+        sample.verdicts[0].host = span_of(table[i].host);
+        holds(sample_text(&sample), table[i].wanted);
+        sample_end(&sample);
+    }
+}
+END_TEST
+
+/* A status that we made of another is not put into the server's mouth. */
+START_TEST(the_reply_is_the_servers_own)
+{
+    struct sample sample;
+    sample_begin(&sample);
+    sample.verdicts[2] = (struct verdict){.kind = VERDICT_EXPIRED,
+                                          .code = 554,
+                                          .status = {4, 7, 1},
+                                          .text = SPAN("5.7.1 Go away"),
+                                          .host = SPAN("[192.0.2.1]:25")};
+    const char *text = sample_text(&sample);
+    holds(text, "\r\nStatus: 4.7.1\r\n");
+    holds(text, "\r\nDiagnostic-Code: smtp; 554 5.7.1 Go away\r\n");
+    sample_end(&sample);
+}
+END_TEST
+
 /* Whatever a peer or a sender brings: no further header, no further part, no 8-bit byte. */
 START_TEST(foreign_text_stays_text)
 {
@@ -256,5 +294,6 @@ START_TEST(dates)
 }
 END_TEST
 
-TEST_MAIN("queue/bounce", says_it_all, status_fits_the_verdict, foreign_text_stays_text,
+TEST_MAIN("queue/bounce", says_it_all, status_fits_the_verdict, who_said_it,
+          the_reply_is_the_servers_own, foreign_text_stays_text,
           lines_are_short_and_headers_are_bounded, how_long_it_was_tried, who_is_owed_one, dates)

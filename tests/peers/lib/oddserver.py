@@ -2,7 +2,8 @@
 
 Each connection gets a thread. `keywords` is what EHLO offers (None: EHLO is refused, as by a
 server that knows HELO only); `replies` has, for a command's verb ("MAIL", "RCPT", "DATA", "." for
-the end of data, …), the bytes to answer with instead of the usual ones.
+the end of data, …), the bytes to answer with instead of the usual ones. `greeting` is all it says
+before it is asked anything.
 """
 import socket
 import threading
@@ -11,13 +12,15 @@ OK = b"250 2.0.0 Ok\r\n"
 
 
 class OddServer:
-    def __init__(self, workshop, keywords=(), replies=None):
+    def __init__(self, workshop, keywords=(), replies=None, greeting=b"220 odd.test ESMTP\r\n"):
         self.host = "127.0.0.1"
         self.port = workshop.free_port()
         self.keywords = keywords
         self.replies = replies or {}
+        self.greeting = greeting
         self.mails = []              # (MAIL's parameters, [RCPT's], the mail with CRLF)
         self.commands = []           # all that was said, by verb
+        self.connections = 0
         self._socket = None
 
     @property
@@ -32,12 +35,13 @@ class OddServer:
     def _accept(self):
         while True:
             client, _ = self._socket.accept()
+            self.connections += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
         try:
             with client, client.makefile("rb") as lines:
-                client.sendall(b"220 odd.test ESMTP\r\n")
+                client.sendall(self.greeting)
                 self._talk(client, lines)
         except OSError:
             pass                     # the client went away: that is its right
@@ -52,6 +56,8 @@ class OddServer:
                 sender, recipients = argument, []
             elif verb == "RCPT":
                 recipients.append(argument)
+            if verb == "QUIT":
+                self._before_goodbye(client)
             reply = self.replies.get(verb) or self._usual(verb)
             client.sendall(reply)
             if verb == "DATA" and reply.startswith(b"354"):
@@ -62,6 +68,9 @@ class OddServer:
                 client.sendall(reply)
             if verb == "QUIT":
                 return
+
+    def _before_goodbye(self, client):
+        pass
 
     def _usual(self, verb):
         if verb == "EHLO":

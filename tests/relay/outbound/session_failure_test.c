@@ -245,6 +245,22 @@ START_TEST(more_than_the_reply_closes)
          .only_whole = true,
          .steps = {SAYS("220 mx\r\n", EHLO, ASK_BYTES), SAYS(BARE OK, NULL, ASK_CLOSE)},
          .failure = "deferred 0 4.4.2 the server replied to nothing\n"},
+        {.name = "the reply to EHLO behind the greeting: it answers what was not said yet",
+         .only_whole = true,
+         .steps = {SAYS("220 mx\r\n" BARE, EHLO, ASK_CLOSE)},
+         .failure = "deferred 0 4.4.2 the server replied to nothing\n"},
+        {.name = "two replies to MAIL, one of them to what comes next",
+         .only_whole = true,
+         .ehlo = BARE,
+         .recipients = 1,
+         .steps = {DELIVERS(MAIL, ASK_BYTES),
+                   ENDS(OK OK, RCPT(0), ASK_CLOSE,
+                        "deferred 0 4.4.2 the server replied to nothing\n")}},
+        {.name = "more than the reply to QUIT is of no account",
+         .only_whole = true,
+         .ehlo = BARE,
+         .steps = {{.action = QUIT, .client = "QUIT\r\n", .ask = ASK_BYTES},
+                   SAYS("221 bye\r\n250 ok\r\n", NULL, ASK_CLOSE)}},
         {.name = "EHLO answered, and 421 at once",
          .only_whole = true,
          .steps = {SAYS("220 mx\r\n", EHLO, ASK_BYTES),
@@ -255,7 +271,70 @@ START_TEST(more_than_the_reply_closes)
 }
 END_TEST
 
+/* ---- codes that answer something else ---- */
+
+START_TEST(codes_that_are_out_of_step_close)
+{
+    static const struct {
+        const char *awaits, *reply, *why; /* NULL: it is an answer, good or bad */
+    } rows[] = {
+        {"greeting", "354 go\r\n", "the server answered greeting with 354"},
+        {"EHLO", "354 go\r\n", "the server answered EHLO with 354"},
+        {"HELO", "334 go\r\n", "the server answered HELO with 334"},
+        {"MAIL", "354 go\r\n", "the server answered MAIL with 354"},
+        {"RCPT", "300 go\r\n", "the server answered RCPT with 300"},
+        {"DATA", "250 ok\r\n", "the server answered DATA with 250"},
+        {"end of data", "354 go\r\n", "the server answered end of data with 354"},
+        {"RSET", "354 go\r\n", "the server answered RSET with 354"},
+        {"MAIL", "252 ok\r\n", NULL}, /* RFC 5321 4.2: the first digit tells */
+        {"RCPT", "299 ok\r\n", NULL},
+        {"DATA", "399 go\r\n", NULL},
+        {"end of data", "200 ok\r\n", NULL},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct play play;
+        size_t stop = 0;
+        while (strcmp(stops[stop].awaits, rows[i].awaits) != 0)
+            stop++;
+        walk_to(&play, stop);
+        enum session_ask ask = play_server(&play, rows[i].reply);
+        bool closes = rows[i].why != NULL;
+        ck_assert_msg((ask == ASK_CLOSE) == closes, "row %zu: asks for %d", i, (int)ask);
+        ck_assert_int_eq(play.session.turned_away, closes);
+        if (closes) {
+            char text[256];
+            ck_assert_str_eq(play.session.fault, rows[i].why);
+            ck_assert_str_eq(play.session.ended_at, rows[i].awaits);
+            expect_ended(&play, stop, ask, local(&stops[stop], rows[i].why, text));
+        } else {
+            ck_assert_ptr_null(play.session.fault);
+            play_end(&play);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_5xx_that_is_tried_again_has_a_4_for_its_class)
+{
+    static const struct dialogue table[] = {
+        {.name = "greeting 554",
+         .steps = {SAYS("554 5.7.1 go away\r\n", "QUIT\r\n", ASK_CLOSE)},
+         .failure = "deferred 554 4.7.1 5.7.1 go away\n"},
+        {.name = "greeting 521 without a status",
+         .steps = {SAYS("521 no mail here\r\n", "QUIT\r\n", ASK_CLOSE)},
+         .failure = "deferred 521 - no mail here\n"},
+        {.name = "HELO 504",
+         .steps = {SAYS("220 mx\r\n", EHLO, ASK_BYTES),
+                   SAYS("550 5.7.1 no\r\n", "HELO relay.test\r\n", ASK_BYTES),
+                   SAYS("504 5.5.2 bad name\r\n", "QUIT\r\n", ASK_CLOSE)},
+         .failure = "deferred 504 4.5.2 5.5.2 bad name\n"},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
 TEST_MAIN("relay/outbound/session_failure", each_step_has_its_name_and_its_time,
           a_421_ends_any_step, a_lost_connection_is_in_doubt_only_behind_the_dot,
           a_stalled_connection_says_where, what_is_no_reply_ends_any_step,
-          a_reply_that_never_ends_is_none, unasked_replies_close, more_than_the_reply_closes)
+          a_reply_that_never_ends_is_none, unasked_replies_close, more_than_the_reply_closes,
+          codes_that_are_out_of_step_close, a_5xx_that_is_tried_again_has_a_4_for_its_class)

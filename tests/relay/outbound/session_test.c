@@ -31,7 +31,7 @@ START_TEST(the_way_to_ready)
          .failure = "deferred 421 4.3.2 too busy\n"},
         {.name = "greeting 554: this host's word only",
          .steps = {SAYS("554 5.7.1 go\r\n", "QUIT\r\n", ASK_CLOSE)},
-         .failure = "deferred 554 5.7.1 go\n"},
+         .failure = "deferred 554 4.7.1 5.7.1 go\n"},
         {.name = "greeting 450",
          .steps = {SAYS("450 later\r\n", "QUIT\r\n", ASK_CLOSE)},
          .failure = "deferred 450 - later\n"},
@@ -161,7 +161,7 @@ START_TEST(data_and_its_end)
          .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
                    SAYS(OK, DATA, ASK_BYTES),
                    ENDS(OK, NULL, ASK_CLOSE,
-                        "deferred 0 4.4.2 the server answered DATA with a 2xx\n")}},
+                        "deferred 0 4.4.2 the server answered DATA with 250\n")}},
         {.name = "end of data 452",
          .ehlo = PIPELINES,
          .recipients = 2,
@@ -179,12 +179,9 @@ START_TEST(data_and_its_end)
          .ehlo = PIPELINES,
          .recipients = 1,
          .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES), SAYS(OK OK "354 go\r\n", NULL, ASK_BODY),
-                   SENDS_BODY, ENDS("354 go on\r\n", NULL, ASK_CLOSE, "in-doubt 354 - go on\n")}},
-        {.name = "RCPT 354 is no yes",
-         .ehlo = BARE,
-         .recipients = 1,
-         .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
-                   ENDS("354 go\r\n", NULL, ASK_CLAIM, "deferred 354 - go\n")}},
+                   SENDS_BODY,
+                   ENDS("354 go on\r\n", NULL, ASK_CLOSE,
+                        "in-doubt 0 4.4.2 the server answered end of data with 354\n")}},
     };
     play_all(table, countof(table));
 }
@@ -271,13 +268,13 @@ START_TEST(authentication_required_smells_of_a_stripped_starttls)
          .recipients = 1,
          .steps = {DELIVERS(MAIL, ASK_BYTES),
                    ENDS("530 5.7.0 Must issue STARTTLS\r\n", NULL, ASK_CLAIM,
-                        "deferred 530 5.7.0 Must issue STARTTLS\n")}},
+                        "deferred 530 4.7.0 5.7.0 Must issue STARTTLS\n")}},
         {.name = "530 in clear, pipelined",
          .ehlo = PIPELINES,
          .recipients = 1,
          .steps = {DELIVERS(MAIL RCPT(0) DATA, ASK_BYTES),
                    ENDS("530 5.7.0 TLS\r\n530 5.7.0 TLS\r\n530 5.7.0 TLS\r\n", NULL, ASK_CLAIM,
-                        "deferred 530 5.7.0 TLS\n")}},
+                        "deferred 530 4.7.0 5.7.0 TLS\n")}},
     };
     play_all(table, countof(table));
 }
