@@ -1,15 +1,14 @@
 #include "base/log.h"
 
+#include "base/log_out.h"
 #include "base/utf8.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define GATHERED_MAX 65536
 
@@ -186,13 +185,19 @@ void log_seconds(struct log_line *line, const char *key, int64_t ms)
     add_plain(line, key, digits);
 }
 
-void log_end(struct log_line *line)
+struct span log_close(struct log_line *line)
 {
     add_string(line, line->format == LOG_JSON ? "}\n" : "\n");
-    if (gathered.length + line->length > GATHERED_MAX)
+    return (struct span){line->text, line->length};
+}
+
+void log_end(struct log_line *line)
+{
+    struct span whole = log_close(line);
+    if (gathered.length + whole.length > GATHERED_MAX)
         log_flush();
-    memcpy(gathered.bytes + gathered.length, line->text, line->length);
-    gathered.length += line->length;
+    memcpy(gathered.bytes + gathered.length, whole.data, whole.length);
+    gathered.length += whole.length;
 }
 
 void log_note(const char *event, const char *key, const char *format, ...)
@@ -206,16 +211,16 @@ void log_note(const char *event, const char *key, const char *format, ...)
     log_end(&line);
 }
 
+struct span log_take_gathered(void)
+{
+    struct span lines = {gathered.bytes, gathered.length};
+    gathered.length = 0;
+    return lines;
+}
+
 void log_flush(void)
 {
-    size_t written = 0;
-    while (written < gathered.length) {
-        ssize_t count = write(STDERR_FILENO, gathered.bytes + written, gathered.length - written);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            break; /* nobody reads the log: the mail goes on */
-        written += (size_t)count;
-    }
-    gathered.length = 0;
+    struct span lines = log_take_gathered();
+    if (lines.length > 0)
+        log_out(lines);
 }

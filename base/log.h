@@ -5,16 +5,19 @@
  *     log_text(&line, "to", path);
  *     log_end(&line);
  *
- * Lines are gathered per thread and written by log_flush, which each thread calls once per
- * turn of its loop. Values are escaped here: no byte from the network can end a line or
- * make up a key. A value over LOG_VALUE_MAX bytes is cut and ends in "...". */
+ * Lines are gathered per thread and handed over by log_flush, which each thread calls once per
+ * turn of its loop, to a thread that writes them: a reader that does not read stops nothing.
+ * What LOG_BUFFER_MAX does not hold then is lost, and a line in its place tells how much:
+ * `log-lost count=N`. Values are escaped here: no byte from the network can end a line or make
+ * up a key. A value over LOG_VALUE_MAX bytes is cut and ends in "...". */
 #pragma once
 
 #include "base/must.h"
 #include "base/span.h"
 
 #define LOG_VALUE_MAX 1024
-#define LOG_LINE_MAX 8192 /* keys that no longer fit are left out */
+#define LOG_LINE_MAX 8192         /* keys that no longer fit are left out */
+#define LOG_BUFFER_MAX (4u << 20) /* bytes of lines that nobody has read yet */
 
 enum log_format {
     LOG_TEXT,
@@ -42,8 +45,18 @@ void log_end(struct log_line *line);
 /* A whole line with one value: log_note("config-error", "why", "..."). */
 void log_note(const char *event, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Writes what this thread gathered. */
+/* Hands over what this thread gathered. Without log_start() it writes it, and waits for whoever
+ * reads. */
 void log_flush(void);
+
+/* Starts the thread that writes, and has an abort write what is there first. */
+void log_start(void);
+/* Writes all that was handed over, for up to `patience_ms`, and ends the thread. False when the
+ * reader was too slow: then the thread is left behind, and the process should end. */
+bool log_stop(int patience_ms);
+
+/* Lines that were lost so far. Any thread. */
+uint64_t log_lost(void);
 
 /* "2026-11-21T13:00:05.123Z" (24 bytes and a NUL). */
 #define LOG_TIME_MAX 32

@@ -29,6 +29,10 @@
 __attribute__((noreturn)) void must_fail(const char *condition, const char *file, int line,
                                          const char *function);
 
+/* Has an abort's message given to `tell` instead of written to stderr. It runs on the thread
+ * that failed, in whatever state that is. */
+void must_tell_by(void (*tell)(const char *message));
+
 /* Allocation that never returns NULL: out of memory aborts, because every large
  * thing is bounded before it is allocated. The caller owns the result; free() it. */
 void *must_calloc(size_t count, size_t size);

@@ -20,6 +20,7 @@
 
 #define STEP_MS 200 /* a thread without work looks this often whether it should end */
 #define DRAIN_LOOK_MS 20
+#define LOG_STOP_MS 5000 /* for whoever reads the log to take the last lines */
 
 struct running {
     struct config *config;
@@ -406,8 +407,8 @@ static void stop(struct running *running)
         resolve_destroy(&running->resolve);
     settle(running);
     if (running->relay.dispatch != NULL && !all_quiet(running)) {
-        log_flush(); /* what is still in hand lies in the spool: nothing is pulled from under it */
-        _exit(running->exit_code);
+        log_stop(LOG_STOP_MS);
+        _exit(running->exit_code); /* what is in hand is in the spool: it is not pulled away */
     }
     for (unsigned i = 0; i < running->worker_count; i++)
         worker_destroy(&running->workers[i]);
@@ -438,20 +439,22 @@ int relay_run(struct config *take_config)
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
     signal(SIGPIPE, SIG_IGN);
     log_open(take_config->log, os_wall);
+    log_start();
     if (start(&running)) {
         wait_for_signals(&running, &signals);
         if (atomic_load(&running.broken)) {
             snprintf(running.why, sizeof(running.why), "%s",
                      committer_why(running.relay.committer));
             log_note("spool-broken", "why", "%s", running.why);
-            log_flush();
+            log_stop(LOG_STOP_MS);
             _exit(EX_IOERR); /* nothing more may be written; what was promised is on the disk */
         }
         log_note("stopped", "queued", "%lld", (long long)metric_read(METRIC_QUEUED));
     } else {
+        log_stop(LOG_STOP_MS);
         fprintf(stderr, "millrace: %s\n", running.why);
     }
     stop(&running);
-    log_flush();
+    log_stop(LOG_STOP_MS);
     return running.exit_code;
 }
