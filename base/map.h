@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 struct map {
-    void **slots; /* NULL free; the hash is asked of the item again when it must move */
+    void **slots;     /* NULL while free */
+    uint32_t *hashes; /* of each slot's item: what is not looked for is passed over unread */
     size_t count, used, capacity;
     uint64_t (*hash)(const void *item);
     bool (*same)(const void *item, const void *key);

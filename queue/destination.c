@@ -10,13 +10,19 @@ const char *entry_state_name(enum entry_state state)
     must_not_reach();
 }
 
-/* The only place that writes entry->state and the counts. */
+void destination_count(struct destination *destination, enum entry_state state, int more)
+{
+    must(more > 0 || destination->counts[state] > 0);
+    destination->counts[state] += (unsigned)more;
+    destination->all_counts[state] += (unsigned)more;
+}
+
+/* The only place that writes entry->state. */
 static void change_state(struct entry *entry, enum entry_state state)
 {
     struct destination *destination = entry->destination;
-    must(destination->counts[entry->state] > 0);
-    destination->counts[entry->state]--;
-    destination->counts[state]++;
+    destination_count(destination, (enum entry_state)entry->state, -1);
+    destination_count(destination, state, 1);
     entry->state = (uint8_t)state;
 }
 

@@ -42,7 +42,8 @@ struct destination {
     char *name; /* a domain in lower case, or an address literal */
     struct list queue;
     unsigned counts[ENTRY_STATES];
-    void *route; /* how it is reached: the relay's, never looked at here */
+    unsigned *all_counts; /* of all destinations together: the scheduler's */
+    void *route;          /* how it is reached: the relay's, never looked at here */
 };
 
 static inline bool destination_is_empty(const struct destination *destination)
@@ -51,6 +52,9 @@ static inline bool destination_is_empty(const struct destination *destination)
                destination->counts[ENTRY_OUT] ==
            0;
 }
+
+/* One entry more (1) or less (-1) in this state: the only place that writes the counts. */
+void destination_count(struct destination *destination, enum entry_state state, int more);
 
 /* The first entry of the queue, READY -> OUT; NULL when none is ready. */
 struct entry *destination_next(struct destination *destination);

@@ -43,31 +43,43 @@ static bool destination_same(const void *item, const void *key)
 void scheduler_init(struct scheduler *scheduler)
 {
     *scheduler = (struct scheduler){0};
+    pool_init(&scheduler->entry_pool, sizeof(struct entry));
+    pool_init(&scheduler->destination_pool, sizeof(struct destination));
     map_init(&scheduler->entries, entry_hash, entry_same);
     map_init(&scheduler->destinations, destination_hash, destination_same);
 }
 
-static void entry_free(struct entry *entry)
+static void entry_free(struct scheduler *scheduler, struct entry *entry)
 {
     if (entry->envelope != NULL)
         envelope_free(&entry->envelope);
-    free(entry);
+    pool_give(&scheduler->entry_pool, entry);
 }
 
 void scheduler_free(struct scheduler *scheduler)
 {
     size_t at = 0;
-    for (struct entry *entry; (entry = map_walk(&scheduler->entries, &at)) != NULL;)
-        entry_free(entry);
+    for (struct entry *entry; (entry = scheduler_walk(scheduler, &at)) != NULL;)
+        entry_free(scheduler, entry);
     at = 0;
     for (struct destination *destination;
-         (destination = map_walk(&scheduler->destinations, &at)) != NULL;) {
+         (destination = scheduler_walk_destinations(scheduler, &at)) != NULL;)
         free(destination->name);
-        free(destination);
-    }
     map_free(&scheduler->entries);
     map_free(&scheduler->destinations);
     heap_free(&scheduler->deadlines);
+    pool_free(&scheduler->entry_pool);
+    pool_free(&scheduler->destination_pool);
+}
+
+struct destination *scheduler_walk_destinations(const struct scheduler *scheduler, size_t *at)
+{
+    return pool_walk(&scheduler->destination_pool, at);
+}
+
+struct entry *scheduler_walk(const struct scheduler *scheduler, size_t *at)
+{
+    return pool_walk(&scheduler->entry_pool, at);
 }
 
 struct destination *scheduler_destination(struct scheduler *scheduler, struct span name)
@@ -75,7 +87,8 @@ struct destination *scheduler_destination(struct scheduler *scheduler, struct sp
     struct destination *destination = map_find(&scheduler->destinations, span_hash(name), &name);
     if (destination != NULL)
         return destination;
-    destination = must_calloc(1, sizeof(*destination));
+    destination = pool_take(&scheduler->destination_pool);
+    destination->all_counts = scheduler->counts;
     destination->name = span_copy(name);
     list_init(&destination->queue);
     map_add(&scheduler->destinations, destination);
@@ -87,7 +100,7 @@ void scheduler_forget(struct scheduler *scheduler, struct destination *destinati
     must(destination_is_empty(destination) && destination->route == NULL);
     map_remove(&scheduler->destinations, destination);
     free(destination->name);
-    free(destination);
+    pool_give(&scheduler->destination_pool, destination);
 }
 
 struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uint16_t number)
@@ -102,7 +115,7 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
     if (scheduler_find(scheduler, facts->id, facts->number) != NULL)
         return NULL;
     bool due = facts->due_ms <= now_ms;
-    struct entry *entry = must_calloc(1, sizeof(*entry));
+    struct entry *entry = pool_take(&scheduler->entry_pool);
     entry->id = facts->id;
     entry->number = facts->number;
     entry->attempts = facts->attempts;
@@ -110,7 +123,7 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
     entry->destination = destination;
     entry->envelope = take;
     entry->state = ENTRY_WAITING;
-    destination->counts[ENTRY_WAITING]++;
+    destination_count(destination, ENTRY_WAITING, 1);
     if (due)
         entry_move(entry, ENTRY_READY);
     map_add(&scheduler->entries, entry);
@@ -140,10 +153,10 @@ void scheduler_remove(struct scheduler *scheduler, struct entry *entry)
 {
     struct destination *destination = entry->destination;
     entry_move(entry, ENTRY_OUT);
-    destination->counts[ENTRY_OUT]--;
+    destination_count(destination, ENTRY_OUT, -1);
     heap_remove(&scheduler->deadlines, &entry->deadline);
     must(map_remove(&scheduler->entries, entry));
-    entry_free(entry);
+    entry_free(scheduler, entry);
 }
 
 struct entry *scheduler_due(struct scheduler *scheduler, int64_t now_ms, bool *overdue)

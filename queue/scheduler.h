@@ -9,12 +9,15 @@
 #pragma once
 
 #include "base/map.h"
+#include "base/pool.h"
 #include "queue/destination.h"
 
 struct scheduler {
+    struct pool entry_pool, destination_pool;
     struct heap deadlines;
     struct map entries;      /* by id and number */
     struct map destinations; /* by name */
+    unsigned counts[ENTRY_STATES];
 };
 
 void scheduler_init(struct scheduler *scheduler);
@@ -25,6 +28,11 @@ struct destination *scheduler_destination(struct scheduler *scheduler, struct sp
 
 /* Frees a destination without entries and without a route. */
 void scheduler_forget(struct scheduler *scheduler, struct destination *destination);
+
+/* All destinations, or all entries, in steps: start with *at = 0; NULL at the end. What is there
+ * all the time is met exactly once, whatever changes between the calls; in no order. */
+struct destination *scheduler_walk_destinations(const struct scheduler *scheduler, size_t *at);
+struct entry *scheduler_walk(const struct scheduler *scheduler, size_t *at);
 
 struct entry_facts {
     uint64_t id;
