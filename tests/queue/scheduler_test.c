@@ -3,6 +3,8 @@
 #include "base/random.h"
 #include "tests/suite.h"
 
+#include <stdio.h>
+
 #define NOW 1000000
 #define EXPIRY (NOW + 500000)
 
@@ -118,6 +120,40 @@ START_TEST(a_name_is_one_destination)
     scheduler_forget(&scheduler, a);
     ck_assert_uint_eq(scheduler.destinations.count, 1);
     ck_assert_ptr_eq(scheduler_destination(&scheduler, SPAN("b.test")), b);
+    scheduler_free(&scheduler);
+}
+END_TEST
+
+/* What the scheduler counts of all is what the walk meets. */
+START_TEST(a_walk_meets_all_and_the_counts_agree)
+{
+    struct scheduler scheduler;
+    struct random_state random = {5};
+    size_t at = 0, met = 0, destinations = 0;
+    unsigned counts[ENTRY_STATES] = {0};
+    scheduler_init(&scheduler);
+    for (uint64_t id = 1; id <= 3000; id++) {
+        char name[32];
+        snprintf(name, sizeof(name), "d%u.test", (unsigned)random_below(&random, 50));
+        struct entry *entry = add_to(&scheduler, name, id, NOW + (id % 2 ? 0 : 1000));
+        if (id % 7 == 0)
+            entry_move(entry, ENTRY_OUT);
+        if (id % 11 == 0)
+            scheduler_remove(&scheduler, entry);
+    }
+    for (const struct entry *entry; (entry = scheduler_walk(&scheduler, &at)) != NULL; met++)
+        counts[entry->state]++;
+    ck_assert_uint_eq(met, scheduler.entries.count);
+    for (unsigned state = 0; state < ENTRY_STATES; state++)
+        ck_assert_uint_eq(counts[state], scheduler.counts[state]);
+    at = 0;
+    for (const struct destination *destination;
+         (destination = scheduler_walk_destinations(&scheduler, &at)) != NULL; destinations++)
+        for (unsigned state = 0; state < ENTRY_STATES; state++)
+            counts[state] -= destination->counts[state];
+    ck_assert_uint_eq(destinations, 50);
+    for (unsigned state = 0; state < ENTRY_STATES; state++)
+        ck_assert_uint_eq(counts[state], 0);
     scheduler_free(&scheduler);
 }
 END_TEST
@@ -389,7 +425,7 @@ END_TEST
 TEST_MAIN("queue/scheduler", states_have_names, the_first_come_is_the_first_out,
           what_comes_back_untried_is_the_next_again,
           an_entry_of_each_state_makes_a_destination_needed, a_name_is_one_destination,
-          an_envelope_is_known_once, facts_are_kept, what_waits_becomes_ready_when_due,
-          due_comes_in_order_of_time, what_never_left_is_overdue,
+          a_walk_meets_all_and_the_counts_agree, an_envelope_is_known_once, facts_are_kept,
+          what_waits_becomes_ready_when_due, due_comes_in_order_of_time, what_never_left_is_overdue,
           a_deferred_entry_waits_without_its_envelope, hurry_moves_only_what_waits,
           an_entry_goes_from_any_state, the_books_hold_whatever_happens, free_takes_all_with_it)

@@ -16,6 +16,7 @@ struct yard {
     struct destination_config limits;
     struct site *site;
     struct destination destinations[ROUTES];
+    unsigned counts[ENTRY_STATES];
     struct route routes[ROUTES];
     struct entry entries[ENTRIES];
     unsigned used;
@@ -38,6 +39,7 @@ static void yard_open(struct yard *yard, unsigned limit)
     yard->site = site_create(&yard->config, &yard->tls, &yard->limits, one_host(), 1, WORKERS);
     for (unsigned i = 0; i < ROUTES; i++) {
         list_init(&yard->destinations[i].queue);
+        yard->destinations[i].all_counts = yard->counts;
         yard->routes[i] = (struct route){.destination = &yard->destinations[i], .site = yard->site};
     }
 }
@@ -56,7 +58,7 @@ static struct entry *put(struct yard *yard, unsigned route)
     struct entry *entry = &yard->entries[yard->used];
     struct destination *destination = &yard->destinations[route];
     *entry = (struct entry){.id = ++yard->used, .destination = destination, .state = ENTRY_WAITING};
-    destination->counts[ENTRY_WAITING]++;
+    destination_count(destination, ENTRY_WAITING, 1);
     entry_move(entry, ENTRY_READY);
     site_offer(&yard->routes[route]);
     return entry;
