@@ -422,24 +422,10 @@ void dispatch_drain(struct dispatch *dispatch)
     unlock(dispatch);
 }
 
-void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts)
-{
-    size_t at = 0;
-    struct destination *destination;
-    *facts = (struct dispatch_facts){0};
-    lock(dispatch);
-    facts->entries = (unsigned)dispatch->scheduler.entries.count;
-    facts->destinations = (unsigned)dispatch->scheduler.destinations.count;
-    facts->sites = (unsigned)dispatch->sites.count;
-    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL)
-        for (unsigned i = 0; i < ENTRY_STATES; i++)
-            facts->counts[i] += destination->counts[i];
-    unlock(dispatch);
-}
-
 unsigned dispatch_out(struct dispatch *dispatch)
 {
-    struct dispatch_facts facts;
-    dispatch_facts(dispatch, &facts);
-    return facts.counts[ENTRY_OUT];
+    lock(dispatch);
+    unsigned out = dispatch->scheduler.counts[ENTRY_OUT];
+    unlock(dispatch);
+    return out;
 }

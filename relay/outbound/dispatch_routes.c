@@ -277,7 +277,7 @@ void sweep_routes(struct dispatch *dispatch, int64_t now_ms)
 {
     size_t at = 0;
     struct destination *destination;
-    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL) {
+    while ((destination = scheduler_walk_destinations(&dispatch->scheduler, &at)) != NULL) {
         if (is_needed(destination, now_ms))
             continue;
         if (destination->route != NULL)
@@ -290,7 +290,7 @@ void forget_ways(struct dispatch *dispatch)
 {
     size_t at = 0;
     struct destination *destination;
-    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL) {
+    while ((destination = scheduler_walk_destinations(&dispatch->scheduler, &at)) != NULL) {
         struct route *route = destination->route;
         if (route == NULL)
             continue;
@@ -307,7 +307,7 @@ void routes_free(struct dispatch *dispatch)
 {
     size_t at = 0;
     struct destination *destination;
-    while ((destination = map_walk(&dispatch->scheduler.destinations, &at)) != NULL) {
+    while ((destination = scheduler_walk_destinations(&dispatch->scheduler, &at)) != NULL) {
         struct route *route = destination->route;
         if (route == NULL)
             continue;
