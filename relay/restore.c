@@ -60,6 +60,8 @@ static void *run(void *argument)
 {
     struct restore *restore = argument;
     uint64_t envelopes = restore_envelopes(restore);
+    if (!atomic_load(&restore->stopping))
+        dispatch_restored(restore->dispatch);
     keep_bodies(restore);
     log_note("restored", "envelopes", "%llu", (unsigned long long)envelopes);
     log_flush();

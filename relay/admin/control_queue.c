@@ -1,9 +1,12 @@
-/* Queue requests. The spool is walked in short steps, each of them over before its results are
- * filtered, read in full, acted on or written to the client. */
+/* Queue requests. What a filter by domain or state lets pass is asked of the dispatch, which has
+ * it in memory; all else, and all while the spool is being read at start, is found by walking the
+ * spool in short steps, each of them over before its results are read in full, acted on or
+ * written to the client. */
 #include "base/log.h"
 #include "relay/admin/answer.h"
 #include "relay/os.h"
 #include "relay/outbound/dispatch.h"
+#include "relay/outbound/dispatch_operator.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,57 +25,102 @@
 
 /* ---- walking ---- */
 
-/* Over one target's envelopes, or all. */
+/* Over one target's envelopes, or all that a filter by domain and state may let pass; in order
+ * of their ids. */
 struct walk {
     struct answer *answer;
+    const struct filter *filter;
     const struct target *target; /* NULL: all */
-    uint64_t id;                 /* the last one seen */
-    uint16_t number;
+    bool met;                    /* anything, whether or not it passed */
     bool from_start;
+    struct envelope_key last; /* seen in the spool */
     size_t count, next;
+    bool is_known;              /* the dispatch told; else the spool is walked */
+    struct envelope_key *known; /* `count` of them */
     struct spool_glance glances[GLANCES];
 };
 
-static struct walk *walk_begin(struct answer *answer, const struct target *target)
+static bool wants(const void *context, const char *destination, enum entry_state state)
 {
+    const struct filter *filter = context;
+    return filter_passes_destination(filter, destination) &&
+           filter_passes_state(filter, entry_state_name(state));
+}
+
+static void begin_at_target(struct walk *walk, const struct target *target)
+{
+    bool behind_another = target->number > 0 && !target->whole_message;
+    walk->from_start = target->id == 0;
+    walk->last.id = behind_another ? target->id : target->id - 1;
+    walk->last.number = behind_another ? (uint16_t)(target->number - 1) : UINT16_MAX;
+}
+
+static struct walk *walk_begin(struct answer *answer, const struct filter *filter,
+                               const struct target *target)
+{
+    struct dispatch *dispatch = answer->parts->dispatch;
     struct walk *walk = must_calloc(1, sizeof(*walk));
     walk->answer = answer;
+    walk->filter = filter;
     walk->target = target;
-    walk->from_start = target == NULL || target->id == 0;
-    if (walk->from_start)
-        return walk;
-    bool behind_another = target->number > 0 && !target->whole_message;
-    walk->id = behind_another ? target->id : target->id - 1;
-    walk->number = behind_another ? (uint16_t)(target->number - 1) : UINT16_MAX;
+    walk->from_start = true;
+    if (target != NULL)
+        begin_at_target(walk, target);
+    else if (filter_is_for_known(filter) && dispatch_is_whole(dispatch))
+        walk->is_known = true;
+    if (walk->is_known)
+        walk->count = dispatch_find(dispatch, wants, filter, &walk->known);
     return walk;
 }
 
-static bool walk_covers(const struct walk *walk, const struct spool_glance *glance)
+static bool is_of_target(const struct target *target, const struct spool_glance *glance)
 {
-    const struct target *target = walk->target;
     return target == NULL || (glance->id == target->id &&
                               (target->whole_message || glance->number == target->number));
 }
 
-/* The next envelope, or NULL at the end and when nobody waits for it; good until the next
- * call. */
-static const struct spool_glance *walk_next(struct walk *walk)
+static bool next_known(struct walk *walk, struct envelope_key *key)
 {
-    if (walk->next == walk->count) {
-        size_t max = walk->target != NULL && !walk->target->whole_message ? 1 : GLANCES;
-        walk->next = walk->count = 0;
-        if (answer_is_awaited(walk->answer))
-            walk->count = spool_scan(walk->answer->parts->spool, &walk->id, &walk->number,
-                                     walk->from_start, walk->glances, max);
-        walk->from_start = false;
+    if (walk->next == walk->count)
+        return false;
+    *key = walk->known[walk->next++];
+    return walk->next % GLANCES != 0 || answer_is_awaited(walk->answer);
+}
+
+static bool look_into_spool(struct walk *walk)
+{
+    size_t max = walk->target != NULL && !walk->target->whole_message ? 1 : GLANCES;
+    walk->next = walk->count = 0;
+    if (answer_is_awaited(walk->answer))
+        walk->count = spool_scan(walk->answer->parts->spool, &walk->last.id, &walk->last.number,
+                                 walk->from_start, walk->glances, max);
+    walk->from_start = false;
+    return walk->count > 0;
+}
+
+static bool next_in_spool(struct walk *walk, struct envelope_key *key)
+{
+    while (walk->next < walk->count || look_into_spool(walk)) {
+        const struct spool_glance *glance = &walk->glances[walk->next++];
+        if (!is_of_target(walk->target, glance))
+            return false;
+        walk->met = true;
+        *key = (struct envelope_key){glance->id, glance->number};
+        if (filter_passes_destination(walk->filter, glance->destination))
+            return true;
     }
-    if (walk->count == 0 || !walk_covers(walk, &walk->glances[walk->next]))
-        return NULL;
-    return &walk->glances[walk->next++];
+    return false;
+}
+
+/* The next envelope. False at the end, and when nobody waits for it. */
+static bool walk_next(struct walk *walk, struct envelope_key *key)
+{
+    return walk->is_known ? next_known(walk, key) : next_in_spool(walk, key);
 }
 
 static void walk_free(struct walk **walk)
 {
+    free((*walk)->known);
     free(*walk);
     *walk = NULL;
 }
@@ -80,7 +128,7 @@ static void walk_free(struct walk **walk)
 /* ---- matching ---- */
 
 struct match {
-    const struct spool_glance *glance;
+    struct envelope_key key;
     const char *state;
     struct queue_look look; /* nothing in it while loading */
     bool loading;
@@ -89,20 +137,17 @@ struct match {
 
 /* The look comes first: an envelope that is still in the spool after the dispatch did not know
  * it was not known yet, rather than done with. */
-static bool match(struct answer *answer, const struct filter *filter,
-                  const struct spool_glance *glance, bool read, struct match *match)
+static bool match(struct answer *answer, const struct filter *filter, struct envelope_key key,
+                  bool read, struct match *match)
 {
-    *match = (struct match){.glance = glance};
-    if (!filter_passes_destination(filter, glance->destination))
-        return false;
-    match->loading =
-        !dispatch_look(answer->parts->dispatch, glance->id, glance->number, &match->look);
+    *match = (struct match){.key = key};
+    match->loading = !dispatch_look(answer->parts->dispatch, key.id, key.number, &match->look);
     match->state = match->loading ? STATE_LOADING : entry_state_name(match->look.state);
     if (!filter_passes_state(filter, match->state))
         return false;
     if (!read && !match->loading && !filter_needs_envelope(filter))
         return true;
-    match->envelope = spool_read(answer->parts->spool, glance->id, glance->number);
+    match->envelope = spool_read(answer->parts->spool, key.id, key.number);
     if (match->envelope != NULL && filter_passes_envelope(filter, match->envelope, os_wall()))
         return true;
     envelope_free(&match->envelope);
@@ -189,12 +234,12 @@ static bool list_one(struct answer *answer, const struct match *found, uint64_t 
 
 void answer_queue_list(struct answer *answer, const struct request *request)
 {
-    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, NULL);
+    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, &request->filter, NULL);
     uint64_t count = 0;
     bool more = false;
-    for (const struct spool_glance *glance; !more && (glance = walk_next(walk)) != NULL;) {
+    for (struct envelope_key key; !more && walk_next(walk, &key);) {
         struct match found;
-        if (!match(answer, &request->filter, glance, true, &found))
+        if (!match(answer, &request->filter, key, true, &found))
             continue;
         more = list_one(answer, &found, request->limit, &count);
         envelope_free(&found.envelope);
@@ -215,11 +260,11 @@ static void fail_not_found(struct answer *answer, const struct target *target)
 void answer_queue_show(struct answer *answer, const struct request *request)
 {
     const struct target *target = &request->targets[0];
-    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, target);
+    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, &request->filter, target);
     size_t count = 0;
-    for (const struct spool_glance *glance; (glance = walk_next(walk)) != NULL;) {
+    for (struct envelope_key key; walk_next(walk, &key);) {
         struct match found;
-        if (!match(answer, &request->filter, glance, true, &found))
+        if (!match(answer, &request->filter, key, true, &found))
             continue;
         count++;
         answer_object(answer, envelope_json(&found));
@@ -246,8 +291,8 @@ struct action {
 static bool act_on(struct action *action, const struct match *match)
 {
     struct dispatch *dispatch = action->answer->parts->dispatch;
-    uint64_t id = match->glance->id;
-    uint16_t number = match->glance->number;
+    uint64_t id = match->key.id;
+    uint16_t number = match->key.number;
     if (action->request->command != REQUEST_QUEUE_DROP)
         return dispatch_retry(dispatch, id, number, action->asked_ms);
     if (!dispatch_drop(dispatch, id, number))
@@ -285,13 +330,10 @@ static bool is_enough(const struct action *action)
 static bool act_along(struct action *action, const struct target *target)
 {
     struct answer *answer = action->answer;
-    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, target);
-    bool met = false;
-    for (const struct spool_glance *glance;
-         !is_enough(action) && (glance = walk_next(walk)) != NULL;) {
+    struct walk *walk CLEANUP(walk_free) = walk_begin(answer, &action->request->filter, target);
+    for (struct envelope_key key; !is_enough(action) && walk_next(walk, &key);) {
         struct match found;
-        met = true;
-        if (!match(answer, &action->request->filter, glance, false, &found))
+        if (!match(answer, &action->request->filter, key, false, &found))
             continue;
         envelope_free(&found.envelope);
         action->loading += found.loading;
@@ -301,7 +343,7 @@ static bool act_along(struct action *action, const struct target *target)
         if (action->count % PROGRESS_EVERY == 0 && !tell_progress(action))
             break;
     }
-    if (target != NULL && !met && !is_enough(action))
+    if (target != NULL && !walk->met && !is_enough(action))
         fail_not_found(answer, target);
     return !answer->gone;
 }

@@ -2,7 +2,7 @@
 #include "relay/admin/answer.h"
 #include "relay/metrics.h"
 #include "relay/os.h"
-#include "relay/outbound/dispatch.h"
+#include "relay/outbound/dispatch_operator.h"
 
 #include <string.h>
 

@@ -136,6 +136,12 @@ bool filter_is_empty(const struct filter *filter)
     return filter->domain == NULL && filter->state == NULL && !filter_needs_envelope(filter);
 }
 
+bool filter_is_for_known(const struct filter *filter)
+{
+    bool for_loading = filter->state != NULL && strcmp(filter->state, STATE_LOADING) == 0;
+    return !for_loading && (filter->domain != NULL || filter->state != NULL);
+}
+
 bool filter_needs_envelope(const struct filter *filter)
 {
     return filter->sender != NULL || filter->recipient != NULL || filter->older_than_ms > 0;

@@ -48,6 +48,8 @@ bool request_read(json_t *from, struct request *request, char *why, size_t why_s
 void request_free(struct request *request);
 
 bool filter_is_empty(const struct filter *filter);
+/* Whether it is by what the dispatch has in memory, the domain or the state. */
+bool filter_is_for_known(const struct filter *filter);
 /* Whether the envelope itself must be read to know. */
 bool filter_needs_envelope(const struct filter *filter);
 bool filter_passes_destination(const struct filter *filter, const char *destination);

@@ -143,6 +143,13 @@ void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glan
     unlock(dispatch);
 }
 
+void dispatch_restored(struct dispatch *dispatch)
+{
+    lock(dispatch);
+    dispatch->whole = true;
+    unlock(dispatch);
+}
+
 void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct envelope *take)
 {
     lock(dispatch);

@@ -68,8 +68,9 @@ unsigned dispatch_out(struct dispatch *dispatch);
 void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope *const *take,
                      size_t count);
 
-/* Found in the spool at start. */
+/* Found in the spool at start; and once all of that is known: dispatch_restored(). */
 void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glances, size_t count);
+void dispatch_restored(struct dispatch *dispatch);
 
 /* Nothing was tried: back to the head of its queue. `take` may be NULL. */
 void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct envelope *take);
@@ -124,29 +125,3 @@ int dispatch_wait_ms(struct dispatch *dispatch);
 
 /* Makes ready what is due, ends what has expired, lets sites and DNS be tried again. */
 void dispatch_turn(struct dispatch *dispatch);
-
-/* ---- the operator ---- */
-
-struct queue_look {
-    enum entry_state state;
-    int64_t due_ms; /* the next attempt: ms since 1970; 0: now */
-    char why[256];  /* why it has not left: the site's last failure; "" */
-};
-
-/* False when there is no such envelope. */
-bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number,
-                   struct queue_look *look);
-
-/* Due now, and its site may be tried at once; a site that fails again is tried once only for
- * all the envelopes of one command, which began at `asked_ms`. */
-bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms);
-
-/* It goes: now, or (when it is OUT) after this attempt unless that delivers it. The event is
- * logged and counted when it is committed. */
-bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number);
-
-struct dispatch_facts {
-    unsigned entries, counts[ENTRY_STATES];
-    unsigned destinations, sites;
-};
-void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts);

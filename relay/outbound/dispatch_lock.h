@@ -1,6 +1,6 @@
-/* The inside of the dispatch, for its own three files: dispatch.c (envelopes, connections,
- * time), dispatch_routes.c (which way a destination goes) and dispatch_operator.c (what people
- * ask). Everything here is called with the lock held. */
+/* The inside of the dispatch, for its own files: dispatch.c (envelopes, connections, time),
+ * dispatch_routes.c (which way a destination goes), dispatch_look.c and dispatch_operator.c (what
+ * people see and ask). Everything here is called with the lock held. */
 #pragma once
 
 #include "relay/outbound/dispatch.h"
@@ -18,6 +18,7 @@ struct dispatch {
     unsigned last_worker;
     int64_t sweep_at_ms;
     _Atomic int64_t next_turn_ms; /* ms since 1970 */
+    bool whole;                   /* all that was in the spool at start is known */
     bool draining;
 };
 
@@ -54,5 +55,7 @@ void routes_free(struct dispatch *dispatch);
 /* dispatch_operator.c */
 /* The entry is OUT and nobody works on it: it goes. */
 void drop_out(struct dispatch *dispatch, struct entry *entry);
+
+/* dispatch_look.c */
 /* Why a READY entry has not left: its site's or its route's last failure; "" when none. */
 void why_waiting(const struct entry *entry, char *why, size_t size);

@@ -1,56 +1,10 @@
+#include "relay/outbound/dispatch_operator.h"
+
 #include "relay/metrics.h"
 #include "relay/os.h"
 #include "relay/outbound/dispatch_lock.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-/* ---- looking ---- */
-
-void why_waiting(const struct entry *entry, char *why, size_t size)
-{
-    const struct route *route = entry->destination->route;
-    why[0] = '\0';
-    if (route == NULL)
-        return;
-    if (route->state == ROUTE_WAITING)
-        snprintf(why, size, "%.*s", SPAN_FORMAT(route->verdict.text));
-    else if (route->site != NULL && route->site->pace.failures > 0)
-        snprintf(why, size, "%s", route->site->last_failure);
-}
-
-/* When a READY entry may be tried: 0 now. */
-static int64_t held_until(const struct entry *entry)
-{
-    const struct route *route = entry->destination->route;
-    if (route == NULL)
-        return 0;
-    if (route->state == ROUTE_WAITING)
-        return route->pace.retry_at_ms;
-    return route->site != NULL && route->site->pace.failures > 0 ? route->site->pace.retry_at_ms
-                                                                 : 0;
-}
-
-bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, struct queue_look *look)
-{
-    *look = (struct queue_look){0};
-    lock(dispatch);
-    struct entry *entry = scheduler_find(&dispatch->scheduler, id, number);
-    if (entry != NULL) {
-        look->state = (enum entry_state)entry->state;
-        switch (look->state) {
-        case ENTRY_WAITING: look->due_ms = scheduler_due_ms(&dispatch->scheduler, entry); break;
-        case ENTRY_READY: /* behind a site that backs off it waits like any other */
-            look->due_ms = held_until(entry);
-            look->state = look->due_ms > os_wall() ? ENTRY_WAITING : ENTRY_READY;
-            why_waiting(entry, look->why, sizeof(look->why));
-            break;
-        case ENTRY_OUT: break;
-        }
-    }
-    unlock(dispatch);
-    return entry != NULL;
-}
 
 /* ---- retry ---- */
 
