@@ -154,3 +154,11 @@ bool network_holds(const struct network *network, const struct ip *ip)
     return network->ip.family == ip->family &&
            bits_equal(network->ip.bytes, ip->bytes, network->bits);
 }
+
+bool networks_hold(const struct networks *networks, const struct ip *ip)
+{
+    for (unsigned i = 0; i < networks->count; i++)
+        if (network_holds(&networks->list[i], ip))
+            return true;
+    return false;
+}

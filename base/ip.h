@@ -38,3 +38,9 @@ char *endpoint_format(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_M
 /* "192.0.2.0/24", or an address alone for that address only. Bits beyond the mask are refused. */
 bool network_parse(struct span text, struct network *network);
 bool network_holds(const struct network *network, const struct ip *ip);
+
+struct networks {
+    struct network *list; /* somebody else's */
+    unsigned count;
+};
+bool networks_hold(const struct networks *networks, const struct ip *ip); /* one of them */

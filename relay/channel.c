@@ -200,6 +200,13 @@ void channel_start_tls(struct channel *channel, struct tls *take)
     channel->tls = take;
 }
 
+void channel_begin_tls(struct channel *channel, struct tls *take)
+{
+    buffer_append(tls_incoming(take), buffer_span(&channel->in));
+    buffer_clear(&channel->in);
+    channel_start_tls(channel, take);
+}
+
 static enum tls_progress handshake_lost(struct channel *channel, enum taken taken)
 {
     if (taken == TAKEN_END)

@@ -54,6 +54,9 @@ bool channel_flushed(const struct channel *channel);
  * finds residue there must refuse instead (RFC 3207 5). Flush `out` first. */
 void channel_start_tls(struct channel *channel, struct tls *take);
 
+/* The same where TLS begins the connection: what lies in `in` already is the handshake's. */
+void channel_begin_tls(struct channel *channel, struct tls *take);
+
 /* Goes on with the handshake: call at once and then after every event until it is not
  * TLS_MORE. After TLS_DONE call channel_fill: data may have come behind the handshake. */
 enum tls_progress channel_handshake(struct channel *channel);

@@ -60,10 +60,7 @@ const struct retry *config_retry(const struct config *config, struct span domain
 
 bool config_may_relay(const struct config *config, const struct ip *client)
 {
-    for (unsigned i = 0; i < config->relay_from_count; i++)
-        if (network_holds(&config->relay_from[i], client))
-            return true;
-    return false;
+    return networks_hold(&config->relay_from, client);
 }
 
 bool config_is_user(struct span text)

@@ -27,7 +27,9 @@
 
 enum listen_tls {
     LISTEN_TLS_OFF,
-    LISTEN_TLS_OFFERED, /* STARTTLS is offered; the default when there is a certificate */
+    LISTEN_TLS_OFFERED,  /* STARTTLS is offered; the default when there is a certificate */
+    LISTEN_TLS_REQUIRED, /* and until it is used nothing else goes (RFC 3207 4) */
+    LISTEN_TLS_IMPLICIT, /* from the first byte on (RFC 8314) */
 };
 
 struct listen_config { /* a `listen "ADDRESS:PORT"` section */
@@ -35,6 +37,7 @@ struct listen_config { /* a `listen "ADDRESS:PORT"` section */
     enum listen_tls tls;
     const char *certificate, *key; /* files; NULL without TLS */
     enum newlines newlines;        /* bare-newlines = "refuse" | "normalise" */
+    struct networks proxies;       /* proxy: they begin with a PROXY header; default: none */
     const char *where;             /* "FILE:LINE", for what is found wrong with it later */
 };
 
@@ -107,8 +110,7 @@ struct config {
     unsigned own_count;
     struct listen_config *listen;
     unsigned listen_count;
-    struct network *relay_from;
-    unsigned relay_from_count;
+    struct networks relay_from;
     const char **submit_users; /* names, numbers, or "*" */
     unsigned submit_user_count;
     struct limits limits;

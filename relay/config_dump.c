@@ -3,13 +3,13 @@
 
 #include <inttypes.h>
 
-static void print_networks(const struct config *config, struct buffer *to)
+static void print_networks(const struct networks *networks, struct buffer *to)
 {
     char ip[IP_TEXT_MAX];
     buffer_print(to, "{");
-    for (unsigned i = 0; i < config->relay_from_count; i++)
-        buffer_print(to, "%s\"%s/%u\"", i > 0 ? ", " : " ",
-                     ip_format(&config->relay_from[i].ip, ip), config->relay_from[i].bits);
+    for (unsigned i = 0; i < networks->count; i++)
+        buffer_print(to, "%s\"%s/%u\"", i > 0 ? ", " : " ", ip_format(&networks->list[i].ip, ip),
+                     networks->list[i].bits);
     buffer_print(to, " }");
 }
 
@@ -38,7 +38,7 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
     if (key->kind == KEY_HOSTS)
         print_hosts(item, &value);
     else if (key->kind == KEY_NETWORKS)
-        print_networks(item, &value);
+        print_networks((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_USERS)
         print_users(item, &value);
     else if (!value_print(key, item, &value))

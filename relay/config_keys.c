@@ -30,8 +30,10 @@ static const char *const newline_words[] = {
     [NEWLINES_NORMALISE + 1] = NULL,
 };
 static const char *const listen_tls_words[] = {
-    [LISTEN_TLS_OFF] = "off", [LISTEN_TLS_OFFERED] = "offered", [LISTEN_TLS_OFFERED + 1] = NULL};
-static const char *const listen_tls_later[] = {"required", "implicit", NULL};
+    [LISTEN_TLS_OFF] = "off",           [LISTEN_TLS_OFFERED] = "offered",
+    [LISTEN_TLS_REQUIRED] = "required", [LISTEN_TLS_IMPLICIT] = "implicit",
+    [LISTEN_TLS_IMPLICIT + 1] = NULL,
+};
 static const char *const level_words[] = {
     [TLS_NONE] = "none", [TLS_MAY] = "may", [TLS_ENCRYPT] = "encrypt", [TLS_LEVELS] = NULL};
 static const char *const level_later[] = {"dane",   "dane-only", "fingerprint",
@@ -73,17 +75,18 @@ static const struct key top_keys[] = {
     {"smtp-port", KEY_PORT, AT(config, smtp_port), .least = 1, .most = UINT16_MAX},
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
-    {.name = "relay-from", .kind = KEY_NETWORKS},
+    {"relay-from", KEY_NETWORKS, AT(config, relay_from)},
     LATER("users"),
     LATER("admin"),
     LATER("login"),
 };
 
 static const struct key listen_keys[] = {
-    {"tls", KEY_WORD, AT(listen_config, tls), .words = listen_tls_words, .later = listen_tls_later},
+    {"tls", KEY_WORD, AT(listen_config, tls), .words = listen_tls_words},
     {"certificate", KEY_PATH, AT(listen_config, certificate)},
     {"key", KEY_PATH, AT(listen_config, key)},
     {"bare-newlines", KEY_WORD, AT(listen_config, newlines), .words = newline_words},
+    {"proxy", KEY_NETWORKS, AT(listen_config, proxies)},
     LATER("auth"),
 };
 

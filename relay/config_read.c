@@ -128,19 +128,19 @@ static void read_hosts(struct reader *reader, cfg_opt_t *option, const struct pl
     }
 }
 
-static void read_networks(struct reader *reader, cfg_opt_t *option, const struct place *place)
+static void read_networks(struct reader *reader, cfg_opt_t *option, const struct place *place,
+                          const char *key, struct networks *networks)
 {
-    struct config *config = reader->config;
     unsigned count = cfg_opt_size(option);
-    config->relay_from = arena_take(&config->arena, count * sizeof(*config->relay_from));
-    config->relay_from_count = count;
+    networks->list = arena_take(&reader->config->arena, count * sizeof(*networks->list));
+    networks->count = count;
     for (unsigned i = 0; i < count; i++) {
         const char *text = cfg_opt_getnstr(option, i);
-        if (!network_parse(span_of(text), &config->relay_from[i]))
+        if (!network_parse(span_of(text), &networks->list[i]))
             report_add(&reader->report, place,
-                       "relay-from: \"%.80s\" is not a network, as in 192.0.2.0/24 or "
+                       "%s: \"%.80s\" is not a network, as in 192.0.2.0/24 or "
                        "2001:db8::/32 (no bits set behind the prefix)",
-                       text);
+                       key, text);
     }
 }
 
@@ -174,7 +174,7 @@ static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *
         if (key->kind == KEY_HOSTS)
             read_hosts(reader, option, place, item);
         else if (key->kind == KEY_NETWORKS)
-            read_networks(reader, option, place);
+            read_networks(reader, option, place, key->name, (void *)((char *)item + key->offset));
         else if (key->kind == KEY_USERS)
             read_users(reader, option, place);
         else if (cfg_opt_size(option) > 0 && !value_read(key, span_of(cfg_opt_getnstr(option, 0)),
@@ -424,10 +424,9 @@ static void set_defaults(struct config *config)
 
 static void default_networks(struct config *config)
 {
-    config->relay_from = arena_take(&config->arena, 2 * sizeof(*config->relay_from));
-    config->relay_from_count = 2;
-    must(network_parse(SPAN("127.0.0.0/8"), &config->relay_from[0]));
-    must(network_parse(SPAN("::1/128"), &config->relay_from[1]));
+    struct network *list = arena_take(&config->arena, 2 * sizeof(*list));
+    must(network_parse(SPAN("127.0.0.0/8"), &list[0]) && network_parse(SPAN("::1/128"), &list[1]));
+    config->relay_from = (struct networks){list, 2};
 }
 
 static void everyone_submits(struct config *config)

@@ -324,12 +324,19 @@ void tls_server_destroy(struct tls_server **server)
 
 /* ---- one channel ---- */
 
+/* NULL when OpenSSL has no memory for it. */
 static struct tls *channel_create(SSL_CTX *context)
 {
-    struct tls *tls = must_calloc(1, sizeof(*tls));
-    tls->ssl = SSL_new(context);
+    SSL *ssl = SSL_new(context);
     BIO *bio = BIO_new(buffers_method);
-    must(tls->ssl != NULL && bio != NULL);
+    if (ssl == NULL || bio == NULL) {
+        SSL_free(ssl);
+        BIO_free(bio);
+        ERR_clear_error();
+        return NULL;
+    }
+    struct tls *tls = must_calloc(1, sizeof(*tls));
+    tls->ssl = ssl;
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
@@ -352,6 +359,7 @@ static void set_sni(struct tls *tls, const char *name)
 struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants)
 {
     struct tls *tls = channel_create(client->context);
+    must(tls != NULL);
     tls->client = client;
     must(SSL_set_min_proto_version(tls->ssl, wire_version(wants->least, TLS1_2_VERSION)));
     must(SSL_set_max_proto_version(tls->ssl, wire_version(wants->most, TLS1_3_VERSION)));
@@ -368,7 +376,8 @@ struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants
 struct tls *tls_accept(struct tls_server *server)
 {
     struct tls *tls = channel_create(server->context);
-    SSL_set_accept_state(tls->ssl);
+    if (tls != NULL)
+        SSL_set_accept_state(tls->ssl);
     return tls;
 }
 

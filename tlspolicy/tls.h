@@ -62,7 +62,7 @@ struct tls_wants {
 };
 
 struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants);
-struct tls *tls_accept(struct tls_server *server);
+struct tls *tls_accept(struct tls_server *server); /* NULL: OpenSSL has no memory for it */
 
 /* Frees it in a way that leaves its session good for resumption. */
 void tls_free(struct tls **tls);

@@ -24,7 +24,7 @@ enum inbound_ask inbound_data(struct inbound_session *session, const struct comm
     (void)facts;
     if (command->argument.length > 0)
         return complain(session, "501 5.5.4 DATA takes no parameter");
-    data_reader_init(&session->reader, session->newlines);
+    data_reader_init(&session->reader, session->listen->newlines);
     session->body_bytes = 0;
     session->too_large = false;
     session->state = INBOUND_DATA;
@@ -43,7 +43,7 @@ static enum inbound_ask body_complete(struct inbound_session *session)
 {
     if (session->too_large)
         return refuse_message(session, "552 5.3.4 The message is larger than is taken here");
-    if (session->reader.bare && session->newlines == NEWLINES_REFUSE)
+    if (session->reader.bare && session->listen->newlines == NEWLINES_REFUSE)
         return refuse_message(session,
                               "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF");
     if (session->reader.received > RECEIVED_MAX)

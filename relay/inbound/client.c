@@ -8,6 +8,12 @@ static bool is_local(const struct inbound_session *session)
     return session->client.ip.family == 0;
 }
 
+void inbound_session_client(struct inbound_session *session, const struct endpoint *client)
+{
+    session->client = *client;
+    session->may_relay = config_may_relay(session->config, &client->ip);
+}
+
 void inbound_session_local(struct inbound_session *session, const struct local_user *user)
 {
     must(is_local(session) && (user->name[0] == '\0' || config_is_user(span_of(user->name))));

@@ -5,11 +5,9 @@
 #include <string.h>
 
 #define PROGRESS_BYTES 4096 /* of a body, within the idle time, or the client is idle */
-#define HANDSHAKE_MS 60000  /* from STARTTLS to its end, whatever drips in */
+#define PROXY_MS 5000       /* for a PROXY header to come */
 #define LINGER_MS 2000      /* for a client to read the last reply and close */
 #define LINGER_FILLS 16     /* of CHANNEL_IN_MAX bytes each, from a client that only talks */
-
-static void pump(struct inbound_connection *connection);
 
 /* ---- life ---- */
 
@@ -23,7 +21,8 @@ static void die(struct inbound_connection *connection)
     struct worker *worker = connection->worker;
     inbound_forget_body(connection);
     wheel_clear(&worker->wheel, &connection->idle);
-    inbound_clients_leave(worker->relay->clients, &connection->counted_as);
+    if (connection->is_counted)
+        inbound_clients_leave(worker->relay->clients, &connection->counted_as);
     channel_close(&connection->channel);
     inbound_session_free(&connection->session);
     server_tls_drop(&connection->tls);
@@ -36,7 +35,7 @@ static void die(struct inbound_connection *connection)
 }
 
 /* Closes now, or as soon as its message is committed. */
-static void close_connection(struct inbound_connection *connection)
+void inbound_close(struct inbound_connection *connection)
 {
     if (connection->phase == INBOUND_WAITING) {
         connection->gone = true;
@@ -46,17 +45,17 @@ static void close_connection(struct inbound_connection *connection)
     }
 }
 
-static void set_deadline(struct inbound_connection *connection, int64_t ms)
+void inbound_deadline(struct inbound_connection *connection, int64_t ms)
 {
     struct worker *worker = connection->worker;
     wheel_set(&worker->wheel, &connection->idle, worker->now_ms + ms);
 }
 
 /* The client has got somewhere. Single bytes are not that: who drips them is idle. */
-static void made_progress(struct inbound_connection *connection)
+void inbound_progress(struct inbound_connection *connection)
 {
     connection->body_mark = connection->session.body_bytes;
-    set_deadline(connection, connection->config->limits.idle_ms);
+    inbound_deadline(connection, connection->config->limits.idle_ms);
 }
 
 /* To close with input unread would reset the connection, and the client might never see the
@@ -76,7 +75,7 @@ static void linger(struct inbound_connection *connection)
 }
 
 /* The last replies are in `out`: closes when they have left. */
-static void close_politely(struct inbound_connection *connection)
+void inbound_close_politely(struct inbound_connection *connection)
 {
     struct channel *channel = &connection->channel;
     connection->phase = INBOUND_CLOSING;
@@ -85,7 +84,7 @@ static void close_politely(struct inbound_connection *connection)
     } else if (channel_flushed(channel)) {
         connection->phase = INBOUND_LINGERING;
         channel_end(channel);
-        set_deadline(connection, LINGER_MS);
+        inbound_deadline(connection, LINGER_MS);
         linger(connection);
     }
 }
@@ -95,10 +94,12 @@ static void idle_passed(struct timer *timer)
     struct inbound_connection *connection = container_of(timer, struct inbound_connection, idle);
     if (connection->phase == INBOUND_TALKING) {
         inbound_timed_out(&connection->session);
-        made_progress(connection); /* not for ever for a client that does not read either */
-        close_politely(connection);
+        inbound_progress(connection); /* not for ever for a client that does not read either */
+        inbound_close_politely(connection);
     } else {
-        close_connection(connection);
+        if (connection->phase == INBOUND_PROXIED)
+            inbound_proxy_late(connection);
+        inbound_close(connection);
     }
 }
 
@@ -109,7 +110,7 @@ static void drain(struct inbound_connection *connection)
     bool between = state == INBOUND_CONNECTED || state == INBOUND_READY;
     if (connection->inbound->draining && connection->phase == INBOUND_TALKING && between) {
         inbound_drained(&connection->session);
-        close_politely(connection);
+        inbound_close_politely(connection);
     }
 }
 
@@ -123,8 +124,8 @@ void inbound_answer_commit(struct inbound_connection *connection, enum commit_re
         return;
     }
     inbound_committed(&connection->session, result);
-    made_progress(connection);
-    pump(connection);
+    inbound_progress(connection);
+    inbound_pump(connection);
     if (connection->channel.socket >= 0)
         drain(connection);
 }
@@ -138,33 +139,13 @@ static bool is_full(const struct inbound_connection *connection)
            held > 2 * limits->memory;
 }
 
-/* The 220 is out; the client's first bytes of TLS come as an event. */
-static void start_handshake(struct inbound_connection *connection)
-{
-    struct channel *channel = &connection->channel;
-    char client[ENDPOINT_TEXT_MAX];
-    if (buffer_length(&channel->in) > 0) { /* injected, or a client that does not wait */
-        log_note("starttls-residue", "client", "%s",
-                 endpoint_format(&connection->session.client, client));
-        close_connection(connection);
-        return;
-    }
-    connection->phase = INBOUND_HANDSHAKING;
-    set_deadline(connection, HANDSHAKE_MS);
-    if (channel_flush(channel) == CHANNEL_FAILED || !channel_flushed(channel)) {
-        close_connection(connection); /* a client that does not even read the 220 */
-        return;
-    }
-    channel_start_tls(channel, tls_accept(connection->tls->server));
-}
-
 static void act(struct inbound_connection *connection, enum inbound_ask ask)
 {
     switch (ask) {
     case INBOUND_MORE: return;
-    case INBOUND_TLS: start_handshake(connection); return;
+    case INBOUND_TLS: inbound_start_tls(connection); return;
     case INBOUND_COMMIT: inbound_commit(connection); return;
-    case INBOUND_CLOSE: close_politely(connection); return;
+    case INBOUND_CLOSE: inbound_close_politely(connection); return;
     }
 }
 
@@ -194,12 +175,12 @@ static bool converse(struct inbound_connection *connection)
     inbound_tend_body(connection);
     bool in_body = session->state == INBOUND_DATA;
     if (in_body ? session->body_bytes >= connection->body_mark + PROGRESS_BYTES : used > 0)
-        made_progress(connection);
+        inbound_progress(connection);
     act(connection, ask);
     return used > 0;
 }
 
-static void pump(struct inbound_connection *connection)
+void inbound_pump(struct inbound_connection *connection)
 {
     struct channel *channel = &connection->channel;
     enum channel_result result;
@@ -213,7 +194,7 @@ static void pump(struct inbound_connection *connection)
             return;
         bool held_back = is_held_back(connection);
         if (channel_flush(channel) == CHANNEL_FAILED) {
-            close_connection(connection);
+            inbound_close(connection);
             return;
         }
         /* No event tells that there is room in `out` when the socket took it all. */
@@ -221,32 +202,7 @@ static void pump(struct inbound_connection *connection)
     } while (again && connection->phase == INBOUND_TALKING);
     bool over = result == CHANNEL_ENDED && connection->phase == INBOUND_TALKING;
     if (result == CHANNEL_FAILED || over)
-        close_connection(connection);
-}
-
-/* ---- TLS ---- */
-
-static void handshake(struct inbound_connection *connection)
-{
-    struct tls_facts facts;
-    char client[ENDPOINT_TEXT_MAX];
-    switch (channel_handshake(&connection->channel)) {
-    case TLS_MORE: return;
-    case TLS_DONE:
-        connection->phase = INBOUND_TALKING;
-        tls_facts(connection->channel.tls, &facts);
-        inbound_secured(&connection->session, facts.version);
-        made_progress(connection);
-        pump(connection);
-        return;
-    case TLS_CLOSED:
-    case TLS_FAILED:
-        log_note("tls-failed", "client", "%s %s",
-                 endpoint_format(&connection->session.client, client),
-                 channel_why(&connection->channel));
-        close_connection(connection);
-        return;
-    }
+        inbound_close(connection);
 }
 
 /* ---- events ---- */
@@ -260,38 +216,50 @@ static void connection_ready(struct watcher *watcher, unsigned what)
     if (channel->socket < 0)
         return; /* closed earlier in this turn */
     switch (connection->phase) {
-    case INBOUND_HANDSHAKING: handshake(connection); return;
-    case INBOUND_CLOSING: close_politely(connection); return;
+    case INBOUND_ARRIVED:
+    case INBOUND_PROXIED: inbound_arrive(connection); return;
+    case INBOUND_HANDSHAKING: inbound_handshake(connection); return;
+    case INBOUND_CLOSING: inbound_close_politely(connection); return;
     case INBOUND_LINGERING: linger(connection); return;
     case INBOUND_TALKING:
-    case INBOUND_WAITING: pump(connection); return;
+    case INBOUND_WAITING: inbound_pump(connection); return;
     }
 }
 
-void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival)
+static int64_t proxy_ms(const struct limits *limits)
+{
+    return limits->idle_ms < PROXY_MS ? limits->idle_ms : PROXY_MS;
+}
+
+void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival,
+                             bool proxied)
 {
     struct inbound_connection *connection = must_calloc(1, sizeof(*connection));
     connection->inbound = inbound;
     connection->worker = inbound->worker;
-    connection->config = config_keep(inbound->worker->config);
+    connection->config = config_keep(arrival->config);
+    connection->listen = arrival->listen;
     connection->counted_as = arrival->counted_as;
+    connection->is_counted = !proxied;
     connection->tls = arrival->tls;
     if (connection->tls != NULL)
         connection->tls->references++;
     connection->idle.fire = idle_passed;
     channel_open(&connection->channel, socket);
     connection->channel.watcher.ready = connection_ready;
-    inbound_session_init(&connection->session, connection->config, &arrival->client,
-                         arrival->newlines, arrival->tls != NULL, &connection->channel.out);
+    inbound_session_init(&connection->session, connection->config, arrival->listen,
+                         &arrival->client, &connection->channel.out);
     if (arrival->local != NULL)
         inbound_session_local(&connection->session, arrival->local);
     list_append(&inbound->connections, &connection->node);
     inbound->connection_count++;
     metric_add(METRIC_INBOUND_OPEN, 1);
-    made_progress(connection);
-    if (os_watch(connection->worker->loop, socket, &connection->channel.watcher) < 0 ||
-        channel_flush(&connection->channel) == CHANNEL_FAILED)
-        close_connection(connection);
+    connection->phase = proxied ? INBOUND_PROXIED : INBOUND_ARRIVED;
+    inbound_deadline(connection, proxy_ms(&connection->config->limits));
+    if (os_watch(connection->worker->loop, socket, &connection->channel.watcher) < 0)
+        inbound_close(connection);
+    else
+        inbound_arrive(connection);
 }
 
 void inbound_connections_drain(struct inbound *inbound)

@@ -9,7 +9,6 @@
 
 struct inbound {
     struct worker *worker;
-    struct config *config; /* one reference */
     struct listener *listeners;
     unsigned listener_count;
     struct local_listener *local; /* NULL but for worker 0 */
@@ -28,16 +27,20 @@ void server_tls_drop(struct server_tls **tls);
 
 /* Who came, and to which listener. */
 struct arrival {
-    struct endpoint client;         /* no address: a local user; */
-    const struct local_user *local; /* then not NULL */
-    struct ip counted_as;           /* by limits.connections-per-client */
-    enum newlines newlines;
-    struct server_tls *tls; /* NULL: not offered */
+    struct endpoint client;             /* no address: a local user; */
+    const struct local_user *local;     /* then not NULL */
+    struct ip counted_as;               /* by limits.connections-per-client */
+    struct config *config;              /* as of the last reload that knew the listener */
+    const struct listen_config *listen; /* in it */
+    struct server_tls *tls;             /* NULL: not offered */
 };
 
 /* Takes the socket: a connection, or a refusal where a limit is reached. */
 void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *arrival);
-void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival);
+/* `proxied`: a PROXY header comes first, and only then is the client known and counted. */
+void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival,
+                             bool proxied);
+#define INBOUND_TOO_MANY "421 4.7.0 Too many connections from your address\r\n"
 
 /* local.c: the unix socket for local submission. NULL with one line in `why`. */
 struct local_listener *local_listener_create(struct inbound *inbound, const char *path, char *why,

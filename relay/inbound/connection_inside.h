@@ -1,5 +1,6 @@
-/* The inside of an inbound connection, for its own two files: connection.c (its life, talking,
- * TLS) and message.c (the message that comes in, until it is committed). */
+/* The inside of an inbound connection, for its own files: arriving.c (from accept to the greeting,
+ * and TLS), connection.c (its life, talking), message.c (the message that comes in, until it is
+ * committed). */
 #pragma once
 
 #include "relay/channel.h"
@@ -8,8 +9,10 @@
 #include "relay/worker.h"
 
 enum inbound_phase {
-    INBOUND_TALKING,
+    INBOUND_ARRIVED,
+    INBOUND_PROXIED, /* a PROXY header must come first */
     INBOUND_HANDSHAKING,
+    INBOUND_TALKING,
     INBOUND_WAITING,   /* for the commit */
     INBOUND_CLOSING,   /* for the last replies to leave */
     INBOUND_LINGERING, /* for the client to read them: what it still sends is thrown away */
@@ -20,9 +23,11 @@ struct inbound_connection {
     struct grave grave;
     struct inbound *inbound;
     struct worker *worker;
-    struct config *config; /* one reference: the one it began with */
+    struct config *config;              /* one reference: the one it began with */
+    const struct listen_config *listen; /* in it */
     struct server_tls *tls;
     struct ip counted_as;
+    bool is_counted;
     struct channel channel;
     struct inbound_session session;
     struct timer idle;
@@ -46,8 +51,31 @@ struct inbound_connection {
     size_t envelope_count, envelope_room;
 };
 
-/* connection.c: the commit has come back. */
+/* connection.c */
+
+/* The commit has come back. */
 void inbound_answer_commit(struct inbound_connection *connection, enum commit_result result);
+/* Reads, answers and sends what there is. */
+void inbound_pump(struct inbound_connection *connection);
+/* The client has got somewhere: the time for being idle begins anew. */
+void inbound_progress(struct inbound_connection *connection);
+void inbound_deadline(struct inbound_connection *connection, int64_t ms); /* for its phase */
+/* Closes now, or as soon as its message is committed. */
+void inbound_close(struct inbound_connection *connection);
+/* The last replies are in `out`: closes when they have left. */
+void inbound_close_politely(struct inbound_connection *connection);
+
+/* arriving.c */
+
+/* Goes on towards the greeting, as far as the bytes reach: call it at first, and at every event in
+ * INBOUND_PROXIED. */
+void inbound_arrive(struct inbound_connection *connection);
+/* No PROXY header came in time. */
+void inbound_proxy_late(struct inbound_connection *connection);
+/* The session has taken STARTTLS: answers it, and goes on with the handshake. */
+void inbound_start_tls(struct inbound_connection *connection);
+/* An event in INBOUND_HANDSHAKING. */
+void inbound_handshake(struct inbound_connection *connection);
 
 /* message.c */
 

@@ -15,8 +15,9 @@ struct listener {
     struct inbound *inbound;
     int socket; /* -1 once drained */
     struct endpoint at;
-    enum newlines newlines;
-    struct server_tls *tls; /* NULL: not offered */
+    struct config *config; /* one reference: as of the last reload that knew the listener */
+    const struct listen_config *listen; /* in it */
+    struct server_tls *tls;             /* NULL: not offered */
 };
 
 void server_tls_drop(struct server_tls **tls)
@@ -52,31 +53,35 @@ static bool make_tls(const struct listen_config *config, struct server_tls **tls
 
 /* ---- accepting ---- */
 
-static void refuse(int socket, const char *reply)
+static void refuse(int socket, const struct arrival *arrival, const char *reply)
 {
-    os_write(socket, reply, strlen(reply)); /* as far as it goes */
+    if (arrival->listen->tls != LISTEN_TLS_IMPLICIT) /* there it would be no TLS */
+        os_write(socket, reply, strlen(reply));      /* as far as it goes */
     os_close(socket);
     metric_add(METRIC_INBOUND_REFUSED, 1);
 }
 
 void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *arrival)
 {
-    const struct limits *limits = &inbound->worker->config->limits; /* as of the last reload */
+    const struct limits *limits = &arrival->config->limits;
+    bool proxied = networks_hold(&arrival->listen->proxies, &arrival->client.ip);
     metric_add(METRIC_INBOUND_CONNECTIONS, 1);
     if (metric_read(METRIC_INBOUND_OPEN) >= (int64_t)limits->connections)
-        refuse(socket, "421 4.3.2 Too many connections, try again later\r\n");
-    else if (!inbound_clients_enter(inbound->worker->relay->clients, &arrival->counted_as,
+        refuse(socket, arrival, "421 4.3.2 Too many connections, try again later\r\n");
+    else if (!proxied &&
+             !inbound_clients_enter(inbound->worker->relay->clients, &arrival->counted_as,
                                     limits->connections_per_client))
-        refuse(socket, "421 4.7.0 Too many connections from your address\r\n");
+        refuse(socket, arrival, INBOUND_TOO_MANY);
     else
-        inbound_connection_open(inbound, socket, arrival);
+        inbound_connection_open(inbound, socket, arrival, proxied);
 }
 
 static void accepted(struct listener *listener, int socket, const struct endpoint *client)
 {
     const struct arrival arrival = {.client = *client,
                                     .counted_as = client->ip,
-                                    .newlines = listener->newlines,
+                                    .config = listener->config,
+                                    .listen = listener->listen,
                                     .tls = listener->tls};
     inbound_arrived(listener->inbound, socket, &arrival);
 }
@@ -145,14 +150,14 @@ struct inbound *inbound_create(struct worker *worker, const struct endpoint *at,
     struct inbound *inbound = must_calloc(1, sizeof(*inbound));
     const struct config *config = worker->config;
     inbound->worker = worker;
-    inbound->config = config_keep(worker->config);
     inbound->listeners = must_calloc(config->listen_count, sizeof(*inbound->listeners));
     list_init(&inbound->connections);
     for (unsigned i = 0; i < config->listen_count; i++) {
         struct listener *listener = &inbound->listeners[inbound->listener_count++];
         listener->inbound = inbound;
         listener->socket = -1;
-        listener->newlines = config->listen[i].newlines;
+        listener->config = config_keep(worker->config);
+        listener->listen = &config->listen[i];
         listener->again.fire = accept_again;
         if (!make_tls(&config->listen[i], &listener->tls, why, why_size) ||
             !listen_at(listener, &at[i], why, why_size)) {
@@ -182,10 +187,10 @@ void inbound_destroy(struct inbound **inbound)
     for (unsigned i = 0; i < self->listener_count; i++) {
         stop_listening(&self->listeners[i]);
         server_tls_drop(&self->listeners[i].tls);
+        config_drop(&self->listeners[i].config);
     }
     local_listener_destroy(&self->local);
     free(self->listeners);
-    config_drop(&self->config);
     free(self);
     *inbound = NULL;
 }
@@ -227,7 +232,7 @@ bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *w
     struct server_tls **fresh CLEANUP(free_pointer) =
         must_calloc(inbound->listener_count, sizeof(struct server_tls *));
     for (unsigned i = 0; i < inbound->listener_count; i++) {
-        const struct listen_config *next = find_listen(config, &inbound->config->listen[i]);
+        const struct listen_config *next = find_listen(config, inbound->listeners[i].listen);
         fresh[i] = NULL;
         if (next != NULL && !make_tls(next, &fresh[i], why, why_size)) {
             while (i-- > 0)
@@ -236,12 +241,15 @@ bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *w
         }
     }
     for (unsigned i = 0; i < inbound->listener_count; i++) {
-        const struct listen_config *next = find_listen(config, &inbound->config->listen[i]);
+        struct listener *listener = &inbound->listeners[i];
+        const struct listen_config *next = find_listen(config, listener->listen);
         if (next == NULL)
             continue; /* goes with the next restart */
-        server_tls_drop(&inbound->listeners[i].tls);
-        inbound->listeners[i].tls = fresh[i];
-        inbound->listeners[i].newlines = next->newlines;
+        server_tls_drop(&listener->tls);
+        config_drop(&listener->config);
+        listener->tls = fresh[i];
+        listener->config = config_keep(config);
+        listener->listen = next;
     }
     return true;
 }

@@ -38,7 +38,11 @@ static void arrived(struct local_listener *listener, int socket)
     os_user_name(user.uid, name);
     if (config_is_user(span_of(name)))
         snprintf(user.name, sizeof(user.name), "%s", name);
-    const struct arrival arrival = {.local = &user, .counted_as = counted_as(user.uid)};
+    static const struct listen_config plain; /* neither TLS nor AUTH: the kernel vouches */
+    const struct arrival arrival = {.local = &user,
+                                    .counted_as = counted_as(user.uid),
+                                    .config = listener->inbound->worker->config,
+                                    .listen = &plain};
     inbound_arrived(listener->inbound, socket, &arrival);
 }
 

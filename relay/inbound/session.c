@@ -16,19 +16,20 @@ static const struct row {
     command_handler *handler;
     unsigned states;       /* in which it may come */
     const char *otherwise; /* the reply in any other */
+    bool in_clear;         /* it may come in clear where TLS is required (RFC 3207 4) */
 } rows[] = {
-    [COMMAND_EHLO] = {do_ehlo, ANY, NULL},
-    [COMMAND_HELO] = {do_helo, ANY, NULL},
+    [COMMAND_EHLO] = {do_ehlo, ANY, .in_clear = true},
+    [COMMAND_HELO] = {do_helo, ANY},
     [COMMAND_MAIL] = {inbound_mail, IN(INBOUND_READY), "503 5.5.1 EHLO first, one MAIL at a time"},
     [COMMAND_RCPT] = {inbound_rcpt, IN(INBOUND_MAIL) | IN(INBOUND_RCPT), "503 5.5.1 MAIL first"},
     [COMMAND_DATA] = {inbound_data, IN(INBOUND_RCPT), "503 5.5.1 RCPT first"},
-    [COMMAND_RSET] = {do_rset, ANY, NULL},
-    [COMMAND_NOOP] = {do_noop, ANY, NULL},
-    [COMMAND_QUIT] = {do_quit, ANY, NULL},
-    [COMMAND_VRFY] = {do_vrfy, ANY, NULL},
-    [COMMAND_HELP] = {do_help, ANY, NULL},
-    [COMMAND_STARTTLS] = {do_starttls, ANY, NULL},
-    [COMMAND_UNKNOWN] = {do_unknown, ANY, NULL},
+    [COMMAND_RSET] = {do_rset, ANY},
+    [COMMAND_NOOP] = {do_noop, ANY, .in_clear = true},
+    [COMMAND_QUIT] = {do_quit, ANY, .in_clear = true},
+    [COMMAND_VRFY] = {do_vrfy, ANY},
+    [COMMAND_HELP] = {do_help, ANY},
+    [COMMAND_STARTTLS] = {do_starttls, ANY, .in_clear = true},
+    [COMMAND_UNKNOWN] = {do_unknown, ANY},
 };
 _Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
 
@@ -52,16 +53,17 @@ enum inbound_ask complain(struct inbound_session *session, const char *reply)
 /* ---- beginning and end ---- */
 
 void inbound_session_init(struct inbound_session *session, const struct config *config,
-                          const struct endpoint *client, enum newlines newlines, bool tls_offered,
+                          const struct listen_config *listen, const struct endpoint *client,
                           struct buffer *out)
 {
-    *session = (struct inbound_session){.config = config,
-                                        .client = *client,
-                                        .newlines = newlines,
-                                        .tls_offered = tls_offered,
-                                        .out = out,
-                                        .may_relay = config_may_relay(config, &client->ip)};
-    buffer_print(out, "220 %s ESMTP Millrace\r\n", config->hostname);
+    *session = (struct inbound_session){.config = config, .listen = listen, .out = out};
+    inbound_session_client(session, client);
+}
+
+void inbound_greet(struct inbound_session *session)
+{
+    session->greeted = true;
+    buffer_print(session->out, "220 %s ESMTP Millrace\r\n", session->config->hostname);
 }
 
 void forget_transaction(struct inbound_session *session)
@@ -137,7 +139,7 @@ static enum inbound_ask do_ehlo(struct inbound_session *session, const struct co
     buffer_print(session->out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
                  session->config->hostname,
                  (unsigned long long)session->config->limits.message_bytes);
-    if (session->tls_offered && !session->secure)
+    if (session->listen->tls != LISTEN_TLS_OFF && !session->secure)
         say(session, "250-STARTTLS");
     return say(session, "250 ENHANCEDSTATUSCODES");
 }
@@ -161,12 +163,17 @@ static enum inbound_ask do_starttls(struct inbound_session *session, const struc
     (void)facts;
     if (session->secure)
         return complain(session, "503 5.5.1 TLS is already active");
-    if (!session->tls_offered)
+    if (session->listen->tls == LISTEN_TLS_OFF)
         return complain(session, "502 5.5.1 STARTTLS is not offered here");
     if (command->argument.length > 0)
         return complain(session, "501 5.5.4 STARTTLS takes no parameter");
-    say(session, "220 2.0.0 Ready to start TLS");
     return INBOUND_TLS;
+}
+
+void inbound_answer_tls(struct inbound_session *session, bool available)
+{
+    say(session, available ? "220 2.0.0 Ready to start TLS"
+                           : "454 4.7.0 TLS is not available now, try again later");
 }
 
 /* ---- the rest ---- */
@@ -230,6 +237,8 @@ static enum inbound_ask execute(struct inbound_session *session, struct span lin
     bool between = session->state == INBOUND_CONNECTED || session->state == INBOUND_READY;
     if (facts->draining && between && command.verb != COMMAND_QUIT)
         return inbound_drained(session);
+    if (session->listen->tls == LISTEN_TLS_REQUIRED && !session->secure && !row->in_clear)
+        return complain(session, "530 5.7.0 Must issue a STARTTLS command first");
     if (!(row->states & IN(session->state)))
         return complain(session, row->otherwise);
     return row->handler(session, &command, facts);

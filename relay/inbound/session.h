@@ -15,8 +15,8 @@
 
 enum inbound_ask {
     INBOUND_MORE,   /* bytes */
-    INBOUND_TLS,    /* the 220 to STARTTLS is in `out`: flush, look for residue, handshake, then
-                       inbound_secured() */
+    INBOUND_TLS,    /* look for residue, inbound_answer_tls(), flush, handshake, and when it ended
+                       well inbound_secured() */
     INBOUND_COMMIT, /* the message is complete: make it durable, then inbound_committed() */
     INBOUND_CLOSE,  /* flush and close */
 };
@@ -48,12 +48,12 @@ struct inbound_session {
     const struct config *config; /* outlives the session */
     struct endpoint client;      /* no address: it is local */
     struct local_user local;
-    enum newlines newlines;
-    bool tls_offered;
+    const struct listen_config *listen; /* in `config`: the listener it came to */
     struct buffer *out;
 
     /* What it has found out. */
     enum inbound_state state;
+    bool greeted;
     bool may_relay;
     bool secure;
     const char *tls_version; /* for the trace header; NULL in clear */
@@ -75,12 +75,13 @@ struct inbound_session {
     bool too_large;
 };
 
-/* Puts the greeting into `out`. */
 void inbound_session_init(struct inbound_session *session, const struct config *config,
-                          const struct endpoint *client, enum newlines newlines, bool tls_offered,
+                          const struct listen_config *listen, const struct endpoint *client,
                           struct buffer *out);
 void inbound_session_free(struct inbound_session *session);
 
+/* Before the greeting: somebody else is the client, as a proxy says. */
+void inbound_session_client(struct inbound_session *session, const struct endpoint *client);
 /* The client is a user of this machine: `submit-users` says whether it may relay. */
 void inbound_session_local(struct inbound_session *session, const struct local_user *user);
 
@@ -88,11 +89,17 @@ void inbound_session_local(struct inbound_session *session, const struct local_u
 #define INBOUND_CLIENT_TEXT 64
 char *inbound_client_format(const struct inbound_session *session, char text[INBOUND_CLIENT_TEXT]);
 
+/* Puts the greeting into `out`; with TLS from the first byte, behind inbound_secured(). */
+void inbound_greet(struct inbound_session *session);
+
 /* Takes what it can from the front of `in`. `next_id` is the id a message gets whose DATA is
  * accepted now (used when session->id changes), `wall_ms` the time for its trace header. */
 enum inbound_ask inbound_receive(struct inbound_session *session, struct span in, size_t *used,
                                  const struct inbound_facts *facts, uint64_t next_id,
                                  int64_t wall_ms);
+
+/* Answers STARTTLS: 220, or 454 when no handshake can be begun now. */
+void inbound_answer_tls(struct inbound_session *session, bool available);
 
 /* The handshake ended well: back to the state after the greeting (RFC 3207 4.2). */
 void inbound_secured(struct inbound_session *session, const char *tls_version);

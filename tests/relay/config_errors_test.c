@@ -59,8 +59,6 @@ START_TEST(names_that_are_not_known)
         {"tls \"a.test\" { level = \"dane\" match = { \"nexthop\" } }",
          "t.conf:1: level: \"dane\" is not supported yet: use one of none, may, encrypt\n"
          "t.conf:1: match is not supported yet\n"},
-        {"listen \"127.0.0.1:1\" { tls = \"implicit\" }",
-         "t.conf:1: tls: \"implicit\" is not supported yet: use one of off, offered\n"},
         {"destination \"*\" { rate = \"0/s\" }\nretry \"*\" { warn-after = 4h }",
          "t.conf:1: rate is not supported yet\nt.conf:2: warn-after is not supported yet\n"},
     };
@@ -119,6 +117,9 @@ START_TEST(values_that_are_wrong)
          "t.conf:1: hosts: \"2001:db8::1\" is not a host, as in mx.example:25 or [192.0.2.1]:25\n"
          "t.conf:1: hosts: \"a b\" is not a host, as in mx.example:25 or [192.0.2.1]:25\n"
          "t.conf:1: hosts: \"\" is not a host, as in mx.example:25 or [192.0.2.1]:25\n"},
+        {"listen \"127.0.0.1:1\" {\nproxy = { \"10.0.0.1/8\" }\n}",
+         "t.conf:2: proxy: \"10.0.0.1/8\" is not a network, as in 192.0.2.0/24 or "
+         "2001:db8::/32 (no bits set behind the prefix)\n"},
         {"listen \"127.0.0.1\" { }",
          "t.conf:1: listen \"127.0.0.1\": not ADDRESS:PORT, as in 127.0.0.1:2525 or [::]:587\n"},
         {"tls \"a b\" { }", "t.conf:1: tls \"a b\": not a domain, as in example.com, .example.com "

@@ -44,7 +44,7 @@ START_TEST(all_values)
     ck_assert_uint_eq(c->min_free_bytes, 100u << 20);
     ck_assert_str_eq(c->resolver, "[::1]:5353");
     ck_assert(c->smtp_port == 2526 && c->allow_loopback && c->drain_ms == 250);
-    ck_assert_uint_eq(c->relay_from_count, 2);
+    ck_assert_uint_eq(c->relay_from.count, 2);
 
     ck_assert_uint_eq(c->listen_count, 2);
     ck_assert(c->listen[0].at.port == 25 && c->listen[0].tls == LISTEN_TLS_OFF);
@@ -205,6 +205,8 @@ START_TEST(a_dump_reads_as_the_same)
         "hostname = x.test map-size = 1234567890 allow-loopback = on durability = none\n"
         "listen \"127.0.0.1:0\" { } listen '[127.0.0.1]:0' { }\n"
         "listen \"[::]:0\" { certificate = c key = k bare-newlines = normalise }\n"
+        "listen \"[::]:1\" { certificate = c key = k tls = required proxy = { 10.0.0.0/8, ::1 } }\n"
+        "listen \"[::]:2\" { certificate = c key = k tls = implicit proxy = { } }\n"
         "route \"*\" { hosts = { a.test, \"[::1]:3\", 192.0.2.1 } }\n"
         "route \"b.test\" { hosts = \"b.test:1\" }\n"
         "tls \".x.test\" { level = none max-version = 1.2 }\n"
@@ -222,7 +224,7 @@ START_TEST(a_dump_reads_as_the_same)
         config_dump(again, &second);
         ck_assert_str_eq(buffer_span(&first).data, buffer_span(&second).data);
         ck_assert_str_eq(again->control, config->control);
-        ck_assert_uint_eq(again->relay_from_count, config->relay_from_count);
+        ck_assert_uint_eq(again->relay_from.count, config->relay_from.count);
         ck_assert_uint_eq(again->limits.memory, config->limits.memory);
         ck_assert(config_retry(again, SPAN("z.test"))->factor ==
                   config_retry(config, SPAN("z.test"))->factor);

@@ -24,13 +24,18 @@ def stuff_dots(message):
 
 
 class RawClient:
-    """One connection to an SMTP server, from the address `source` if one is given."""
+    """One connection to an SMTP server, from the address `source` if one is given; with TLS from the
+    first byte when `tls`, and `before` sent before anything else (before TLS, too)."""
 
-    def __init__(self, host, port, starttls=False, name="client.test", timeout=120, source=""):
+    def __init__(self, host, port, starttls=False, name="client.test", timeout=120, source="",
+                 tls=False, before=b""):
         self._socket = socket.create_connection((host, port), timeout=timeout,
                                                 source_address=(source, 0) if source else None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self.send(before)
+        if tls:
+            self._socket = self._context().wrap_socket(self._socket)
         self.greeting = self.expect(220, "greeting")
         self.keywords = self.command(f"EHLO {name}", 250)
         if starttls:
@@ -46,12 +51,16 @@ class RawClient:
         self.command("STARTTLS", 220)
         if self._buffer:
             raise Failed(f"bytes after the reply to STARTTLS: {self._buffer!r}")
+        self._socket = self._context().wrap_socket(self._socket)
+        if ehlo:
+            self.keywords = self.command(f"EHLO {name}", 250)
+
+    @staticmethod
+    def _context():
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        self._socket = context.wrap_socket(self._socket)
-        if ehlo:
-            self.keywords = self.command(f"EHLO {name}", 250)
+        return context
 
     def receive(self):
         """Whatever comes next, as it comes; b"" when the server has closed the connection."""

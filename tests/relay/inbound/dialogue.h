@@ -25,6 +25,8 @@ enum action {
     NO_ROOM, /* inbound_committed(COMMIT_FULL) */
     BROKEN,
     SECURED,
+    CAN_TLS, /* inbound_answer_tls() */
+    NO_TLS,
     LATE,  /* inbound_timed_out() */
     FULL,  /* from here facts.full; */
     DRAIN, /* and facts.draining */
@@ -40,9 +42,8 @@ struct step {
 
 struct dialogue {
     const char *name;
-    enum newlines newlines;
+    struct listen_config listen;
     bool stranger;        /* may not relay */
-    bool tls;             /* is offered */
     struct limits limits; /* 0: one of play_begin's */
     struct step steps[STEPS_MAX];
 };
@@ -97,8 +98,7 @@ static inline void play_begin(struct play *play)
     ck_assert(ip_parse(SPAN("192.0.2.7"), &client.ip));
     ck_assert(network_parse(SPAN("192.0.2.0/24"), &play->home));
     play->config.hostname = "relay.test";
-    play->config.relay_from = &play->home;
-    play->config.relay_from_count = !play->dialogue->stranger;
+    play->config.relay_from = (struct networks){&play->home, !play->dialogue->stranger};
     *limits = play->dialogue->limits;
     if (limits->errors == 0)
         limits->errors = 20;
@@ -106,8 +106,11 @@ static inline void play_begin(struct play *play)
         limits->recipients = 5;
     if (limits->message_bytes == 0)
         limits->message_bytes = 1000;
-    inbound_session_init(&play->session, &play->config, &client, play->dialogue->newlines,
-                         play->dialogue->tls, &play->out);
+    inbound_session_init(&play->session, &play->config, &play->dialogue->listen, &client,
+                         &play->out);
+    if (play->dialogue->listen.tls == LISTEN_TLS_IMPLICIT)
+        inbound_secured(&play->session, "TLSv1.3");
+    inbound_greet(&play->session);
 }
 
 /* The client is a user of this machine, and `may` is who may relay. */
@@ -180,6 +183,8 @@ static inline enum inbound_ask play_act(struct play *play, const struct step *st
     case NO_ROOM: return play_commit(play, COMMIT_FULL);
     case BROKEN: return play_commit(play, COMMIT_BROKEN);
     case SECURED: inbound_secured(&play->session, "TLSv1.3"); return INBOUND_MORE;
+    case CAN_TLS: inbound_answer_tls(&play->session, true); return INBOUND_MORE;
+    case NO_TLS: inbound_answer_tls(&play->session, false); return INBOUND_MORE;
     case LATE: inbound_timed_out(&play->session); return INBOUND_MORE;
     case FULL: play->facts.full = true; return INBOUND_MORE;
     case DRAIN: play->facts.draining = true; return INBOUND_MORE;

@@ -41,7 +41,7 @@ START_TEST(a_message_is_handed_in)
                     .message = "s@a.test > r@b.test: two\r\n"},
                    {.action = COMMITTED, .replies = QUEUED BYE, .ask = INBOUND_CLOSE}}},
         {.name = "lines that people type end in LF; a body's do not",
-         .newlines = NEWLINES_NORMALISE,
+         .listen.newlines = NEWLINES_NORMALISE,
          .steps = {SENDS("HELO c.test\n", "250 relay.test\r\n", INBOUND_MORE),
                    SENDS("MAIL FROM:<>\nRCPT TO:<r@b.test>\nDATA\n", OK_ENVELOPE, INBOUND_MORE),
                    HANDS_IN("a\n.\nb\r\n.\r\n", NULL, " > r@b.test: a\r\n.\r\nb\r\n"),
@@ -147,7 +147,7 @@ static const struct matrix_row {
     {"VRFY a", {"252 2.5.0", "252 2.5.0", "252 2.5.0", "252 2.5.0"}, INBOUND_MORE, STAYS_ALL},
     {"VRFY", {"501 5.5.4", "501 5.5.4", "501 5.5.4", "501 5.5.4"}, INBOUND_MORE, STAYS_ALL},
     {"HELP", {"214 2.0.0", "214 2.0.0", "214 2.0.0", "214 2.0.0"}, INBOUND_MORE, STAYS_ALL},
-    {"STARTTLS", {"220 2.0.0", "220 2.0.0", "220 2.0.0", "220 2.0.0"}, INBOUND_TLS, STAYS_ALL},
+    {"STARTTLS", {"", "", "", ""}, INBOUND_TLS, STAYS_ALL},
     {"STARTTLS x", {"501 5.5.4", "501 5.5.4", "501 5.5.4", "501 5.5.4"}, INBOUND_MORE, STAYS_ALL},
     {"QUIT", {"221 2.0.0", "221 2.0.0", "221 2.0.0", "221 2.0.0"}, INBOUND_CLOSE, STAYS_ALL},
     {"AUTH PLAIN", {"500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2"}, INBOUND_MORE, STAYS_ALL},
@@ -156,7 +156,7 @@ static const struct matrix_row {
 
 START_TEST(every_command_in_every_state)
 {
-    struct dialogue dialogue = {.tls = true};
+    struct dialogue dialogue = {.listen.tls = LISTEN_TLS_OFFERED};
     for (size_t i = 0; i < countof(matrix); i++) {
         const struct matrix_row *row = &matrix[i];
         for (unsigned state = 0; state < ENTERED; state++) {
@@ -316,7 +316,7 @@ START_TEST(bare_newlines)
     }
     static const struct dialogue normalised = {
         .name = "normalised",
-        .newlines = NEWLINES_NORMALISE,
+        .listen.newlines = NEWLINES_NORMALISE,
         .steps = {HELLO, TO_DATA,
                   HANDS_IN("a\nb\rc\r\n\r\rd\n.\n.\r\ne\r\n.\r\n", NULL,
                            "s@a.test > r@b.test: a\r\nb\r\nc\r\n\r\n\r\nd\r\n.\r\n.\r\ne\r\n"),
@@ -377,6 +377,8 @@ END_TEST
     "250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n"        \
     "250 ENHANCEDSTATUSCODES\r\n"
 
+#define MUST_TLS "530 5.7.0 Must issue a STARTTLS command first\r\n"
+
 START_TEST(starttls)
 {
     static const struct dialogue table[] = {
@@ -384,22 +386,49 @@ START_TEST(starttls)
          .steps = {HELLO, SENDS("STARTTLS\r\n", "502 5.5.1 STARTTLS is not offered here\r\n",
                                 INBOUND_MORE)}},
         {.name = "with a parameter",
-         .tls = true,
+         .listen.tls = LISTEN_TLS_OFFERED,
          .steps = {SENDS("EHLO c.test\r\n", OFFERS_TLS, INBOUND_MORE),
                    SENDS("STARTTLS now\r\n", "501 5.5.4 STARTTLS takes no parameter\r\n",
                          INBOUND_MORE)}},
         {.name = "all is forgotten, and it is not offered again",
-         .tls = true,
+         .listen.tls = LISTEN_TLS_OFFERED,
          .steps = {SENDS("EHLO c.test\r\nMAIL FROM:<s@a.test>\r\nRCPT TO:<r@b.test>\r\n",
                          OFFERS_TLS OK_MAIL OK_RCPT, INBOUND_MORE),
-                   SENDS("STARTTLS\r\n", "220 2.0.0 Ready to start TLS\r\n", INBOUND_TLS),
-                   DOES(SECURED, NULL), SENDS("DATA\r\n", "503 5.5.1 RCPT first\r\n", INBOUND_MORE),
+                   SENDS("STARTTLS\r\n", NULL, INBOUND_TLS),
+                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL),
+                   SENDS("DATA\r\n", "503 5.5.1 RCPT first\r\n", INBOUND_MORE),
                    SENDS("MAIL FROM:<s@a.test>\r\n", "503 5.5.1 EHLO first, one MAIL at a time\r\n",
                          INBOUND_MORE),
                    HELLO,
                    SENDS("STARTTLS\r\n", "503 5.5.1 TLS is already active\r\n", INBOUND_MORE),
                    TO_DATA, HANDS_IN("a\r\n.\r\n", NULL, "s@a.test > r@b.test: a\r\n"),
                    DOES(COMMITTED, QUEUED)}},
+        {.name = "not available now",
+         .listen.tls = LISTEN_TLS_OFFERED,
+         .steps = {SENDS("EHLO c.test\r\nMAIL FROM:<s@a.test>\r\nSTARTTLS\r\n", OFFERS_TLS OK_MAIL,
+                         INBOUND_TLS),
+                   DOES(NO_TLS, "454 4.7.0 TLS is not available now, try again later\r\n"),
+                   SENDS("RCPT TO:<r@b.test>\r\nDATA\r\n", OK_RCPT GO, INBOUND_MORE)}},
+        {.name = "required (RFC 3207 4)",
+         .listen.tls = LISTEN_TLS_REQUIRED,
+         .steps = {SENDS("HELO c.test\r\nMAIL FROM:<>\r\nRSET\r\nVRFY x\r\nHELP\r\nXYZZY\r\n",
+                         MUST_TLS MUST_TLS MUST_TLS MUST_TLS MUST_TLS MUST_TLS, INBOUND_MORE),
+                   SENDS("NOOP\r\nEHLO c.test\r\n", OK OFFERS_TLS, INBOUND_MORE),
+                   SENDS("MAIL FROM:<s@a.test>\r\n", MUST_TLS, INBOUND_MORE),
+                   SENDS("STARTTLS\r\n", NULL, INBOUND_TLS),
+                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL), HELLO,
+                   TO_DATA}},
+        {.name = "required, and not wanted",
+         .listen.tls = LISTEN_TLS_REQUIRED,
+         .steps = {{.action = CLIENT,
+                    .text = "EHLO c.test\r\nQUIT\r\n",
+                    .replies = OFFERS_TLS BYE,
+                    .ask = INBOUND_CLOSE}}},
+        {.name = "implicit: there already",
+         .listen.tls = LISTEN_TLS_IMPLICIT,
+         .steps = {HELLO,
+                   SENDS("STARTTLS\r\n", "503 5.5.1 TLS is already active\r\n", INBOUND_MORE),
+                   TO_DATA}},
     };
     play_all(table, countof(table));
 }
@@ -407,12 +436,12 @@ END_TEST
 
 START_TEST(what_comes_behind_starttls_is_left_lying)
 {
-    static const struct dialogue dialogue = {.name = "residue", .tls = true};
+    static const struct dialogue dialogue = {.name = "residue", .listen.tls = LISTEN_TLS_OFFERED};
     struct play play;
     play_open(&play, &dialogue);
     ck_assert_int_eq(play_say(&play, "STARTTLS\r\nEHLO injected\r\n"), INBOUND_TLS);
     ck_assert(span_equal(buffer_span(&play.in), SPAN("EHLO injected\r\n")));
-    play_expect_text(&play, "replies", buffer_span(&play.out), "220 2.0.0 Ready to start TLS\r\n");
+    play_expect_text(&play, "replies", buffer_span(&play.out), "");
     play_end(&play);
 }
 END_TEST

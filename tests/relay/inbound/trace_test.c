@@ -3,7 +3,7 @@
 
 #define DATE "\tSat, 21 Nov 2026 13:00:05 +0000\r\n"
 
-static const struct dialogue anybody = {.name = "trace", .tls = true};
+static const struct dialogue anybody = {.name = "trace", .listen.tls = LISTEN_TLS_OFFERED};
 
 /* The body so far, from its first byte to where DATA was accepted. */
 static void expect_trace(struct play *play, const char *wanted)
