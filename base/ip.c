@@ -75,6 +75,28 @@ bool ip_is_unspecified(const struct ip *ip)
     return memcmp(ip->bytes, zero, 16) == 0;
 }
 
+static bool starts_with(const struct ip *ip, uint8_t first, uint8_t second, uint8_t second_mask)
+{
+    return ip->bytes[0] == first && (ip->bytes[1] & second_mask) == second;
+}
+
+static bool is_ipv4_compatible(const struct ip *ip) /* ::192.0.2.1, RFC 4291 2.5.5.1 */
+{
+    static const uint8_t zero[12];
+    return memcmp(ip->bytes, zero, sizeof(zero)) == 0;
+}
+
+bool ip_is_reachable(const struct ip *ip)
+{
+    if (ip->family == 0)
+        return false;
+    if (ip->family == 4) /* RFC 3927; RFC 1112 4: class D and E */
+        return !starts_with(ip, 169, 254, 0xff) && ip->bytes[0] < 224;
+    if (ip_is_loopback(ip) || ip_is_unspecified(ip))
+        return true;
+    return !starts_with(ip, 0xfe, 0x80, 0xc0) && ip->bytes[0] != 0xff && !is_ipv4_compatible(ip);
+}
+
 static bool parse_port(struct span text, uint16_t *port)
 {
     uint64_t number;

@@ -30,6 +30,9 @@ bool ip_equal(const struct ip *a, const struct ip *b);
 uint64_t ip_hash(const struct ip *ip);
 bool ip_is_loopback(const struct ip *ip);
 bool ip_is_unspecified(const struct ip *ip);
+/* Whether one can connect to it: not to link-local (which says nothing without an interface),
+ * multicast, broadcast or reserved addresses; private ones and those above are. */
+bool ip_is_reachable(const struct ip *ip);
 
 /* "192.0.2.1:25" and "[2001:db8::1]:25"; brackets around IPv4 are allowed. */
 bool endpoint_parse(struct span text, struct endpoint *endpoint);

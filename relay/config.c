@@ -207,21 +207,26 @@ void config_find_own(struct config *config)
     config->own_count = os_own_addresses(config->own, CONFIG_OWN_MAX);
 }
 
+/* 0.0.0.0 and :: lead to loopback. */
 static bool is_own_address(const struct config *config, const struct ip *ip)
 {
     for (unsigned i = 0; i < config->own_count; i++)
         if (ip_equal(&config->own[i], ip))
             return true;
-    return ip_is_loopback(ip);
+    return ip_is_loopback(ip) || ip_is_unspecified(ip);
+}
+
+static bool serves(const struct config *config, const struct ip *listener, const struct ip *ip)
+{
+    if (ip_is_unspecified(listener)) /* "[::]" serves both families */
+        return (listener->family == 6 || ip->family == 4) && is_own_address(config, ip);
+    return ip_equal(listener, ip) || (ip_is_unspecified(ip) && ip_is_loopback(listener));
 }
 
 bool config_is_own_listener(const struct config *config, const struct ip *ip, uint16_t port)
 {
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        const struct endpoint *at = &config->listen[i].at;
-        bool any = ip_is_unspecified(&at->ip);
-        if (at->port == port && (any ? is_own_address(config, ip) : ip_equal(&at->ip, ip)))
+    for (unsigned i = 0; i < config->listen_count; i++)
+        if (config->listen[i].at.port == port && serves(config, &config->listen[i].at.ip, ip))
             return true;
-    }
     return false;
 }

@@ -20,10 +20,11 @@
 #include <stdatomic.h>
 
 #define CONFIG_WORKERS_MAX 256
-#define CONFIG_OWN_MAX 256    /* of the machine's own addresses */
-#define CONFIG_HOSTS_MAX 20   /* of a route: as many as are used of a domain's MX hosts */
-#define CONFIG_USER_MAX 32    /* bytes of the name of a user of this machine */
-#define CONFIG_SOCKET_MAX 107 /* bytes of a unix socket's path: sun_path less its NUL */
+#define CONFIG_OWN_MAX 256      /* of the machine's own addresses */
+#define CONFIG_HOSTS_MAX 20     /* of a route: as many as are used of a domain's MX hosts */
+#define CONFIG_ADDRESSES_MAX 20 /* used of a host */
+#define CONFIG_USER_MAX 32      /* bytes of the name of a user of this machine */
+#define CONFIG_SOCKET_MAX 107   /* bytes of a unix socket's path: sun_path less its NUL */
 
 enum listen_tls {
     LISTEN_TLS_OFF,
@@ -61,12 +62,22 @@ struct tls_config { /* a `tls "NAME"` section */
     enum tls_version least, most;
 };
 
+enum families {                      /* which addresses of a host are used, and which come first */
+                FAMILIES_BOTH,       /* IPv6 first (RFC 6724) */
+                FAMILIES_IPV4_FIRST, /* both, but IPv4 first */
+                FAMILIES_IPV4,
+                FAMILIES_IPV6,
+};
+
 struct destination_config { /* a `destination "NAME"` section */
     const char *name;
     unsigned max_connections;         /* to the site, over all workers; default 20 */
     unsigned messages_per_connection; /* default 500; 0: no limit */
     int64_t idle_ms;                  /* an unused connection is closed after; default 30 s */
     int64_t back_off_ms;              /* first back-off of a dead site; default 1 min */
+    unsigned max_hosts;               /* used of its mail hosts, best first; default 20 */
+    unsigned max_addresses;           /* used of each of them; default 10 */
+    enum families families;
 };
 
 struct retry_config { /* a `retry "NAME"` section */

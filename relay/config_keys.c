@@ -51,6 +51,11 @@ static const char *const version_words[] = {
     [TLS_VERSION_1_3 + 1] = NULL,
 };
 
+static const char *const families_words[] = {
+    [FAMILIES_BOTH] = "both", [FAMILIES_IPV4_FIRST] = "ipv4-first", [FAMILIES_IPV4] = "ipv4",
+    [FAMILIES_IPV6] = "ipv6", [FAMILIES_IPV6 + 1] = NULL,
+};
+
 /* ---- keys ---- */
 
 #define AT(type, member) .offset = offsetof(struct type, member)
@@ -111,6 +116,9 @@ static const struct key destination_keys[] = {
     {"messages-per-connection", KEY_NUMBER, DESTINATION(messages_per_connection), .most = 1000000},
     {"idle", KEY_DURATION, DESTINATION(idle_ms), .most = DAY},
     {"back-off", KEY_DURATION, DESTINATION(back_off_ms), .least = 1, .most = DAY},
+    {"max-hosts", KEY_NUMBER, DESTINATION(max_hosts), .least = 1, .most = CONFIG_HOSTS_MAX},
+    {"max-addresses", KEY_NUMBER, DESTINATION(max_addresses), 1, CONFIG_ADDRESSES_MAX},
+    {"address-families", KEY_WORD, DESTINATION(families), .words = families_words},
     LATER("rate"),
 };
 

@@ -207,9 +207,26 @@ static const char *where(struct reader *reader, const struct place *place)
 
 /* ---- the sections that go by names ---- */
 
+/* By our name, or by an address at which we listen. */
+static bool is_ourselves(const struct config *config, const struct next_hop_host *host)
+{
+    if (host->name == NULL)
+        return config_is_own_listener(config, &host->ip, host->port);
+    if (!span_equal_nocase(span_of(host->name), span_of(config->hostname)))
+        return false;
+    for (unsigned i = 0; i < config->listen_count; i++)
+        if (config->listen[i].at.port == host->port)
+            return true;
+    return false;
+}
+
 static void check_route(struct reader *reader, size_t section, const void *item)
 {
     const struct route_config *route = item;
+    for (unsigned i = 0; i < route->count; i++)
+        if (is_ourselves(reader->config, &route->hosts[i]))
+            report_add(&reader->report, place_of(reader, section, "hosts"),
+                       "route \"%s\" leads to this relay itself: mail would loop", route->name);
     if (route->count == 0)
         report_add(&reader->report, place_of(reader, section, "hosts"),
                    "route \"%s\" has no hosts: hosts = { \"mx.example:25\" }", route->name);
@@ -310,7 +327,9 @@ static void read_tables(struct reader *reader)
                                                           .max_connections = 20,
                                                           .messages_per_connection = 500,
                                                           .idle_ms = 30000,
-                                                          .back_off_ms = 60000};
+                                                          .back_off_ms = 60000,
+                                                          .max_hosts = CONFIG_HOSTS_MAX,
+                                                          .max_addresses = 10};
     static const struct retry_config retry = {.name = "*", .retry = RETRY_DEFAULT};
     config->route_list = read_table(reader,
                                     &(struct table){SECTION_ROUTE, &config->routes,

@@ -92,7 +92,7 @@ static void finish(struct task *task, enum resolve_result result, const char *wh
 
 static void copy_addresses(struct resolved_host *to, const struct question *from)
 {
-    for (unsigned i = 0; i < from->count && to->count < RESOLVE_ADDRESSES_MAX; i++)
+    for (unsigned i = 0; i < from->count; i++)
         to->addresses[to->count++] = from->addresses[i];
 }
 
@@ -106,7 +106,7 @@ static void finish_with_hosts(struct task *task)
         const struct host *from = &task->hosts[i];
         struct resolved_host *to = &resolution->hosts[i];
         *to = (struct resolved_host){.name = from->name, .preference = from->preference};
-        to->addresses = arena_take(arena, RESOLVE_ADDRESSES_MAX * sizeof(*to->addresses));
+        to->addresses = arena_take(arena, (from->a.count + from->aaaa.count) * sizeof(struct ip));
         copy_addresses(to, &from->a);
         copy_addresses(to, &from->aaaa);
     }

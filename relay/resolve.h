@@ -3,7 +3,11 @@
  *
  * RFC 5321 5.1: MX in order of preference; none: the domain's own A and AAAA; a null MX
  * (RFC 7505) means no mail at all. RFC 5321 5.1 also: an MX that is there but leads nowhere is an
- * error, never a reason to fall back to the domain's address. */
+ * error, never a reason to fall back to the domain's address.
+ *
+ * A CNAME is followed, whether the domain is one or an MX's name (RFC 5321 5.1 wants none there,
+ * but mail is no worse for it); the recipient's address stays as it is. A chain is followed over
+ * some ten links; what is longer, or a loop, counts as a SERVFAIL. */
 #pragma once
 
 #include "base/arena.h"
@@ -11,7 +15,7 @@
 #include "base/mailbox.h"
 
 #define RESOLVE_HOSTS_MAX 20       /* MX hosts used, best first */
-#define RESOLVE_ADDRESSES_MAX 10   /* per host */
+#define RESOLVE_ADDRESSES_MAX 10   /* of each family, per host */
 #define RESOLVE_UNDER_WAY_MAX 1024 /* resolutions; the rest wait in order */
 #define RESOLVE_DEADLINE_MS 20000  /* for a resolution as a whole: what is there by then must do */
 #define RESOLVE_TTL_LEAST_MS 60000

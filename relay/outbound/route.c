@@ -11,10 +11,12 @@
 void route_search_init(struct route_search *search, struct route *route,
                        const struct config *config)
 {
+    struct span name = span_of(route->destination->name);
     *search = (struct route_search){
         .route = route,
         .config = config,
-        .configured = config_route(config, span_of(route->destination->name)),
+        .limits = config_destination(config, name),
+        .configured = config_route(config, name),
         .ttl_ms = CONFIGURED_TTL_MS,
     };
 }
@@ -27,23 +29,59 @@ void route_search_free(struct route_search *search)
         resolution_free(&search->resolution);
 }
 
-static void add_host(struct route_search *search, const char *name, uint16_t preference,
+/* ---- which addresses of a host ---- */
+
+static bool is_wanted(const struct route_search *search, const struct ip *ip)
+{
+    switch (search->limits->families) {
+    case FAMILIES_BOTH:
+    case FAMILIES_IPV4_FIRST: return true;
+    case FAMILIES_IPV4: return ip->family == 4;
+    case FAMILIES_IPV6: return ip->family == 6;
+    }
+    must_not_reach();
+}
+
+/* The first wanted one of this family at or behind `at`; `count` when there is none. */
+static unsigned find_family(const struct route_search *search, const struct ip *addresses,
+                            unsigned count, unsigned at, uint8_t family)
+{
+    while (at < count && (addresses[at].family != family || !is_wanted(search, &addresses[at])))
+        at++;
+    return at;
+}
+
+/* The families in turn, the preferred one first (RFC 8305 4), up to the limit. */
+static unsigned choose_addresses(const struct route_search *search, const struct ip *from,
+                                 unsigned count, struct ip *to)
+{
+    bool four_first = search->limits->families == FAMILIES_IPV4_FIRST;
+    const uint8_t families[2] = {four_first ? 4 : 6, four_first ? 6 : 4};
+    unsigned next[2] = {0, 0}, chosen = 0;
+    while (chosen < search->limits->max_addresses && (next[0] < count || next[1] < count))
+        for (int i = 0; i < 2; i++) {
+            next[i] = find_family(search, from, count, next[i], families[i]);
+            if (next[i] < count && chosen < search->limits->max_addresses)
+                to[chosen++] = from[next[i]++];
+        }
+    return chosen;
+}
+
+/* False when none of its addresses is to be used. */
+static bool add_host(struct route_search *search, const char *name, uint16_t preference,
                      uint16_t port, const struct ip *addresses, unsigned count)
 {
+    struct ip chosen[CONFIG_ADDRESSES_MAX];
+    count = choose_addresses(search, addresses, count, chosen);
+    if (count == 0)
+        return false;
     search->hosts = must_realloc(search->hosts, (search->count + 1) * sizeof(*search->hosts));
     struct site_host *host = &search->hosts[search->count++];
     *host = (struct site_host){
         .name = must_strdup(name), .preference = preference, .port = port, .count = count};
-    host->addresses = must_calloc(count, sizeof(*addresses));
-    memcpy(host->addresses, addresses, count * sizeof(*addresses));
-}
-
-static void add_address(struct route_search *search, const struct ip *ip, uint16_t preference,
-                        uint16_t port)
-{
-    char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
-    snprintf(name, sizeof(name), "[%s]", ip_format(ip, text));
-    add_host(search, name, preference, port, ip, 1);
+    host->addresses = must_calloc(count, sizeof(*chosen));
+    memcpy(host->addresses, chosen, count * sizeof(*chosen));
+    return true;
 }
 
 static enum search_state fail(struct route_search *search, enum verdict_kind kind,
@@ -65,11 +103,12 @@ static enum search_state ask(struct route_search *search, const char *name, bool
 
 /* ---- by address literal ---- */
 
+/* Whatever DNS or a recipient's address says; 0.0.0.0 and :: lead to loopback, too. */
 static bool may_connect(const struct config *config, const struct ip *ip)
 {
-    if (config->allow_loopback)
-        return true;
-    return !ip_is_loopback(ip) && !ip_is_unspecified(ip);
+    if (ip_is_loopback(ip) || ip_is_unspecified(ip))
+        return config->allow_loopback;
+    return ip_is_reachable(ip);
 }
 
 static enum search_state fail_as_loop(struct route_search *search)
@@ -84,27 +123,69 @@ static enum search_state by_literal(struct route_search *search, const struct ip
         return fail_as_loop(search);
     if (!may_connect(search->config, ip))
         return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
-                    "mail to a loopback address is not allowed here");
-    add_address(search, ip, 0, search->config->smtp_port);
+                    "mail to such an address is not allowed here");
+    char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
+    snprintf(name, sizeof(name), "[%s]", ip_format(ip, text));
+    if (!add_host(search, name, 0, search->config->smtp_port, ip, 1))
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
+                    "addresses of this family are not used here");
     return SEARCH_FOUND;
 }
 
 /* ---- by the operator's route ---- */
 
+/* A host of the route that leads nowhere: why is told if no other one does better. */
+static void pass_over(struct route_search *search, const char *why)
+{
+    search->failed_for_now = true;
+    search->verdict.text = span_of(arena_copy(&search->arena, span_of(why)));
+}
+
+/* The operator may well route to loopback, but to ourselves mail would go round for ever. */
+static unsigned leave_out_ourselves(const struct route_search *search, struct ip *addresses,
+                                    unsigned count, uint16_t port)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (!config_is_own_listener(search->config, &addresses[i], port))
+            addresses[kept++] = addresses[i];
+    return kept;
+}
+
+static void take_host(struct route_search *search, const struct next_hop_host *host,
+                      const char *name, struct ip *addresses, unsigned count)
+{
+    char why[DOMAIN_MAX_BYTES + 64];
+    unsigned kept = leave_out_ourselves(search, addresses, count, host->port);
+    if (add_host(search, name, (uint16_t)search->next, host->port, addresses, kept))
+        return;
+    snprintf(why, sizeof(why), "%s: %s", name,
+             kept < count ? "the route leads to this relay itself: mail would loop"
+                          : "it has no address of a family that is used here");
+    pass_over(search, why);
+}
+
 static void take_answer(struct route_search *search, const struct next_hop_host *asked_for)
 {
     struct resolution *answer = search->resolution;
     if (answer->result == RESOLVE_OK && answer->count > 0) {
-        add_host(search, asked_for->name, (uint16_t)search->next, asked_for->port,
-                 answer->hosts[0].addresses, answer->hosts[0].count);
         if (answer->ttl_ms < search->ttl_ms)
             search->ttl_ms = answer->ttl_ms;
+        take_host(search, asked_for, asked_for->name, answer->hosts[0].addresses,
+                  answer->hosts[0].count);
     } else {
-        search->failed_for_now = true;
-        search->verdict.text = span_of(arena_copy(&search->arena, span_of(answer->why)));
+        pass_over(search, answer->why);
     }
     resolution_free(&search->resolution);
     search->asked = false;
+}
+
+static void take_address(struct route_search *search, const struct next_hop_host *host)
+{
+    char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
+    struct ip ip = host->ip;
+    snprintf(name, sizeof(name), "[%s]", ip_format(&ip, text));
+    take_host(search, host, name, &ip, 1);
 }
 
 /* What the operator wrote is never a reason to bounce: a name that leads nowhere is waited for. */
@@ -119,7 +200,7 @@ static enum search_state by_configured_hosts(struct route_search *search)
         const struct next_hop_host *host = &route->hosts[search->next];
         if (host->name != NULL)
             return ask(search, host->name, false);
-        add_address(search, &host->ip, (uint16_t)search->next, host->port);
+        take_address(search, host);
     }
     if (search->failed_for_now) /* try again soon for those that are missing */
         search->ttl_ms = RESOLVE_TTL_LEAST_MS;
@@ -164,7 +245,7 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
     for (unsigned i = 0; i < answer->count; i++) {
         struct resolved_host *host = &answer->hosts[i];
         unsigned kept = keep_allowed(config, host);
-        if (host->preference < last && kept > 0)
+        if (host->preference < last && search->count < search->limits->max_hosts)
             add_host(search, host->name, host->preference, config->smtp_port, host->addresses,
                      kept);
     }
@@ -172,7 +253,7 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
         return fail(search, VERDICT_DEFERRED, (struct status){4, 4, 3}, answer->why);
     if (search->count == 0)
         return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
-                    "the domain's mail hosts lead to loopback addresses only");
+                    "none of the domain's mail hosts has an address that mail may be sent to");
     search->ttl_ms = answer->ttl_ms;
     return SEARCH_FOUND;
 }

@@ -97,6 +97,49 @@ START_TEST(special_addresses)
 }
 END_TEST
 
+START_TEST(what_can_be_another_host)
+{
+    static const struct {
+        const char *text;
+        bool reachable;
+    } rows[] = {
+        {"192.0.2.1", true},
+        {"10.0.0.1", true},
+        {"192.168.1.1", true},
+        {"100.64.0.1", true},
+        {"127.0.0.1", true},
+        {"0.0.0.0", true},
+        {"169.253.255.255", true},
+        {"169.254.0.0", false},
+        {"169.254.169.254", false},
+        {"169.255.0.0", true},
+        {"223.255.255.255", true},
+        {"224.0.0.1", false},
+        {"240.0.0.1", false},
+        {"255.255.255.255", false},
+        {"2001:db8::1", true},
+        {"fd00::1", true},
+        {"::1", true},
+        {"::", true},
+        {"fe7f::1", true},
+        {"fe80::1", false},
+        {"febf::1", false},
+        {"fec0::1", true},
+        {"ff02::1", false},
+        {"::ffff:169.254.1.1", false},
+        {"::ffff:10.0.0.1", true},
+        {"::127.0.0.1", false},
+        {"::2", false},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct ip ip = ip_of(rows[i].text);
+        ck_assert_msg(ip_is_reachable(&ip) == rows[i].reachable, "%s", rows[i].text);
+    }
+    struct ip none = {0};
+    ck_assert(!ip_is_reachable(&none));
+}
+END_TEST
+
 START_TEST(endpoints)
 {
     static const struct {
@@ -191,5 +234,5 @@ START_TEST(networks_refused)
 }
 END_TEST
 
-TEST_MAIN("base/ip", addresses, no_address, sameness, special_addresses, endpoints,
-          longest_texts_fit, networks, networks_refused)
+TEST_MAIN("base/ip", addresses, no_address, sameness, special_addresses, what_can_be_another_host,
+          endpoints, longest_texts_fit, networks, networks_refused)

@@ -26,6 +26,10 @@ equal    IN MX 10 mx5
 address  IN A 127.0.0.6
 address6 IN AAAA ::1
 alias    IN CNAME order
+mxalias  IN CNAME mx3
+tocname  IN MX 10 mxalias
+loop1    IN CNAME loop2
+loop2    IN CNAME loop1
 null     IN MX 0 .
 notfound IN MX 10 nowhere
 sender   IN MX 10 mx8
@@ -115,6 +119,8 @@ def deliveries(net):
               "no MX, no A: the AAAA record")
     check(net.where(net.send("a@alias.example")) == {"127.0.0.2": 1},
           "a CNAME is followed to its MX")
+    check(net.where(net.send("a@tocname.example")) == {"127.0.0.3": 1},
+          "an MX that is a CNAME is followed")
     check(net.where(net.send("a@[127.0.0.3]")) == {"127.0.0.3": 1}, "an address literal")
 
 
@@ -162,6 +168,7 @@ def test(workshop):
     deliveries(net)
     bounces(net)
     waits(net, net.relay, "a@servfail.example", "SERVFAIL")
+    waits(net, net.relay, "a@loop1.example", "a CNAME that goes round")
     silent_dns(net)
     loopback_refused(net)
 

@@ -146,6 +146,11 @@ START_TEST(things_that_do_not_fit_together)
          "t.conf:2: route \"a.test\" has no hosts: hosts = { \"mx.example:25\" }\n"},
         {"route \"a.test\" {\nhosts = { } }",
          "t.conf:2: route \"a.test\" has no hosts: hosts = { \"mx.example:25\" }\n"},
+        {"listen \"[::]:25\" { }\nhostname = Relay.test\nroute \"a.test\" {\nhosts = { "
+         "\"[127.0.0.1]:25\", \"b.test:25\" } }\nroute \"b.test\" { hosts = { \"relay.TEST:25\", "
+         "\"relay.test:26\", \"[127.0.0.1]:26\" } }",
+         "t.conf:4: route \"a.test\" leads to this relay itself: mail would loop\n"
+         "t.conf:5: route \"b.test\" leads to this relay itself: mail would loop\n"},
         {"listen \"127.0.0.1:25\" {\ntls = \"offered\"\n}",
          "t.conf:2: tls needs certificate = \"FILE\" and key = \"FILE\"\n"},
         {"listen \"127.0.0.1:25\" {\ncertificate = \"x\"\n}",

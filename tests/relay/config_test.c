@@ -26,7 +26,8 @@ START_TEST(all_values)
                                "tls \"bank.test\" { level = \"encrypt\" on-454 = \"next-host\" "
                                "plain-after = 0 min-version = \"1.3\" }\n"
                                "destination \"slow.test\" { max-connections = 1 "
-                               "messages-per-connection = 0 idle = 0s back-off = 5s }\n"
+                               "messages-per-connection = 0 idle = 0s back-off = 5s "
+                               "max-hosts = 2 max-addresses = 3 address-families = ipv4-first }\n"
                                "retry \"*\" { first = 1s factor = 1.5 longest = 1h give-up = 2d }\n"
                                "limits { connections = 1 connections-per-client = 2 recipients = 3 "
                                "message-size = 64K errors = 4 idle = 5s queue = 6 memory = 7M }\n";
@@ -73,6 +74,8 @@ START_TEST(all_values)
     const struct destination_config *slow = config_destination(c, SPAN("slow.test"));
     ck_assert(slow->max_connections == 1 && slow->messages_per_connection == 0);
     ck_assert(slow->idle_ms == 0 && slow->back_off_ms == 5000);
+    ck_assert(slow->max_hosts == 2 && slow->max_addresses == 3);
+    ck_assert_int_eq(slow->families, FAMILIES_IPV4_FIRST);
 
     const struct retry *retry = config_retry(c, SPAN("any.test"));
     ck_assert(retry->first_ms == 1000 && retry->longest_ms == 3600000);
@@ -123,6 +126,39 @@ START_TEST(the_longest_control_socket)
              path);
     struct config *c CLEANUP(config_drop) = read_fine(&scratch, text);
     ck_assert_str_eq(c->control, path);
+}
+END_TEST
+
+START_TEST(where_we_listen_is_ourselves)
+{
+    static const struct {
+        const char *listener, *ip;
+        bool ours;
+    } rows[] = {
+        {"192.0.2.1:25", "192.0.2.1", true},
+        {"192.0.2.1:25", "192.0.2.2", false},
+        {"192.0.2.1:26", "192.0.2.1", false},
+        {"0.0.0.0:25", "127.9.9.9", true},
+        {"0.0.0.0:25", "0.0.0.0", true},
+        {"0.0.0.0:25", "198.51.100.9", false},
+        {"0.0.0.0:25", "::1", false},
+        {"[::]:25", "::1", true},
+        {"[::]:25", "::", true},
+        {"[::]:25", "::ffff:127.0.0.1", true},
+        {"127.0.0.1:25", "0.0.0.0", true},
+        {"127.0.0.1:25", "127.0.0.2", false},
+        {"[::ffff:192.0.2.1]:25", "192.0.2.1", true},
+    };
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[128];
+        struct ip ip;
+        snprintf(text, sizeof(text), "listen \"%s\" { }", rows[i].listener);
+        struct config *c CLEANUP(config_drop) = read_fine(&scratch, text);
+        ck_assert(ip_parse(span_of(rows[i].ip), &ip));
+        ck_assert_msg(config_is_own_listener(c, &ip, 25) == rows[i].ours, "%s at %s", rows[i].ip,
+                      rows[i].listener);
+    }
 }
 END_TEST
 
@@ -340,7 +376,7 @@ START_TEST(the_manual_names_every_key)
 }
 END_TEST
 
-TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, nobody_may_relay,
-          users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
-          references, files_that_it_names, the_place_of_the_control_socket,
-          the_manual_names_every_key)
+TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket,
+          where_we_listen_is_ourselves, nobody_may_relay, users_who_may_submit,
+          sections_start_from_the_star, environment, a_dump_reads_as_the_same, references,
+          files_that_it_names, the_place_of_the_control_socket, the_manual_names_every_key)

@@ -46,6 +46,16 @@ static const char zone[] = "$ORIGIN example.test.\n"
                            "partly MX 10 mx.broken.test.\n"
                            "partly MX 20 a\n"
                            "dangling CNAME gone\n"
+                           "chain1 CNAME chain2\n"
+                           "chain2 CNAME chain3\n"
+                           "chain3 CNAME chain4\n"
+                           "chain4 CNAME chain5\n"
+                           "chain5 CNAME order\n"
+                           "loop1 CNAME loop2\n"
+                           "loop2 CNAME loop1\n"
+                           "self CNAME self\n"
+                           "toloop MX 10 loop1\n"
+                           "toloop MX 20 a\n"
                            "short 5 MX 10 a\n"
                            "long 86400 MX 10 long-host\n"
                            "long-host 86400 A 192.0.2.7\n"
@@ -100,6 +110,9 @@ static void write_zones(uint16_t port)
     buffer_append(&text, span_of(zone));
     for (unsigned i = 0; i < 30; i++)
         buffer_print(&text, "many MX %u many%u\nmany%u A 192.0.2.%u\n", 100 - i, i, i, 100 + i);
+    for (unsigned i = 0; i < 30; i++)
+        buffer_print(&text, "long%u CNAME long%u\n", i, i + 1);
+    buffer_print(&text, "long30 A 192.0.2.30\n");
     for (unsigned i = 0; i < 15; i++)
         buffer_print(&text, "wide A 192.0.2.%u\nwide AAAA 2001:db8::%u\n", i, i);
     scratch_write(&scratch, "example.zone", buffer_span(&text));
@@ -287,6 +300,16 @@ START_TEST(answers)
          "OK 10 b.example.test 192.0.2.2 2001:db8::2; 20 six.example.test 2001:db8::6; "
          "30 a.example.test 192.0.2.1"},
         {"tocname.example.test", true, "OK 10 cname.example.test 192.0.2.1"},
+        /* chains of CNAME, which are followed so far and no further */
+        {"chain1.example.test", true,
+         "OK 10 b.example.test 192.0.2.2 2001:db8::2; 20 six.example.test 2001:db8::6; "
+         "30 a.example.test 192.0.2.1"},
+        {"long0.example.test", true, "TEMPORARY long0.example.test: SERVFAIL"},
+        {"long10.example.test", false, "TEMPORARY long10.example.test: SERVFAIL"},
+        {"long22.example.test", false, "OK 0 long22.example.test 192.0.2.30"},
+        {"loop1.example.test", true, "TEMPORARY loop1.example.test: SERVFAIL"},
+        {"self.example.test", true, "TEMPORARY self.example.test: SERVFAIL"},
+        {"toloop.example.test", true, "OK 10 loop1.example.test; 20 a.example.test 192.0.2.1"},
         /* failures */
         {"broken.test", true, "TEMPORARY broken.test: SERVFAIL"},
         {"away.example.test", true, "TEMPORARY mx.broken.test: SERVFAIL"},
@@ -339,7 +362,7 @@ START_TEST(limits)
     }
     struct resolution *wide CLEANUP(resolution_free) = ask("wide.example.test", true);
     ck_assert_uint_eq(wide->count, 1);
-    ck_assert_uint_eq(wide->hosts[0].count, RESOLVE_ADDRESSES_MAX);
+    ck_assert_uint_eq(wide->hosts[0].count, 2 * RESOLVE_ADDRESSES_MAX);
 }
 END_TEST
 

@@ -7,7 +7,7 @@
 
 #define TTL 120000
 #define HOSTS_MAX 4
-#define ADDRESSES_MAX 3
+#define ADDRESSES_MAX 5
 
 /* ---- a search, and what DNS would say ---- */
 
@@ -25,6 +25,7 @@ struct answer {
 
 struct trial {
     struct config config;
+    struct destination_config limits;
     struct destination destination;
     struct route route;
     struct route_search search;
@@ -33,8 +34,11 @@ struct trial {
 static void open_trial(struct trial *trial, const char *destination,
                        const struct route_config *configured)
 {
-    *trial = (struct trial){.config = {.hostname = "relay.test", .smtp_port = 2525}};
+    *trial = (struct trial){.config = {.hostname = "relay.test", .smtp_port = 2525},
+                            .limits = {.max_hosts = 20, .max_addresses = 10}};
     names_init(&trial->config.routes);
+    names_init(&trial->config.destinations);
+    names_add(&trial->config.destinations, SPAN("*"), &trial->limits);
     if (configured != NULL) /* the names hold what is not theirs, and do not touch it */
         names_add(&trial->config.routes, span_of(configured->name), (void *)(uintptr_t)configured);
     trial->destination.name = must_strdup(destination);
@@ -51,6 +55,7 @@ static void close_trial(struct trial *trial)
     route_search_free(&trial->search);
     free(trial->destination.name);
     names_free(&trial->config.routes);
+    names_free(&trial->config.destinations);
 }
 
 static void expect_question(const struct trial *trial, const char *domain, bool mx)
@@ -107,7 +112,7 @@ static void expect(const struct trial *trial, enum search_state state, const cha
 
 START_TEST(a_literal_needs_no_dns)
 {
-    static const char refused[] = "bounced 5.4.4 mail to a loopback address is not allowed here";
+    static const char refused[] = "bounced 5.4.4 mail to such an address is not allowed here";
     static const struct {
         const char *literal, *strict, *loopback_allowed;
     } rows[] = {
@@ -120,6 +125,11 @@ START_TEST(a_literal_needs_no_dns)
         {"[ipv6:::ffff:127.0.0.1]", refused, "[127.0.0.1] 0 2525 127.0.0.1\n"},
         {"[0.0.0.0]", refused, "[0.0.0.0] 0 2525 0.0.0.0\n"},
         {"[ipv6:::]", refused, "[::] 0 2525 ::\n"},
+        {"[10.1.2.3]", "[10.1.2.3] 0 2525 10.1.2.3\n", "[10.1.2.3] 0 2525 10.1.2.3\n"},
+        {"[169.254.169.254]", refused, refused},
+        {"[ipv6:fe80::1]", refused, refused},
+        {"[255.255.255.255]", refused, refused},
+        {"[ipv6:::ffff:224.0.0.1]", refused, refused},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         for (int allowed = 0; allowed < 2; allowed++) {
@@ -141,8 +151,10 @@ END_TEST
 
 #define A1 "192.0.2.1"
 #define A2 "192.0.2.2"
+#define OWN "192.0.2.77" /* of our machine */
 #define LOOP "bounced 5.4.6 the domain's best mail host is this relay: mail would loop"
-#define ONLY_LOOPBACK "bounced 5.4.4 the domain's mail hosts lead to loopback addresses only"
+#define NO_ADDRESS                                                                                 \
+    "bounced 5.4.4 none of the domain's mail hosts has an address that mail may be sent to"
 
 static const struct mx_row {
     const char *name;
@@ -153,7 +165,7 @@ static const struct mx_row {
     {"hosts and addresses, in their order",
      false,
      {RESOLVE_OK, NULL, {{"mx1.test", 10, {A1, "2001:db8::1"}}, {"mx2.test", 20, {A2}}}},
-     "mx1.test 10 2525 192.0.2.1 2001:db8::1\nmx2.test 20 2525 192.0.2.2\n"},
+     "mx1.test 10 2525 2001:db8::1 192.0.2.1\nmx2.test 20 2525 192.0.2.2\n"},
     {"no such domain",
      false,
      {RESOLVE_NO_DOMAIN, "a.test: no such domain", {{0}}},
@@ -206,10 +218,33 @@ static const struct mx_row {
       NULL,
       {{"mx1.test", 10, {"127.0.0.1", A1, "::1"}}, {"mx2.test", 20, {"0.0.0.0"}}}},
      "mx1.test 10 2525 192.0.2.1\n"},
+    {"so are those that lead nowhere",
+     false,
+     {RESOLVE_OK,
+      NULL,
+      {{"mx1.test", 10, {"169.254.169.254", A1, "fe80::1"}},
+       {"mx2.test", 20, {"224.0.0.1", "255.255.255.255", "::ffff:127.0.0.1"}}}},
+     "mx1.test 10 2525 192.0.2.1\n"},
+    {"private ones are somebody's",
+     false,
+     {RESOLVE_OK, NULL, {{"mx1.test", 10, {"10.0.0.1", "192.168.0.1", "fd00::1"}}}},
+     "mx1.test 10 2525 fd00::1 10.0.0.1 192.168.0.1\n"},
+    {"ourselves by an address at which we listen",
+     false,
+     {RESOLVE_OK, NULL, {{"mx1.test", 10, {A1}}, {"mx2.test", 20, {A2, OWN}}}},
+     "mx1.test 10 2525 192.0.2.1\n"},
+    {"ourselves by loopback, allowed or not",
+     true,
+     {RESOLVE_OK, NULL, {{"mx1.test", 10, {A1}}, {"mx2.test", 20, {"::1"}}}},
+     "mx1.test 10 2525 192.0.2.1\n"},
+    {"ourselves by the address of any, as the best",
+     true,
+     {RESOLVE_OK, NULL, {{"mx1.test", 10, {"0.0.0.0"}}, {"mx2.test", 20, {A1}}}},
+     LOOP},
     {"nothing but loopback",
      false,
      {RESOLVE_OK, NULL, {{"mx1.test", 10, {"127.0.0.1"}}, {"mx2.test", 20, {"::1"}}}},
-     ONLY_LOOPBACK},
+     NO_ADDRESS},
     {"loopback where it is allowed",
      true,
      {RESOLVE_OK, NULL, {{"mx1.test", 10, {"127.0.0.1"}}}},
@@ -226,8 +261,20 @@ static const struct mx_row {
     {"the better hosts have no address",
      false,
      {RESOLVE_OK, NULL, {{"mx1.test", 10, {0}}, {"relay.test", 20, {A2}}}},
-     ONLY_LOOPBACK},
+     NO_ADDRESS},
 };
+
+/* Where it listens on all its addresses, at the port of MX hosts. */
+static void listen_everywhere(struct trial *trial)
+{
+    static struct listen_config listen = {.at = {.port = 2525}};
+    static struct ip own;
+    ck_assert(ip_parse(SPAN("::"), &listen.at.ip) && ip_parse(SPAN(OWN), &own));
+    trial->config.listen = &listen;
+    trial->config.listen_count = 1;
+    trial->config.own = &own;
+    trial->config.own_count = 1;
+}
 
 START_TEST(mx_outcomes)
 {
@@ -236,6 +283,8 @@ START_TEST(mx_outcomes)
         struct trial trial;
         open_trial(&trial, "a.test", NULL);
         trial.config.allow_loopback = row->allow_loopback;
+        if (strstr(row->name, "ourselves by") != NULL)
+            listen_everywhere(&trial);
         begin(&trial);
         ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
         expect_question(&trial, "a.test", true);
@@ -244,6 +293,64 @@ START_TEST(mx_outcomes)
         ck_assert_int_eq(trial.search.ttl_ms, TTL);
         close_trial(&trial);
     }
+}
+END_TEST
+
+/* ---- which addresses of a host, and how many hosts ---- */
+
+#define SIX "2001:db8::"
+static const struct answer two_families = {
+    RESOLVE_OK,
+    NULL,
+    {{"mx1.test", 10, {A1, A2, "192.0.2.3", SIX "1", SIX "2"}}, {"mx2.test", 20, {A2}}}};
+
+START_TEST(families_take_turns_up_to_the_limit)
+{
+    static const struct {
+        enum families families;
+        unsigned addresses, hosts;
+        const char *wanted;
+    } rows[] = {
+        {FAMILIES_BOTH, 10, 10,
+         "mx1.test 10 2525 " SIX "1 " A1 " " SIX "2 " A2 " 192.0.2.3\nmx2.test 20 2525 " A2 "\n"},
+        {FAMILIES_BOTH, 3, 1, "mx1.test 10 2525 " SIX "1 " A1 " " SIX "2\n"},
+        {FAMILIES_BOTH, 1, 1, "mx1.test 10 2525 " SIX "1\n"},
+        {FAMILIES_IPV4_FIRST, 4, 1, "mx1.test 10 2525 " A1 " " SIX "1 " A2 " " SIX "2\n"},
+        {FAMILIES_IPV4, 2, 10, "mx1.test 10 2525 " A1 " " A2 "\nmx2.test 20 2525 " A2 "\n"},
+        {FAMILIES_IPV6, 10, 10, "mx1.test 10 2525 " SIX "1 " SIX "2\n"}, /* mx2 has none */
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct trial trial;
+        open_trial(&trial, "a.test", NULL);
+        trial.limits = (struct destination_config){.families = rows[i].families,
+                                                   .max_addresses = rows[i].addresses,
+                                                   .max_hosts = rows[i].hosts};
+        begin(&trial);
+        ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
+        answer(&trial, &two_families);
+        expect(&trial, route_search_next(&trial.search), rows[i].wanted, "families");
+        close_trial(&trial);
+    }
+}
+END_TEST
+
+START_TEST(a_family_that_is_not_used_is_no_way)
+{
+    static const struct answer only_four = {RESOLVE_OK, NULL, {{"mx1.test", 10, {A1}}}};
+    static const char refused[] = "bounced 5.4.4 addresses of this family are not used here";
+    struct trial trial;
+    open_trial(&trial, "a.test", NULL);
+    trial.limits.families = FAMILIES_IPV6;
+    begin(&trial);
+    ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
+    answer(&trial, &only_four);
+    expect(&trial, route_search_next(&trial.search), NO_ADDRESS, "MX");
+    close_trial(&trial);
+    open_trial(&trial, "[192.0.2.1]", NULL);
+    trial.limits.families = FAMILIES_IPV6;
+    begin(&trial);
+    expect(&trial, route_search_next(&trial.search), refused, "literal");
+    close_trial(&trial);
 }
 END_TEST
 
@@ -350,6 +457,40 @@ START_TEST(a_configured_name_that_leads_nowhere_never_bounces)
 }
 END_TEST
 
+/* A route may lead to loopback, but not to where we listen; and never bounces. */
+START_TEST(a_route_to_ourselves_is_no_way)
+{
+    static struct next_hop_host to_us[] = {
+        {.name = "one.test", .port = 2525},
+        {.ip = {4, {127, 0, 0, 1}}, .port = 2525},
+        {.ip = {4, {127, 0, 0, 1}}, .port = 26},
+    };
+    static const struct route_config some = {"a.test", to_us, 3}, all = {"a.test", to_us, 2};
+    static const struct answer found = {RESOLVE_OK, NULL, {{"one.test", 0, {OWN, "::1"}}}};
+    static const struct answer half = {RESOLVE_OK, NULL, {{"one.test", 0, {OWN, A1}}}};
+    static const struct {
+        const struct route_config *route;
+        const struct answer *answer;
+        const char *wanted;
+    } rows[] = {
+        {&some, &found, "[127.0.0.1] 2 26 127.0.0.1\n"},
+        {&some, &half, "one.test 0 2525 " A1 "\n[127.0.0.1] 2 26 127.0.0.1\n"},
+        {&all, &found,
+         "deferred 4.4.3 [127.0.0.1]: the route leads to this relay itself: mail would loop"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct trial trial;
+        open_trial(&trial, "a.test", rows[i].route);
+        listen_everywhere(&trial);
+        begin(&trial);
+        ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
+        answer(&trial, rows[i].answer);
+        expect(&trial, route_search_next(&trial.search), rows[i].wanted, "ourselves");
+        close_trial(&trial);
+    }
+}
+END_TEST
+
 START_TEST(so_many_hosts_and_no_more)
 {
     struct next_hop_host many[RESOLVE_HOSTS_MAX + 5];
@@ -379,6 +520,7 @@ START_TEST(a_search_may_end_before_its_answer) /* the leak checker is the judge 
 END_TEST
 
 TEST_MAIN("relay/outbound/route", a_literal_needs_no_dns, mx_outcomes,
+          families_take_turns_up_to_the_limit, a_family_that_is_not_used_is_no_way,
           a_configured_route_comes_first, configured_names_are_looked_up_one_by_one,
-          a_configured_name_that_leads_nowhere_never_bounces, so_many_hosts_and_no_more,
-          a_search_may_end_before_its_answer)
+          a_configured_name_that_leads_nowhere_never_bounces, a_route_to_ourselves_is_no_way,
+          so_many_hosts_and_no_more, a_search_may_end_before_its_answer)
