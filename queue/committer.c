@@ -65,9 +65,11 @@ static struct change *chain_pop(struct chain *chain)
 
 /* ---- changes ---- */
 
+/* What cannot be refused: what became of an attempt, and what the operator or a rule said. */
 static bool has_verdict(const struct change *change)
 {
-    return change->update != NULL || change->remove;
+    return change->update != NULL || change->remove || change->suspend != NULL ||
+           change->lift != NULL;
 }
 
 static bool is_new_mail(const struct change *change)
@@ -218,6 +220,10 @@ static void store_change(struct spool_batch *batch, const struct change *change)
         spool_update(batch, change->update);
     else if (change->remove)
         spool_remove(batch, change->id, change->number);
+    if (change->suspend != NULL)
+        spool_suspend(batch, change->suspend);
+    if (change->lift != NULL)
+        spool_lift(batch, change->lift);
     if (change->accept != NULL)
         spool_accept(batch, change->accept, change->accepted, change->accepted_count);
 }

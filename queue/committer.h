@@ -35,6 +35,10 @@ struct change {
     bool remove;
     uint64_t id;
     uint16_t number;
+
+    /* Mail to a destination stops, or goes on. Borrowed until the change comes back. */
+    const struct suspension *suspend;
+    const char *lift;
 };
 
 struct committer;

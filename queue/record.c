@@ -7,6 +7,7 @@
  * envelope: version, flags, attempts, due, count, destination, last reply, last host, hold reason,
  *           recipients
  * recipient: code, status (class, subject, detail), notify, path, orcpt
+ * suspension: version, since, until, reason
  * Texts are a 16-bit length and the bytes. */
 
 #define LEFT_AT 1 /* where a message record counts its envelopes */
@@ -222,6 +223,31 @@ void message_record_set_left(char *record, unsigned left)
 {
     for (unsigned i = 0; i < 4; i++)
         record[LEFT_AT + i] = (char)(uint8_t)(left >> (8 * i));
+}
+
+/* ---- suspensions ---- */
+
+void suspension_write(struct buffer *to, const struct suspension *suspension)
+{
+    put(to, RECORD_VERSION, 1);
+    put(to, (uint64_t)suspension->since_ms, 8);
+    put(to, (uint64_t)suspension->until_ms, 8);
+    put_text(to, suspension->reason, SUSPENSION_REASON_MAX);
+}
+
+bool suspension_read(struct span key, struct span from, struct suspension *suspension)
+{
+    struct reader reader = {.rest = from};
+    *suspension = (struct suspension){0};
+    get_version(&reader);
+    suspension->since_ms = (int64_t)get(&reader, 8);
+    suspension->until_ms = (int64_t)get(&reader, 8);
+    struct span reason = get_text(&reader, SUSPENSION_REASON_MAX);
+    if (!all_read(&reader) || key.length == 0 || key.length > DOMAIN_MAX_BYTES)
+        return false;
+    memcpy(suspension->destination, key.data, key.length);
+    memcpy(suspension->reason, reason.data, reason.length);
+    return true;
 }
 
 /* ---- envelopes ---- */

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "queue/message.h"
+#include "queue/suspension.h"
 
 #define RECORD_MAX 1900 /* under half a 4,096-byte page with LMDB's own header */
 #define RECORD_VERSION 2

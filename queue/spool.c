@@ -288,6 +288,30 @@ void spool_remove(struct spool_batch *batch, uint64_t id, uint16_t number)
     check(batch, "cannot remove an envelope", rc == MDB_NOTFOUND ? 0 : rc);
 }
 
+/* ---- suspensions ---- */
+
+void spool_suspend(struct spool_batch *batch, const struct suspension *suspension)
+{
+    struct spool *spool = batch->spool;
+    if (!good(batch))
+        return;
+    buffer_clear(&spool->record);
+    suspension_write(&spool->record, suspension);
+    MDB_val key = value_of(suspension->destination, strlen(suspension->destination));
+    MDB_val value = value_of(spool->record.memory, buffer_length(&spool->record));
+    check(batch, "cannot store a suspension",
+          mdb_put(batch->transaction, spool->destination, &key, &value, 0));
+}
+
+void spool_lift(struct spool_batch *batch, const char *destination)
+{
+    if (!good(batch))
+        return;
+    MDB_val key = value_of(destination, strlen(destination));
+    int rc = mdb_del(batch->transaction, batch->spool->destination, &key, NULL);
+    check(batch, "cannot remove a suspension", rc == MDB_NOTFOUND ? 0 : rc);
+}
+
 /* ---- the end of a batch ---- */
 
 static int64_t now_ms(void)

@@ -10,6 +10,7 @@
 
 #include "queue/message.h"
 #include "queue/segment.h"
+#include "queue/suspension.h"
 
 #define SPOOL_FORMAT 2                 /* another one on disk is refused */
 #define SPOOL_MAP_DEFAULT (1ull << 36) /* bytes; sparse: the file does not grow by it */
@@ -84,6 +85,11 @@ void spool_update(struct spool_batch *batch, const struct envelope *envelope);
  * released once the batch has committed. */
 void spool_remove(struct spool_batch *batch, uint64_t id, uint16_t number);
 
+/* No mail to that destination; in place of what was said of it before. */
+void spool_suspend(struct spool_batch *batch, const struct suspension *suspension);
+/* Mail goes there again. */
+void spool_lift(struct spool_batch *batch, const char *destination);
+
 /* Makes the batch durable, or changes nothing. */
 enum spool_result spool_commit(struct spool_batch *batch);
 void spool_abort(struct spool_batch *batch);
@@ -116,6 +122,10 @@ size_t spool_scan(struct spool *spool, uint64_t *id, uint16_t *number, bool from
  * at the end 0, and what turned out dead on disk has been unlinked (segments_scanned). Should
  * reading fail it returns 0 too, and nothing is unlinked. */
 size_t spool_scan_bodies(struct spool *spool, size_t max);
+
+/* Every suspension there is, in any order. */
+void spool_suspensions(struct spool *spool,
+                       void (*each)(const struct suspension *suspension, void *with), void *with);
 
 struct spool_facts {
     uint64_t messages, envelopes;

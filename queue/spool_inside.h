@@ -22,7 +22,7 @@ struct stored_bodies {
 
 struct spool {
     MDB_env *env;
-    MDB_dbi meta, message, envelope;
+    MDB_dbi meta, message, envelope, destination;
     struct segments *segments;
     char *directory;
     int lock;

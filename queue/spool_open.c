@@ -152,6 +152,8 @@ static int open_tables(struct spool *spool, MDB_txn *txn)
     if (rc == 0)
         rc = mdb_dbi_open(txn, "envelope", MDB_CREATE, &spool->envelope);
     if (rc == 0)
+        rc = mdb_dbi_open(txn, "destination", MDB_CREATE, &spool->destination);
+    if (rc == 0)
         rc = spool_put_number(spool, txn, "format", SPOOL_FORMAT);
     if (rc == 0)
         rc = get_number(spool, txn, SPOOL_NEXT_ID, &reserved);

@@ -207,3 +207,25 @@ void spool_facts(struct spool *spool, struct spool_facts *facts)
     facts->messages = entries(look.txn, spool->message);
     facts->envelopes = entries(look.txn, spool->envelope);
 }
+
+/* ---- suspensions ---- */
+
+/* They are few: one transaction sees them all. */
+void spool_suspensions(struct spool *spool,
+                       void (*each)(const struct suspension *suspension, void *with), void *with)
+{
+    struct look look CLEANUP(look_end);
+    MDB_val key;
+    MDB_val value;
+    int rc = look_begin(spool, &look);
+    if (rc == 0)
+        rc = mdb_cursor_open(look.txn, spool->destination, &look.cursor);
+    while (rc == 0 && (rc = mdb_cursor_get(look.cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct suspension suspension;
+        if (suspension_read(span_of_value(key), span_of_value(value), &suspension))
+            each(&suspension, with);
+        else
+            log_note("spool-damaged", "why", "a suspension's record is not one of ours");
+    }
+    tell(rc);
+}

@@ -52,10 +52,14 @@ const struct destination_config *config_destination(const struct config *config,
     return names_find(&config->destinations, domain);
 }
 
+const struct retry_config *config_retry_section(const struct config *config, struct span domain)
+{
+    return names_find(&config->retries, domain);
+}
+
 const struct retry *config_retry(const struct config *config, struct span domain)
 {
-    const struct retry_config *found = names_find(&config->retries, domain);
-    return &found->retry;
+    return &config_retry_section(config, domain)->retry;
 }
 
 bool config_may_relay(const struct config *config, const struct ip *client)

@@ -159,6 +159,7 @@ const struct route_config *config_route(const struct config *config, struct span
 const struct tls_config *config_tls(const struct config *config, struct span domain);
 const struct destination_config *config_destination(const struct config *config,
                                                     struct span domain);
+const struct retry_config *config_retry_section(const struct config *config, struct span domain);
 const struct retry *config_retry(const struct config *config, struct span domain);
 /* Looks up `own`; a part of config_read. */
 void config_find_own(struct config *config);

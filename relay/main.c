@@ -17,8 +17,11 @@ struct command_row {
 static const struct command_row commands[] = {
     {"run", command_run, "the relay, in the foreground"},
     {"check-config", command_check_config, "say all that is wrong with a configuration"},
-    {"queue", command_queue, "look at what waits, try it now, drop it"},
+    {"queue", command_queue, "look at what waits, and act on it"},
+    {"dest", command_dest, "what waits for each destination; pause and resume it"},
+    {"explain", command_explain, "why a message has not left"},
     {"stats", command_stats, "what the running relay has counted"},
+    {"top", command_top, "the same and more, on a live screen"},
     {"sink", command_sink, "be a downstream server, with faults"},
     {"load", command_load, "load a server with mail"},
 };

@@ -48,8 +48,17 @@ static void obey(struct answer *answer, const struct request *request)
     switch (request->command) {
     case REQUEST_QUEUE_LIST: answer_queue_list(answer, request); return;
     case REQUEST_QUEUE_SHOW: answer_queue_show(answer, request); return;
+    case REQUEST_QUEUE_CAT: answer_queue_cat(answer, request); return;
+    case REQUEST_QUEUE_HOLD:
+    case REQUEST_QUEUE_RELEASE:
     case REQUEST_QUEUE_RETRY:
+    case REQUEST_QUEUE_FAIL:
     case REQUEST_QUEUE_DROP: answer_queue_action(answer, request); return;
+    case REQUEST_DEST_LIST: answer_dest_list(answer, request); return;
+    case REQUEST_DEST_SHOW: answer_dest_show(answer, request); return;
+    case REQUEST_DEST_PAUSE:
+    case REQUEST_DEST_RESUME: answer_dest_pause(answer, request); return;
+    case REQUEST_EXPLAIN: answer_explain(answer, request); return;
     case REQUEST_STATS: answer_stats(answer); return;
     }
 }

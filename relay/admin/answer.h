@@ -46,9 +46,23 @@ void json_put_text(json_t *object, const char *key, const char *text);
 void json_put_time(json_t *object, const char *key, int64_t wall_ms); /* RFC 3339 */
 
 /* control_queue.c */
+void answer_not_found(struct answer *answer, const struct target *target);
 void answer_queue_list(struct answer *answer, const struct request *request);
 void answer_queue_show(struct answer *answer, const struct request *request);
 void answer_queue_action(struct answer *answer, const struct request *request);
+
+/* control_cat.c */
+void answer_queue_cat(struct answer *answer, const struct request *request);
+
+/* control_destination.c */
+void answer_dest_list(struct answer *answer, const struct request *request);
+void answer_dest_show(struct answer *answer, const struct request *request);
+void answer_dest_pause(struct answer *answer, const struct request *request); /* and resume */
+/* The name as the dispatch has it: lower case. False when it is none. */
+bool destination_name(const char *what, char name[DOMAIN_MAX_BYTES + 1]);
+
+/* control_explain.c */
+void answer_explain(struct answer *answer, const struct request *request);
 
 /* control_stats.c */
 void answer_stats(struct answer *answer);

@@ -2,7 +2,7 @@
 
 #include "relay/admin/control.h"
 #include "relay/admin/lines.h"
-#include "relay/admin/terminal.h"
+#include "relay/admin/print.h"
 #include "relay/config.h"
 #include "relay/os.h"
 
@@ -79,7 +79,7 @@ static int read_answers(const char *command, const char *path, struct lines *lin
         enum lines_result result = lines_read(lines, os_now() + PATIENCE_MS, &line);
         if (result != LINES_OK)
             return say_broken(command, path, result);
-        json_t *object = json_loadb(line.data, line.length, 0, NULL);
+        json_t *object = json_loadb(line.data, line.length, JSON_ALLOW_NUL, NULL);
         if (object == NULL)
             return say_broken(command, path, LINES_ENDED);
         if (json_is_true(json_object_get(object, "end"))) {
@@ -108,4 +108,20 @@ int control_ask(const char *command, const char *path, const json_t *request,
     /* A relay that refuses a line reads no more of it, but says why. */
     lines_write(&lines, os_now() + PATIENCE_MS, buffer_span(&line));
     return read_answers(command, path, &lines, each, with);
+}
+
+bool client_option(struct client_options *options, int option)
+{
+    switch (option) {
+    case 'c': options->config = optarg; return true;
+    case CLIENT_OPTION_CONTROL: options->control = optarg; return true;
+    case CLIENT_OPTION_JSON: options->json = true; return true;
+    default: return false;
+    }
+}
+
+void client_print_json(json_t *object, void *unused)
+{
+    (void)unused;
+    print_json(object);
 }

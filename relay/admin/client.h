@@ -1,7 +1,9 @@
 /* The other end of the control socket: what `millrace queue` and `stats` use. */
 #pragma once
 
+#include <getopt.h>
 #include <jansson.h>
+#include <stdbool.h>
 
 /* The path of the control socket: `given`, or what the configuration says (NULL: the defaults).
  * 0 and a text that the caller frees, or 78 with lines on stderr. */
@@ -12,3 +14,30 @@ int control_find(const char *given, const char *config_file, char **path);
  * it does not answer, or what the relay said. `command` ("millrace stats") is for messages. */
 int control_ask(const char *command, const char *path, const json_t *request,
                 void (*each)(json_t *object, void *with), void *with);
+
+/* ---- the options that all of these commands have ---- */
+
+struct client_options {
+    const char *config, *control;
+    bool json;
+};
+
+enum {
+    CLIENT_OPTION_CONTROL = 1000,
+    CLIENT_OPTION_JSON,
+};
+
+/* Rows for a table of options; "help" is 'h' and the command's own. */
+#define CLIENT_OPTIONS                                                                             \
+    {"config", required_argument, NULL, 'c'},                                                      \
+        {"control", required_argument, NULL, CLIENT_OPTION_CONTROL},                               \
+        {"json", no_argument, NULL, CLIENT_OPTION_JSON},                                           \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+
+/* True when it was one of them but help, with its value in `optarg`. */
+bool client_option(struct client_options *options, int option);
+
+/* An `each` of control_ask: a line of JSON. */
+void client_print_json(json_t *object, void *unused);

@@ -16,20 +16,27 @@
 #define COMMAND "millrace queue"
 
 static const char help[] =
-    "usage: millrace queue list  [FILTER] [--limit N] [--json]\n"
-    "       millrace queue show  ID [--json]\n"
-    "       millrace queue retry ID | FILTER | --all   try now, whatever the due time was\n"
-    "       millrace queue drop  ID | FILTER | --all   remove for good; nobody is told\n"
+    "usage: millrace queue list [FILTER] [--limit N] [--json]\n"
+    "       millrace queue show ID [--json]   all that is known of it\n"
+    "       millrace queue cat ID             the message as it is stored\n"
+    "       millrace queue ACTION ID | FILTER | --all [--reason TEXT]\n"
+    "\n"
+    "ACTION:\n"
+    "  hold      not tried until released; it does not expire meanwhile\n"
+    "  release   goes on where it was held\n"
+    "  retry     tried now, whatever the due time was\n"
+    "  fail      given up now: the sender gets a bounce with the reason\n"
+    "  drop      removed for good; nobody is told\n"
     "\n"
     "FILTER, all that are given must hold:\n"
     "      --domain NAME       the recipients' domain; .NAME for all that lie below it\n"
     "      --sender ADDRESS    or @DOMAIN; <> for bounces\n"
     "      --recipient ADDRESS or @DOMAIN\n"
     "      --older-than TIME   since it arrived: 30s, 5m, 4h, 2d\n"
-    "      --state STATE       waiting, ready, out, or loading\n"
+    "      --state STATE       waiting, ready, out, held, or loading\n"
     "\n"
-    "      --all               retry, drop: all that there are (or all of several IDs)\n"
-    "      --reason TEXT       retry, drop: why; needed for more than one ID, and logged\n"
+    "      --all               act on all that there are (or all of several IDs)\n"
+    "      --reason TEXT       why; needed to hold and fail, and for more than one ID\n"
     "      --limit N           at most so many\n"
     "      --json              a line of JSON for each envelope\n"
     "  -c, --config FILE       the relay's configuration, which names its control socket\n"
@@ -44,10 +51,8 @@ enum {
     OPTION_OLDER_THAN,
     OPTION_STATE,
     OPTION_LIMIT,
-    OPTION_JSON,
     OPTION_ALL,
     OPTION_REASON,
-    OPTION_CONTROL,
 };
 
 static const struct option names[] = {
@@ -57,28 +62,37 @@ static const struct option names[] = {
     {"older-than", required_argument, NULL, OPTION_OLDER_THAN},
     {"state", required_argument, NULL, OPTION_STATE},
     {"limit", required_argument, NULL, OPTION_LIMIT},
-    {"json", no_argument, NULL, OPTION_JSON},
     {"all", no_argument, NULL, OPTION_ALL},
     {"reason", required_argument, NULL, OPTION_REASON},
-    {"config", required_argument, NULL, 'c'},
-    {"control", required_argument, NULL, OPTION_CONTROL},
-    {"help", no_argument, NULL, 'h'},
+    CLIENT_OPTIONS,
     {0},
 };
 
 enum verb {
     VERB_LIST,
     VERB_SHOW,
+    VERB_CAT,
+    VERB_HOLD,
+    VERB_RELEASE,
     VERB_RETRY,
+    VERB_FAIL,
     VERB_DROP,
-    VERBS,
 };
-static const char *const verbs[] = {"list", "show", "retry", "drop"};
+#define VERBS 8
+
+static const char *const verbs[] = {"list",    "show",  "cat",  "hold",
+                                    "release", "retry", "fail", "drop"};
 _Static_assert(countof(verbs) == VERBS, "a name for each verb");
 
+/* What has been done, of those that act. */
+static const char *const done[VERBS] = {
+    [VERB_HOLD] = "held",         [VERB_RELEASE] = "released", [VERB_RETRY] = "due now",
+    [VERB_FAIL] = "made to fail", [VERB_DROP] = "dropped",
+};
+
 struct options {
-    const char *config, *control;
-    bool json, all;
+    struct client_options client;
+    bool all;
     bool filtered;   /* by more than --all */
     json_t *request; /* as far as it is known */
 };
@@ -137,15 +151,12 @@ static int take_option(struct options *options, int option)
     case OPTION_OLDER_THAN: return put_older_than(options, optarg);
     case OPTION_LIMIT: return put_limit(options, optarg);
     case OPTION_REASON: return put_text(options, "reason", optarg);
-    case OPTION_JSON: options->json = true; return OPTION_END;
     case OPTION_ALL:
         options->all = true;
         json_object_set_new(options->request, "all", json_true());
         return OPTION_END;
-    case OPTION_CONTROL: options->control = optarg; return OPTION_END;
-    case 'c': options->config = optarg; return OPTION_END;
     case 'h': fputs(help, stdout); return EX_OK;
-    default: return EX_USAGE;
+    default: return client_option(&options->client, option) ? OPTION_END : EX_USAGE;
     }
 }
 
@@ -224,8 +235,8 @@ static int list_queue(const struct options *options, const char *path)
 
 static int act_on_queue(const struct options *options, enum verb verb, const char *path)
 {
-    struct queue_action action = {.json = options->json, .terminal = isatty(STDERR_FILENO) != 0};
-    action.done = verb == VERB_DROP ? "dropped" : "due now";
+    struct queue_action action = {
+        .done = done[verb], .json = options->client.json, .terminal = isatty(STDERR_FILENO) != 0};
     int code = control_ask(COMMAND, path, options->request, queue_action_take, &action);
     queue_action_print(&action, code == EX_OK);
     return code;
@@ -233,17 +244,21 @@ static int act_on_queue(const struct options *options, enum verb verb, const cha
 
 static int ask(const struct options *options, enum verb verb, const char *path)
 {
+    bool json = options->client.json;
     switch (verb) {
     case VERB_LIST:
-        if (options->json)
+        if (json)
             return control_ask(COMMAND, path, options->request, queue_print_json, NULL);
         return list_queue(options, path);
     case VERB_SHOW:
         return control_ask(COMMAND, path, options->request,
-                           options->json ? queue_print_json : queue_print_envelope, NULL);
+                           json ? queue_print_json : queue_print_envelope, NULL);
+    case VERB_CAT: return control_ask(COMMAND, path, options->request, queue_print_bytes, NULL);
+    case VERB_HOLD:
+    case VERB_RELEASE:
     case VERB_RETRY:
+    case VERB_FAIL:
     case VERB_DROP: return act_on_queue(options, verb, path);
-    case VERBS: break;
     }
     must_not_reach();
 }
@@ -255,7 +270,7 @@ int command_queue(int argc, char **argv)
     char *path = NULL;
     int code = read_options(argc, argv, &options, &verb);
     if (code == OPTION_END)
-        code = control_find(options.control, options.config, &path);
+        code = control_find(options.client.control, options.client.config, &path);
     if (path != NULL)
         code = ask(&options, verb, path);
     free(path);

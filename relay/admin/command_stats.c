@@ -1,6 +1,6 @@
 /* millrace stats: what the relay has counted. */
 #include "relay/admin/client.h"
-#include "relay/admin/terminal.h"
+#include "relay/admin/print.h"
 #include "relay/commands.h"
 #include "relay/options.h"
 
@@ -27,18 +27,6 @@ static const char help[] =
     "Exit code: 0, or 69 when no relay is running there.\n"
     "\n"
     "example: millrace stats --json | jq .delivered\n";
-
-struct options {
-    const char *config, *control;
-    bool json;
-};
-
-static void print_json(json_t *object, void *with)
-{
-    (void)with;
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
-    putchar('\n');
-}
 
 static void print_value(const char *key, const json_t *value)
 {
@@ -89,24 +77,18 @@ static void print_text(json_t *object, void *with)
 }
 
 /* OPTION_END when the command goes on; else its exit code. */
-static int read_options(int argc, char **argv, struct options *options)
+static int read_options(int argc, char **argv, struct client_options *options)
 {
-    static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"control", required_argument, NULL, 256},
-        {"json", no_argument, NULL, 257},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
+    static const struct option names[] = {CLIENT_OPTIONS, {0}};
     optind = 0;
-    for (int found; (found = options_next(argc, argv, COMMAND, names)) != OPTION_END;)
-        switch (found) {
-        case 'c': options->config = optarg; break;
-        case 256: options->control = optarg; break;
-        case 257: options->json = true; break;
-        case 'h': fputs(help, stdout); return EX_OK;
-        default: return EX_USAGE;
+    for (int found; (found = options_next(argc, argv, COMMAND, names)) != OPTION_END;) {
+        if (found == 'h') {
+            fputs(help, stdout);
+            return EX_OK;
         }
+        if (!client_option(options, found))
+            return EX_USAGE;
+    }
     if (optind == argc)
         return OPTION_END;
     fprintf(stderr, COMMAND ": \"%s\" is one word too many: see " COMMAND " --help\n",
@@ -116,7 +98,7 @@ static int read_options(int argc, char **argv, struct options *options)
 
 int command_stats(int argc, char **argv)
 {
-    struct options options = {0};
+    struct client_options options = {0};
     char *path;
     int code = read_options(argc, argv, &options);
     if (code != OPTION_END)
@@ -125,7 +107,7 @@ int command_stats(int argc, char **argv)
     if (code != EX_OK)
         return code;
     json_t *request = json_pack("{s:s}", "command", "stats");
-    code = control_ask(COMMAND, path, request, options.json ? print_json : print_text, NULL);
+    code = control_ask(COMMAND, path, request, options.json ? client_print_json : print_text, NULL);
     json_decref(request);
     free(path);
     return code;

@@ -9,9 +9,16 @@
  *
  *     queue list   [FILTER] ["limit"]           an object per envelope, then {"count", "more"}
  *     queue show   "ids": [ONE]                 an object per envelope
+ *     queue cat    "ids": [ONE]                 {"bytes"}: a character per byte, U+0000 to U+00FF
  *     queue retry  "ids" | FILTER | "all"       {"progress"} now and then, then
- *     queue drop   the same, and "reason"         {"count", "loading"}
- *     stats                                     one object
+ *     queue release, drop: the same               {"count", "loading"}
+ *     queue hold, fail: the same, and "reason"
+ *     dest list    ["domain"] ["limit"] ["busiest"]  an object per destination, {"count", "more"}
+ *     dest show    "what": NAME                 an object
+ *     dest pause   "what", "reason", ["for_ms"] an object, once it is durable
+ *     dest resume  "what"                       the same
+ *     explain      "what": ID or NAME           {"what", "explanation": [SENTENCE, …]}, each
+ * envelope stats                                     one object
  *
  * FILTER is any of "domain", "sender", "recipient" (texts), "older_than_ms" and "state"
  * ("waiting", "ready", "out", "loading": read from the spool at start, not yet scheduled). More

@@ -250,7 +250,7 @@ void answer_queue_list(struct answer *answer, const struct request *request)
     answer_object(answer, summary);
 }
 
-static void fail_not_found(struct answer *answer, const struct target *target)
+void answer_not_found(struct answer *answer, const struct target *target)
 {
     char name[ENVELOPE_NAME_MAX];
     answer_fail(answer, EX_DATAERR, "%s is not in the queue: it is done with, or never was there",
@@ -271,7 +271,7 @@ void answer_queue_show(struct answer *answer, const struct request *request)
         envelope_free(&found.envelope);
     }
     if (count == 0)
-        fail_not_found(answer, target);
+        answer_not_found(answer, target);
 }
 
 /* ---- retry and drop ---- */
@@ -344,7 +344,7 @@ static bool act_along(struct action *action, const struct target *target)
             break;
     }
     if (target != NULL && !walk->met && !is_enough(action))
-        fail_not_found(answer, target);
+        answer_not_found(answer, target);
     return !answer->gone;
 }
 
@@ -388,6 +388,10 @@ static void log_action(const struct action *action)
 
 void answer_queue_action(struct answer *answer, const struct request *request)
 {
+    if (request->command != REQUEST_QUEUE_DROP && request->command != REQUEST_QUEUE_RETRY) {
+        answer_fail(answer, EX_UNAVAILABLE, "%s is not supported yet", request->name);
+        return;
+    }
     struct action action = {.answer = answer, .request = request, .asked_ms = os_wall()};
     bool asked = true;
     if (request->target_count == 0)

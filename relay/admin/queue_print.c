@@ -1,90 +1,39 @@
 #include "relay/admin/queue_print.h"
 
 #include "base/must.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SHORT_TEXT_MAX 24
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static int64_t number_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
 
 static bool is_envelope(const json_t *object)
 {
     return json_object_get(object, "envelope") != NULL;
 }
 
-/* ---- short forms ---- */
-
-/* "45s", "12m", "3h", "5d": what has passed in full */
-static char *short_age(int64_t seconds, char text[SHORT_TEXT_MAX])
-{
-    static const struct {
-        int64_t seconds;
-        char unit;
-    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
-    size_t i = 0;
-    while (i + 1 < countof(units) && seconds < units[i].seconds)
-        i++;
-    snprintf(text, SHORT_TEXT_MAX, "%" PRId64 "%c", seconds / units[i].seconds, units[i].unit);
-    return text;
-}
-
-/* "900", "4.0K", "1.5M" */
-static char *short_size(int64_t bytes, char text[SHORT_TEXT_MAX])
-{
-    double size = (double)bytes / 1024;
-    const char *unit = "KMGT";
-    for (; size >= 1024 && unit[1] != '\0'; unit++)
-        size /= 1024;
-    if (bytes < 1024)
-        snprintf(text, SHORT_TEXT_MAX, "%" PRId64, bytes);
-    else
-        snprintf(text, SHORT_TEXT_MAX, "%.1f%c", size, *unit);
-    return text;
-}
-
-/* "2026-11-21T13:00:05Z": without the milliseconds; "now" and "-" where there is no time */
-static char *short_due(const json_t *object, char text[SHORT_TEXT_MAX])
-{
-    const char *due = text_of(object, "due");
-    if (due[0] != '\0')
-        snprintf(text, SHORT_TEXT_MAX, "%.19sZ", due);
-    else
-        snprintf(text, SHORT_TEXT_MAX, "%s",
-                 strcmp(text_of(object, "state"), "ready") ? "-" : "now");
-    return text;
-}
-
-/* ---- JSON ---- */
-
 void queue_print_json(json_t *object, void *unused)
 {
     (void)unused;
     if (!is_envelope(object))
         return;
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    putchar('\n');
+    print_json(object);
+}
+
+/* ---- a message ---- */
+
+/* A byte for each character: see answer_queue_cat. */
+void queue_print_bytes(json_t *object, void *unused)
+{
+    const json_t *text = json_object_get(object, "bytes");
+    struct span rest = {json_string_value(text), json_string_length(text)};
+    uint32_t code;
+    (void)unused;
+    while (rest.length > 0 && utf8_next(&rest, &code))
+        putchar((int)(code & 0xff));
 }
 
 /* ---- one envelope ---- */
-
-static void print_field(const char *name, const char *before, const char *value, const char *after)
-{
-    char *shown = terminal_text(value);
-    printf("  %-12s %s%s%s\n", name, before, shown, after);
-    free(shown);
-}
 
 static void print_recipients(const json_t *recipients)
 {
@@ -94,33 +43,26 @@ static void print_recipients(const json_t *recipients)
     }
 }
 
-static void print_optional(const json_t *object, const char *name, const char *key)
-{
-    const char *value = text_of(object, key);
-    if (value[0] != '\0')
-        print_field(name, "", value, "");
-}
-
 void queue_print_envelope(json_t *object, void *unused)
 {
     char age[SHORT_TEXT_MAX], ago[SHORT_TEXT_MAX + 8], size[SHORT_TEXT_MAX];
     (void)unused;
     if (!is_envelope(object))
         return;
-    snprintf(ago, sizeof(ago), " (%s ago)", short_age(number_of(object, "age_seconds"), age));
-    char *name = terminal_text(text_of(object, "envelope"));
+    snprintf(ago, sizeof(ago), " (%s ago)", short_age(json_number_of(object, "age_seconds"), age));
+    char *name = terminal_text(json_text_of(object, "envelope"));
     printf("%s\n", name);
     free(name);
-    print_field("state", "", text_of(object, "state"), "");
-    print_optional(object, "next attempt", "due");
-    print_field("destination", "", text_of(object, "destination"), "");
-    print_field("sender", "<", text_of(object, "sender"), ">");
+    print_field("state", "", json_text_of(object, "state"), "");
+    print_optional_field(object, "next attempt", "due");
+    print_field("destination", "", json_text_of(object, "destination"), "");
+    print_field("sender", "<", json_text_of(object, "sender"), ">");
     print_recipients(json_object_get(object, "recipients"));
-    print_field("arrived", "", text_of(object, "arrived"), ago);
-    print_field("size", "", short_size(number_of(object, "size"), size), "");
-    printf("  %-12s %" PRId64 "\n", "attempts", number_of(object, "attempts"));
-    print_optional(object, "last reply", "last_reply");
-    print_optional(object, "said by", "last_host");
+    print_field("arrived", "", json_text_of(object, "arrived"), ago);
+    print_field("size", "", short_size(json_number_of(object, "size"), size), "");
+    printf("  %-12s %" PRId64 "\n", "attempts", json_number_of(object, "attempts"));
+    print_optional_field(object, "last reply", "last_reply");
+    print_optional_field(object, "said by", "last_host");
 }
 
 /* ---- the list ---- */
@@ -139,6 +81,18 @@ void queue_list_init(struct queue_list *list, bool filtered)
 void queue_list_free(struct queue_list *list)
 {
     table_free(&list->table);
+}
+
+/* "2026-11-21T13:00:05Z"; "now" and "-" where there is no time */
+static char *short_due(const json_t *object, char text[SHORT_TEXT_MAX])
+{
+    const char *due = json_text_of(object, "due");
+    if (due[0] != '\0')
+        short_time(due, text);
+    else
+        snprintf(text, SHORT_TEXT_MAX, "%s",
+                 strcmp(json_text_of(object, "state"), "ready") ? "-" : "now");
+    return text;
 }
 
 static void add_recipients(struct table *table, const json_t *recipients)
@@ -164,17 +118,17 @@ void queue_list_take(json_t *object, void *queue_list)
     const json_t *recipients = json_object_get(object, "recipients");
     list->envelopes++;
     list->recipients += json_array_size(recipients);
-    table_cell(&list->table, text_of(object, "envelope"));
-    table_cell(&list->table, text_of(object, "state"));
-    table_cell(&list->table, short_age(number_of(object, "age_seconds"), text));
-    table_cell(&list->table, short_size(number_of(object, "size"), text));
-    snprintf(text, sizeof(text), "%" PRId64, number_of(object, "attempts"));
+    table_cell(&list->table, json_text_of(object, "envelope"));
+    table_cell(&list->table, json_text_of(object, "state"));
+    table_cell(&list->table, short_age(json_number_of(object, "age_seconds"), text));
+    table_cell(&list->table, short_size(json_number_of(object, "size"), text));
+    snprintf(text, sizeof(text), "%" PRId64, json_number_of(object, "attempts"));
     table_cell(&list->table, text);
     table_cell(&list->table, short_due(object, text));
-    snprintf(sender, sizeof(sender), "<%.100s>", text_of(object, "sender"));
+    snprintf(sender, sizeof(sender), "<%.100s>", json_text_of(object, "sender"));
     table_cell(&list->table, sender);
     add_recipients(&list->table, recipients);
-    table_cell(&list->table, text_of(object, "last_reply"));
+    table_cell(&list->table, json_text_of(object, "last_reply"));
 }
 
 void queue_list_print(const struct queue_list *list, bool complete)
@@ -204,13 +158,12 @@ void queue_action_take(json_t *object, void *queue_action)
 {
     struct queue_action *action = queue_action;
     if (json_object_get(object, "progress") != NULL) {
-        show_progress(action, number_of(object, "progress"));
+        show_progress(action, json_number_of(object, "progress"));
         return;
     }
-    action->count = number_of(object, "count");
+    action->count = json_number_of(object, "count");
     if (action->json) {
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-        putchar('\n');
+        print_json(object);
     }
 }
 

@@ -2,12 +2,13 @@
  * one by one: it is an `each` of control_ask. */
 #pragma once
 
-#include "relay/admin/terminal.h"
-
-#include <jansson.h>
+#include "relay/admin/print.h"
 
 /* A line of JSON; objects that are no envelope (summaries) are passed over. */
 void queue_print_json(json_t *object, void *unused);
+
+/* The bytes of a message, as they are. */
+void queue_print_bytes(json_t *object, void *unused);
 
 /* Some lines of text. */
 void queue_print_envelope(json_t *object, void *unused);

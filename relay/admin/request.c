@@ -10,8 +10,17 @@
 static const char *const commands[] = {
     [REQUEST_QUEUE_LIST] = "queue list",
     [REQUEST_QUEUE_SHOW] = "queue show",
+    [REQUEST_QUEUE_CAT] = "queue cat",
+    [REQUEST_QUEUE_HOLD] = "queue hold",
+    [REQUEST_QUEUE_RELEASE] = "queue release",
     [REQUEST_QUEUE_RETRY] = "queue retry",
+    [REQUEST_QUEUE_FAIL] = "queue fail",
     [REQUEST_QUEUE_DROP] = "queue drop",
+    [REQUEST_DEST_LIST] = "dest list",
+    [REQUEST_DEST_SHOW] = "dest show",
+    [REQUEST_DEST_PAUSE] = "dest pause",
+    [REQUEST_DEST_RESUME] = "dest resume",
+    [REQUEST_EXPLAIN] = "explain",
     [REQUEST_STATS] = "stats",
 };
 
@@ -74,22 +83,58 @@ static bool is_meant(const struct request *request, char *why, size_t why_size)
     return false;
 }
 
+static bool has_reason(const struct request *request, char *why, size_t why_size)
+{
+    if (request->reason != NULL && request->reason[0] != '\0')
+        return true;
+    snprintf(why, why_size, "%s needs --reason", request->name);
+    return false;
+}
+
+/* The name that dest and explain are about; those alone have one. */
+static bool has_what(const struct request *request, bool needed, char *why, size_t why_size)
+{
+    if ((request->what != NULL) == needed)
+        return true;
+    snprintf(why, why_size, "%s takes %s", request->name,
+             needed ? "the name of a destination" : "no name");
+    return false;
+}
+
+static bool takes_one_id(const struct request *request, char *why, size_t why_size)
+{
+    if (request->target_count != 1)
+        snprintf(why, why_size, "%s takes one id", request->name);
+    return request->target_count == 1;
+}
+
+static bool takes_no_id(const struct request *request, char *why, size_t why_size)
+{
+    if (request->target_count > 0)
+        snprintf(why, why_size, "%s takes no id", request->name);
+    return request->target_count == 0;
+}
+
 static bool fits_command(const struct request *request, char *why, size_t why_size)
 {
     switch (request->command) {
     case REQUEST_QUEUE_SHOW:
-        if (request->target_count == 1)
-            return true;
-        snprintf(why, why_size, "%s takes one id", request->name);
-        return false;
+    case REQUEST_QUEUE_CAT: return takes_one_id(request, why, why_size);
+    case REQUEST_QUEUE_HOLD:
+    case REQUEST_QUEUE_FAIL: /* the sender or a colleague will read why */
+        return is_meant(request, why, why_size) && has_reason(request, why, why_size);
+    case REQUEST_QUEUE_RELEASE:
     case REQUEST_QUEUE_RETRY:
     case REQUEST_QUEUE_DROP: return is_meant(request, why, why_size);
+    case REQUEST_DEST_PAUSE:
+        return has_what(request, true, why, why_size) && has_reason(request, why, why_size);
+    case REQUEST_DEST_SHOW:
+    case REQUEST_DEST_RESUME:
+    case REQUEST_EXPLAIN: return has_what(request, true, why, why_size);
     case REQUEST_QUEUE_LIST:
+    case REQUEST_DEST_LIST:
     case REQUEST_STATS:
-        if (request->target_count == 0)
-            return true;
-        snprintf(why, why_size, "%s takes no id", request->name);
-        return false;
+        return has_what(request, false, why, why_size) && takes_no_id(request, why, why_size);
     }
     must_not_reach();
 }
@@ -98,24 +143,26 @@ bool request_read(json_t *from, struct request *request, char *why, size_t why_s
 {
     json_error_t error;
     json_t *ids = NULL;
-    json_int_t limit = 0, older_than_ms = 0;
+    json_int_t limit = 0, older_than_ms = 0, for_ms = 0;
     *request = (struct request){0};
     if (json_unpack_ex(from, &error, JSON_STRICT,
-                       "{s:s, s?o, s?s, s?s, s?s, s?s, s?I, s?I, s?b, s?s}", "command",
-                       &request->name, "ids", &ids, "domain", &request->filter.domain, "sender",
-                       &request->filter.sender, "recipient", &request->filter.recipient, "state",
-                       &request->filter.state, "older_than_ms", &older_than_ms, "limit", &limit,
-                       "all", &request->all, "reason", &request->reason) != 0) {
+                       "{s:s, s?o, s?s, s?s, s?s, s?s, s?I, s?I, s?b, s?s, s?s, s?I, s?b}",
+                       "command", &request->name, "ids", &ids, "domain", &request->filter.domain,
+                       "sender", &request->filter.sender, "recipient", &request->filter.recipient,
+                       "state", &request->filter.state, "older_than_ms", &older_than_ms, "limit",
+                       &limit, "all", &request->all, "reason", &request->reason, "what",
+                       &request->what, "for_ms", &for_ms, "busiest", &request->busiest) != 0) {
         snprintf(why, why_size, "the request is not understood: %.150s", error.text);
         return false;
     }
-    if (limit < 0 || older_than_ms < 0 || (ids != NULL && !json_is_array(ids))) {
+    if (limit < 0 || older_than_ms < 0 || for_ms < 0 || (ids != NULL && !json_is_array(ids))) {
         snprintf(why, why_size,
                  "the request is not understood: a number below 0, or ids that "
                  "are no list");
         return false;
     }
     request->limit = (uint64_t)limit;
+    request->for_ms = for_ms;
     request->filter.older_than_ms = older_than_ms;
     return find_command(request, why, why_size) &&
            (request->filter.state == NULL || state_exists(request->filter.state, why, why_size)) &&

@@ -10,8 +10,17 @@
 enum request_command {
     REQUEST_QUEUE_LIST,
     REQUEST_QUEUE_SHOW,
+    REQUEST_QUEUE_CAT,
+    REQUEST_QUEUE_HOLD,
+    REQUEST_QUEUE_RELEASE,
     REQUEST_QUEUE_RETRY,
+    REQUEST_QUEUE_FAIL,
     REQUEST_QUEUE_DROP,
+    REQUEST_DEST_LIST,
+    REQUEST_DEST_SHOW,
+    REQUEST_DEST_PAUSE,
+    REQUEST_DEST_RESUME,
+    REQUEST_EXPLAIN,
     REQUEST_STATS,
 };
 
@@ -39,6 +48,9 @@ struct request {
     uint64_t limit; /* 0: none */
     int all;        /* as jansson unpacks a boolean */
     const char *reason;
+    const char *what; /* dest: a destination's name; explain: that or an id */
+    int64_t for_ms;   /* dest pause: how long; 0: until it is resumed */
+    int busiest;      /* dest list: those with most envelopes first, `limit` of them */
 };
 
 #define STATE_LOADING "loading" /* beside the entry_state_name()s */

@@ -19,6 +19,7 @@ struct dispatch *dispatch_create(const struct dispatch_parts *parts)
     pthread_mutex_init(&dispatch->lock, NULL);
     scheduler_init(&dispatch->scheduler);
     sites_init(dispatch);
+    suspensions_init(dispatch);
     os_random(&dispatch->random, sizeof(dispatch->random));
     return dispatch;
 }
@@ -27,6 +28,7 @@ void dispatch_destroy(struct dispatch **dispatch)
 {
     struct dispatch *self = *dispatch;
     routes_free(self);
+    suspensions_free(self);
     scheduler_free(&self->scheduler);
     heap_free(&self->site_wake_ups);
     heap_free(&self->route_wake_ups);
@@ -400,13 +402,15 @@ void dispatch_turn(struct dispatch *dispatch)
     turn_entries(dispatch, now_ms);
     turn_sites(dispatch, now_ms);
     turn_routes(dispatch, now_ms);
+    turn_suspensions(dispatch, now_ms);
     if (now_ms >= dispatch->sweep_at_ms) {
         sweep_routes(dispatch, now_ms);
         dispatch->sweep_at_ms = now_ms + SWEEP_MS;
     }
     int64_t next =
-        earlier(scheduler_next(&dispatch->scheduler),
-                earlier(heap_next(&dispatch->site_wake_ups), heap_next(&dispatch->route_wake_ups)));
+        earlier(heap_next(&dispatch->site_wake_ups), heap_next(&dispatch->route_wake_ups));
+    next = earlier(
+        next, earlier(scheduler_next(&dispatch->scheduler), heap_next(&dispatch->suspension_ends)));
     atomic_store(&dispatch->next_turn_ms, earlier(dispatch->sweep_at_ms, next));
     unlock(dispatch);
 }

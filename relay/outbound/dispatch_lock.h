@@ -1,6 +1,7 @@
 /* The inside of the dispatch, for its own files: dispatch.c (envelopes, connections, time),
- * dispatch_routes.c (which way a destination goes), dispatch_look.c and dispatch_operator.c (what
- * people see and ask). Everything here is called with the lock held. */
+ * dispatch_routes.c (which way a destination goes), dispatch_destinations.c (one looked at, or
+ * suspended), dispatch_look.c and dispatch_operator.c (what people see and ask). Everything here is
+ * called with the lock held. */
 #pragma once
 
 #include "relay/outbound/dispatch.h"
@@ -14,6 +15,8 @@ struct dispatch {
     struct scheduler scheduler;
     struct map sites;                          /* by key */
     struct heap site_wake_ups, route_wake_ups; /* ms since 1970 */
+    struct map suspensions;                    /* by destination */
+    struct heap suspension_ends;               /* ms since 1970 */
     struct random_state random;
     unsigned last_worker;
     int64_t sweep_at_ms;
@@ -51,6 +54,15 @@ void sweep_routes(struct dispatch *dispatch, int64_t now_ms);
 /* All destinations are resolved anew under the configuration that holds now. */
 void forget_ways(struct dispatch *dispatch);
 void routes_free(struct dispatch *dispatch);
+
+/* dispatch_destinations.c */
+void suspensions_init(struct dispatch *dispatch);
+void suspensions_free(struct dispatch *dispatch);
+bool is_suspended(const struct dispatch *dispatch, const char *destination);
+/* Says why, and until when (0: nobody knows), if it is suspended. */
+void why_suspended(const struct dispatch *dispatch, const char *destination, int64_t *until_ms,
+                   char *why, size_t size);
+void turn_suspensions(struct dispatch *dispatch, int64_t now_ms);
 
 /* dispatch_operator.c */
 /* The entry is OUT and nobody works on it: it goes. */

@@ -33,11 +33,15 @@ static int64_t held_until(const struct destination *destination)
                                                                  : 0;
 }
 
-/* Behind a site that backs off a READY entry waits like any other. */
-static enum entry_state shown_state(const struct destination *destination, enum entry_state state,
+/* Behind a site that backs off, or a suspension, a READY entry waits like any other. */
+static enum entry_state shown_state(const struct dispatch *dispatch,
+                                    const struct destination *destination, enum entry_state state,
                                     int64_t now_ms)
 {
-    return state == ENTRY_READY && held_until(destination) > now_ms ? ENTRY_WAITING : state;
+    if (state != ENTRY_READY)
+        return state;
+    bool waits = held_until(destination) > now_ms || is_suspended(dispatch, destination->name);
+    return waits ? ENTRY_WAITING : state;
 }
 
 /* ---- one envelope ---- */
@@ -49,12 +53,14 @@ bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, stru
     const struct entry *entry = scheduler_find(&dispatch->scheduler, id, number);
     if (entry != NULL) {
         enum entry_state state = (enum entry_state)entry->state;
-        look->state = shown_state(entry->destination, state, os_wall());
+        look->state = shown_state(dispatch, entry->destination, state, os_wall());
         switch (state) {
         case ENTRY_WAITING: look->due_ms = scheduler_due_ms(&dispatch->scheduler, entry); break;
         case ENTRY_READY:
             look->due_ms = held_until(entry->destination);
             why_waiting(entry, look->why, sizeof(look->why));
+            why_suspended(dispatch, entry->destination->name, &look->due_ms, look->why,
+                          sizeof(look->why));
             break;
         case ENTRY_OUT: break;
         }
@@ -103,7 +109,7 @@ static bool search_step(struct search *search)
         if (entry == NULL)
             break;
         enum entry_state state =
-            shown_state(entry->destination, (enum entry_state)entry->state, now_ms);
+            shown_state(dispatch, entry->destination, (enum entry_state)entry->state, now_ms);
         if (search->wants(search->context, entry->destination->name, state))
             search_add(search, entry);
     }
@@ -132,14 +138,15 @@ size_t dispatch_find(struct dispatch *dispatch, dispatch_wants *wants, const voi
 
 /* ---- the whole ---- */
 
-static void count_destination(const struct destination *destination, int64_t now_ms,
+static void count_destination(const struct dispatch *dispatch,
+                              const struct destination *destination, int64_t now_ms,
                               struct dispatch_facts *facts)
 {
     facts->destinations++;
     for (unsigned i = 0; i < ENTRY_STATES; i++) {
         unsigned count = destination->counts[i];
         facts->entries += count;
-        facts->counts[shown_state(destination, (enum entry_state)i, now_ms)] += count;
+        facts->counts[shown_state(dispatch, destination, (enum entry_state)i, now_ms)] += count;
     }
 }
 
@@ -156,7 +163,7 @@ void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts)
             destination = scheduler_walk_destinations(&dispatch->scheduler, &at);
             if (destination == NULL)
                 break;
-            count_destination(destination, now_ms, facts);
+            count_destination(dispatch, destination, now_ms, facts);
         }
         unlock(dispatch);
     } while (destination != NULL);

@@ -150,7 +150,9 @@ static void search_failed(struct dispatch *dispatch, struct searching *searching
     pace_failed(&route->pace, now_ms, limits->back_off_ms, &dispatch->random);
     heap_set(&dispatch->route_wake_ups, &route->wake_up, route->pace.retry_at_ms);
     hasten(dispatch, route->pace.retry_at_ms);
-    struct entry *head = destination_next(route->destination); /* one tells; the rest wait */
+    struct entry *head = NULL; /* one tells; the rest wait */
+    if (!is_suspended(dispatch, route->destination->name))
+        head = destination_next(route->destination);
     if (head != NULL)
         end_locally(dispatch, head, verdict, NULL, searching->prefer);
 }
@@ -239,7 +241,8 @@ static bool needs_search(const struct route *route)
 void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer)
 {
     struct route *route = route_of(destination);
-    if (destination->counts[ENTRY_READY] == 0 || dispatch->draining)
+    if (destination->counts[ENTRY_READY] == 0 || dispatch->draining ||
+        is_suspended(dispatch, destination->name))
         return;
     if (needs_search(route))
         begin_search(dispatch, route, prefer);

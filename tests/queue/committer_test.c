@@ -448,7 +448,46 @@ START_TEST(a_large_body_has_its_own_file)
 }
 END_TEST
 
-TEST_MAIN("queue/committer", what_gathered_is_one_commit, a_batch_is_bounded_in_bytes,
-          many_threads_post_while_it_commits, verdicts_survive_a_full_spool,
-          a_bounce_is_not_refused, mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
+static void take_suspension(const struct suspension *suspension, void *with)
+{
+    struct suspension *last = with;
+    *last = *suspension;
+}
+
+START_TEST(suspensions_come_and_go)
+{
+    struct bench bench;
+    struct post posts[3] = {0};
+    struct suspension there = {0};
+    struct suspension suspension = {.destination = "one.test", .reason = "first"};
+    bench_begin(&bench, 0, 0);
+    spool_suspensions(bench.spool, take_suspension, &there);
+    ck_assert_str_eq(there.destination, "");
+    posts[0].change.suspend = &suspension;
+    struct suspension second = {.destination = "one.test", .until_ms = 5, .reason = "second"};
+    posts[1].change.suspend = &second;
+    for (size_t i = 0; i < 2; i++) {
+        posts[i].change.mail.deliver = came;
+        posts[i].change.reply_to = &bench.mailbox;
+        committer_post(bench.committer, &posts[i].change);
+    }
+    run(&bench, 2);
+    spool_suspensions(bench.spool, take_suspension, &there);
+    ck_assert_mem_eq(&there, &second, sizeof(there));
+    posts[2].change.lift = "one.test";
+    posts[2].change.mail.deliver = came;
+    posts[2].change.reply_to = &bench.mailbox;
+    committer_post(bench.committer, &posts[2].change);
+    run(&bench, 1);
+    there = (struct suspension){0};
+    spool_suspensions(bench.spool, take_suspension, &there);
+    ck_assert_str_eq(there.destination, "");
+    bench_end(&bench);
+}
+END_TEST
+
+TEST_MAIN("queue/committer", suspensions_come_and_go, what_gathered_is_one_commit,
+          a_batch_is_bounded_in_bytes, many_threads_post_while_it_commits,
+          verdicts_survive_a_full_spool, a_bounce_is_not_refused,
+          mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
           many_verdicts_wait_for_room, a_failed_sync_is_the_end, a_large_body_has_its_own_file)

@@ -2,6 +2,7 @@
 
 #include "tests/suite.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct message *sample_message(const char *sender)
@@ -292,6 +293,25 @@ START_TEST(an_overlong_text_is_refused)
 }
 END_TEST
 
+START_TEST(suspensions_come_back)
+{
+    struct suspension suspension = {.since_ms = 1700000000001, .until_ms = 1800000000001};
+    struct suspension again;
+    struct buffer record = {0};
+    snprintf(suspension.destination, sizeof(suspension.destination), "example.test");
+    memset(suspension.reason, 'r', SUSPENSION_REASON_MAX);
+    suspension_write(&record, &suspension);
+    ck_assert(suspension_read(SPAN("example.test"), buffer_span(&record), &again));
+    ck_assert_mem_eq(&suspension, &again, sizeof(again));
+    ck_assert(!suspension_read(SPAN(""), buffer_span(&record), &again));
+    for (size_t length = 0; length < buffer_length(&record); length++)
+        ck_assert(!suspension_read(SPAN("x"), (struct span){record.memory, length}, &again));
+    record.memory[0] = RECORD_VERSION + 1;
+    ck_assert(!suspension_read(SPAN("x"), buffer_span(&record), &again));
+    buffer_free(&record);
+}
+END_TEST
+
 /* One byte of a good record changed: these must not be read. */
 START_TEST(refused_bytes)
 {
@@ -336,6 +356,6 @@ START_TEST(refused_bytes)
 }
 END_TEST
 
-TEST_MAIN("queue/record", keys_sort_like_ids, messages_come_back, the_count_can_be_changed_in_place,
-          envelopes_come_back, a_long_reply_is_cut, broken_messages, broken_envelopes,
-          an_overlong_text_is_refused, refused_bytes)
+TEST_MAIN("queue/record", keys_sort_like_ids, messages_come_back, suspensions_come_back,
+          the_count_can_be_changed_in_place, envelopes_come_back, a_long_reply_is_cut,
+          broken_messages, broken_envelopes, an_overlong_text_is_refused, refused_bytes)

@@ -224,12 +224,13 @@ def _port_is_free(host, port):
     return True
 
 
-def run_command(argv, within=PATIENCE, check_code=True, **options):
-    """Run a command to its end; the CompletedProcess, with stdout and stderr as text."""
+def run_command(argv, within=PATIENCE, check_code=True, text=True, **options):
+    """Run a command to its end; the CompletedProcess, with stdout and stderr as text (or bytes)."""
     argv = [str(a) for a in argv]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=within, text=True, errors="replace",
+                              stderr=subprocess.PIPE, timeout=within, text=text,
+                              errors="replace" if text else None,
                               preexec_fn=_die_with_parent, **options)
     except FileNotFoundError:
         raise Skip(f"{argv[0]} is not installed (run tests/peers/install)") from None

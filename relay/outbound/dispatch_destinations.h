@@ -1,0 +1,66 @@
+/* The dispatch by destination, for the operator and for rules: what waits for one, by which way it
+ * would go, and its suspension. Any thread; what is returned is a copy of one moment. */
+#pragma once
+
+#include "queue/suspension.h"
+#include "relay/outbound/dispatch.h"
+
+/* ---- suspensions ---- */
+
+#define SUSPENSIONS_MAX 65536 /* at a time; ours */
+
+/* From now on nothing of that destination is claimed, and soon that is durable (see
+ * destination_look's suspension_pending). In place of an earlier suspension. False when there are
+ * too many. */
+bool dispatch_suspend(struct dispatch *dispatch, const struct suspension *suspension);
+
+/* Mail goes there again. False when it was not suspended. */
+bool dispatch_lift(struct dispatch *dispatch, const char *destination);
+
+/* ---- looking ---- */
+
+struct look_host {
+    char name[DOMAIN_MAX_BYTES + 1];
+    uint16_t preference, port;
+    unsigned count;
+    struct ip addresses[RESOLVE_ADDRESSES_MAX];
+};
+
+struct destination_look {
+    char name[DOMAIN_MAX_BYTES + 1];
+    bool known; /* it has envelopes, or had some not long ago */
+    unsigned counts[ENTRY_STATES];
+
+    bool suspended;
+    bool suspension_pending; /* what was said of it last is not durable yet */
+    struct suspension suspension;
+
+    /* The way. */
+    enum route_state route;
+    int64_t retry_at_ms; /* DNS or the site is not tried before: ms since 1970; 0: it may be now */
+    char failure[256];   /* the last one of DNS or of the site; "" */
+    bool site;           /* what follows holds */
+    unsigned connections, idle, claimants, max_connections, failures;
+    unsigned host_count;
+    struct look_host hosts[RESOLVE_HOSTS_MAX];
+};
+
+/* False when nothing is known of it: no envelopes, no suspension. */
+bool dispatch_look_at(struct dispatch *dispatch, const char *destination,
+                      struct destination_look *look);
+void look_free(struct destination_look **look); /* of a malloc'd one: they are large */
+
+/* The configuration in effect: a reference for the caller. */
+struct config *dispatch_config(struct dispatch *dispatch);
+
+/* The names of all destinations that have envelopes or are suspended, in any order. */
+struct destination_names {
+    struct destination_name {
+        const char *name;
+        unsigned envelopes;
+    } * items;
+    size_t count;
+    struct arena arena;
+};
+void dispatch_destinations(struct dispatch *dispatch, struct destination_names *names);
+void destination_names_free(struct destination_names *names);
