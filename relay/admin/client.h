@@ -28,12 +28,16 @@ enum {
 };
 
 /* Rows for a table of options; "help" is 'h' and the command's own. */
-#define CLIENT_OPTIONS                                                                             \
+#define CLIENT_PLACE_OPTIONS                                                                       \
     {"config", required_argument, NULL, 'c'},                                                      \
         {"control", required_argument, NULL, CLIENT_OPTION_CONTROL},                               \
-        {"json", no_argument, NULL, CLIENT_OPTION_JSON},                                           \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
+    }
+#define CLIENT_OPTIONS                                                                             \
+    CLIENT_PLACE_OPTIONS,                                                                          \
+    {                                                                                              \
+        "json", no_argument, NULL, CLIENT_OPTION_JSON                                              \
     }
 
 /* True when it was one of them but help, with its value in `optarg`. */

@@ -72,7 +72,7 @@ static int read_options(int argc, char **argv, struct top *top)
     static const struct option names[] = {
         {"every", required_argument, NULL, OPTION_EVERY},
         {"count", required_argument, NULL, OPTION_COUNT},
-        CLIENT_OPTIONS,
+        CLIENT_PLACE_OPTIONS,
         {0},
     };
     int code;

@@ -37,7 +37,6 @@ static void handshaken(struct inbound_connection *connection)
 {
     struct tls_facts facts;
     tls_facts(connection->channel.tls, &facts);
-    metric_handshake(true, facts.resumed, facts.version);
     inbound_secured(&connection->session, facts.version);
     if (connection->session.greeted) {
         connection->phase = INBOUND_TALKING;
@@ -55,7 +54,6 @@ void inbound_handshake(struct inbound_connection *connection)
     case TLS_DONE: handshaken(connection); return;
     case TLS_CLOSED:
     case TLS_FAILED:
-        metric_add(METRIC_INBOUND_HANDSHAKES_FAILED, 1);
         log_refused(connection, "tls-failed", channel_why(&connection->channel));
         inbound_close(connection);
         return;
@@ -118,8 +116,7 @@ static bool count(struct inbound_connection *connection)
         clients, &connection->counted_as, connection->config->limits.connections_per_client);
     if (connection->is_counted)
         return true;
-    metric_add(METRIC_THROTTLED_CLIENT, 1);
-    metric_replies(SPAN(INBOUND_TOO_MANY));
+    metric_add(METRIC_INBOUND_REFUSED, 1);
     if (!is_implicit(connection))
         buffer_append(&connection->channel.out, SPAN(INBOUND_TOO_MANY));
     inbound_close_politely(connection);

@@ -38,10 +38,8 @@ static bool make_tls(const struct listen_config *config, struct server_tls **tls
     *tls = NULL;
     if (config->tls == LISTEN_TLS_OFF)
         return true;
-    struct tls_server_options options = {.certificate = config->certificate,
-                                         .key = config->key,
-                                         .tickets = SERVER_TICKETS,
-                                         .now_ms = os_now};
+    struct tls_server_options options = {
+        .certificate = config->certificate, .key = config->key, .tickets = SERVER_TICKETS};
     struct tls_server *server = tls_server_create(&options, reason);
     if (server == NULL) {
         snprintf(why, why_size, "%s", reason);
@@ -55,13 +53,12 @@ static bool make_tls(const struct listen_config *config, struct server_tls **tls
 
 /* ---- accepting ---- */
 
-static void refuse(int socket, const struct arrival *arrival, enum metric why, const char *reply)
+static void refuse(int socket, const struct arrival *arrival, const char *reply)
 {
     if (arrival->listen->tls != LISTEN_TLS_IMPLICIT) /* there it would be no TLS */
         os_write(socket, reply, strlen(reply));      /* as far as it goes */
     os_close(socket);
-    metric_add(why, 1);
-    metric_replies(span_of(reply));
+    metric_add(METRIC_INBOUND_REFUSED, 1);
 }
 
 void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *arrival)
@@ -70,12 +67,11 @@ void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *
     bool proxied = networks_hold(&arrival->listen->proxies, &arrival->client.ip);
     metric_add(METRIC_INBOUND_CONNECTIONS, 1);
     if (metric_read(METRIC_INBOUND_OPEN) >= (int64_t)limits->connections)
-        refuse(socket, arrival, METRIC_THROTTLED_CONNECTIONS,
-               "421 4.3.2 Too many connections, try again later\r\n");
+        refuse(socket, arrival, "421 4.3.2 Too many connections, try again later\r\n");
     else if (!proxied &&
              !inbound_clients_enter(inbound->worker->relay->clients, &arrival->counted_as,
                                     limits->connections_per_client))
-        refuse(socket, arrival, METRIC_THROTTLED_CLIENT, INBOUND_TOO_MANY);
+        refuse(socket, arrival, INBOUND_TOO_MANY);
     else
         inbound_connection_open(inbound, socket, arrival, proxied);
 }

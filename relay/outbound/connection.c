@@ -20,6 +20,7 @@ void connection_open(struct mail *take_opening, void *taker)
     slot_init(&connection->slot, opening->site, worker->index, opening->probe);
     free(opening);
     list_append(&worker->outbound, &connection->node);
+    metric_add(METRIC_CONNECTIONS_OPEN, 1);
     connection_start(connection);
 }
 
@@ -34,7 +35,7 @@ void connection_die(struct connection *connection)
     wheel_clear(&connection->worker->wheel, &connection->deadline);
     list_remove(&connection->node);
     arena_free(&connection->failure_arena);
-    slot_forget(&connection->slot);
+    metric_add(METRIC_CONNECTIONS_OPEN, -1);
     worker_bury(connection->worker, &connection->grave, bury);
 }
 
