@@ -182,7 +182,7 @@ static void on_ehlo(struct load_session *session, const struct reply *reply)
         load_session_lose(session, "EHLO", reply->text);
         return;
     }
-    session->extensions = extensions_read(reply->text);
+    session->extensions = extensions_read(reply->text, 0);
     if (!options_of(session)->starttls || session->channel.tls)
         load_dialogue_begin(session);
     else if (extensions_have(&session->extensions, EXTENSION_STARTTLS))

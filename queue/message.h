@@ -105,6 +105,7 @@ struct verdict {
     struct status status;
     struct span text; /* the reply's text without codes, one line, printable */
     struct span host; /* "mx1.example.test[192.0.2.1]:25", empty when none was reached */
+    bool untried;     /* DEFERRED before the host was asked: it had taken all it takes at a time */
     bool relayed;     /* DELIVERED to a host without DSN: of success it tells nobody, so whoever
                          asked for that is told by us (RFC 3461 5.2.2) */
 };

@@ -94,6 +94,15 @@ static const char *keep_reply(struct envelope *rest, struct span text)
     return arena_copy(&rest->arena, text);
 }
 
+/* None of those that stay was even offered: no reason to wait. */
+static bool goes_on_at_once(const struct attempt *attempt)
+{
+    for (unsigned i = 0; i < attempt->envelope->count; i++)
+        if (stays(&attempt->delivery.verdicts[i]) && !attempt->delivery.verdicts[i].untried)
+            return false;
+    return true;
+}
+
 /* The envelope as it goes on: the recipients that stay, each with what was last said of it. */
 static struct envelope *make_rest(struct attempt *attempt, const struct retry *retry)
 {
@@ -117,8 +126,12 @@ static struct envelope *make_rest(struct attempt *attempt, const struct retry *r
     if (rest == NULL)
         return NULL;
     rest->number = envelope->number;
-    rest->attempts = (uint16_t)(envelope->attempts + 1);
     rest->warned = envelope->warned;
+    rest->attempts = envelope->attempts;
+    rest->due_ms = attempt->worker->wall_ms;
+    if (goes_on_at_once(attempt))
+        return rest;
+    rest->attempts++;
     rest->due_ms = retry_due(retry, rest->attempts, message_began_ms(envelope->message),
                              attempt->worker->wall_ms, &attempt->worker->random);
     return rest;

@@ -30,10 +30,12 @@ static void order_hosts(struct connection *connection)
     }
 }
 
+/* It may be told of other envelopes as well, so of none of them it says more than "not now". */
 static void remember_failure(struct connection *connection, const struct verdict *verdict)
 {
     struct arena arena = {0};
     struct verdict copy = verdict_copy(verdict, &arena);
+    copy.kind = VERDICT_DEFERRED;
     arena_free(&connection->failure_arena); /* after the copy: it may be a copy of itself */
     connection->failure_arena = arena;
     connection->failure = copy;
@@ -94,7 +96,7 @@ static void open_session(struct connection *connection)
         policy.level = TLS_NONE;
     /* The site's configuration lives as long as the slot; the worker's may be replaced. */
     session_init(&connection->session, site_of(connection)->config->hostname, connection->host_text,
-                 &policy, &history, &connection->channel.out);
+                 &policy, &history, 0, &connection->channel.out);
     connection->replies_seen = 0;
     connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
@@ -157,7 +159,7 @@ void connection_host_went_away(struct connection *connection)
 {
     remember_failure(connection, &connection->attempt->delivery.verdicts[0]);
     log_host_failed(connection);
-    if (connection->attempt->entry->returned)
+    if (connection->attempt->entry->returned || session_in_doubt(&connection->session))
         connection_end_attempt(connection);
     else
         attempt_return(&connection->attempt);
@@ -193,16 +195,24 @@ void connection_host_failed(struct connection *connection)
         give_up(connection);
 }
 
-/* Some recipients deferred, and nothing taken by this host: a verdict that says otherwise must
- * be committed at once, not wait for further hosts. */
+/* Deferred, or not even offered, for this host does not speak what the message needs: another
+ * one may. */
+static bool may_differ_elsewhere(const struct verdict *verdict)
+{
+    bool lacking = verdict->kind == VERDICT_BOUNCED && verdict->code == 0;
+    return verdict->kind == VERDICT_DEFERRED || lacking;
+}
+
+/* Nothing was taken by this host: a verdict that says otherwise must be committed at once, not wait
+ * for further hosts. */
 static bool another_host_may_help(const struct attempt *attempt)
 {
     bool any = false;
     for (unsigned i = 0; i < attempt->envelope->count; i++) {
-        enum verdict_kind kind = attempt->delivery.verdicts[i].kind;
-        if (kind == VERDICT_DELIVERED || kind == VERDICT_IN_DOUBT)
+        const struct verdict *verdict = &attempt->delivery.verdicts[i];
+        if (verdict->kind == VERDICT_DELIVERED || verdict->kind == VERDICT_IN_DOUBT)
             return false;
-        any |= kind == VERDICT_DEFERRED;
+        any |= may_differ_elsewhere(verdict);
     }
     return any;
 }
@@ -218,7 +228,7 @@ bool connection_moves_on(struct connection *connection)
     connection->earlier = arena_take(&attempt->arena, count * sizeof(struct verdict));
     for (unsigned i = 0; i < count; i++) {
         connection->earlier[i] = attempt->delivery.verdicts[i];
-        if (attempt->delivery.verdicts[i].kind == VERDICT_DEFERRED)
+        if (may_differ_elsewhere(&attempt->delivery.verdicts[i]))
             attempt->delivery.verdicts[i] = (struct verdict){0};
     }
     if (!connection->session.closing)

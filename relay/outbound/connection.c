@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RESTED_MS 5000 /* after so long in the pool the server may have gone unnoticed */
+
 static void deadline_passed(struct timer *timer);
 
 /* ---- birth and death ---- */
@@ -77,6 +79,14 @@ void connection_end_attempt(struct connection *connection)
 /* The steps below return true when *ask is to be carried out next, and false when there is
  * nothing more to do until an event comes (or the connection is gone). */
 
+/* What goes out to a server that is not there any more would be in doubt. */
+static bool is_wary(const struct connection *connection)
+{
+    bool rested = connection->idle_since_ms != 0 &&
+                  connection->worker->now_ms - connection->idle_since_ms >= RESTED_MS;
+    return rested || (connection->slot.probe && !connection->alive_told);
+}
+
 static bool deliver(struct connection *connection, enum session_ask *ask)
 {
     struct attempt *attempt = connection->attempt;
@@ -85,6 +95,9 @@ static bool deliver(struct connection *connection, enum session_ask *ask)
     if (connection->opened_ms != 0)
         attempt->connect_ms = connection->worker->now_ms - connection->opened_ms;
     connection->opened_ms = 0;
+    attempt->delivery.now_ms = connection->worker->wall_ms;
+    attempt->delivery.wary = is_wary(connection);
+    connection->idle_since_ms = 0;
     connection->phase = PHASE_TALKING;
     connection->replies_before = connection->session.replies;
     *ask = session_deliver(&connection->session, &attempt->delivery);
@@ -111,12 +124,13 @@ static bool is_last(const struct connection *connection)
     unsigned most = site_of(connection)->limits->messages_per_connection;
     bool worn_out = connection->session.mail_taken && connection->session.mail_deferred;
     return connection->one_shot || connection->session.closing || worn_out ||
-           (most > 0 && connection->served >= most);
+           session_spent(&connection->session) || (most > 0 && connection->served >= most);
 }
 
 static void go_idle(struct connection *connection)
 {
     connection->phase = PHASE_IDLE;
+    connection->idle_since_ms = connection->worker->now_ms;
     buffer_trim(&connection->channel.in);
     buffer_trim(&connection->channel.out);
     connection_set_deadline(connection, site_of(connection)->limits->idle_ms);
@@ -219,7 +233,8 @@ void connection_lost(struct connection *connection, const char *why)
 static bool was_stale(const struct connection *connection)
 {
     const struct session *session = &connection->session;
-    bool unanswered = session->closing && session->replies == connection->replies_before;
+    bool unanswered = session->closing && session->replies == connection->replies_before &&
+                      !session_in_doubt(session);
     bool worn_out = session->mail_taken && session->mail_deferred;
     return connection->attempt != NULL && connection->served > 1 &&
            !connection->attempt->entry->returned && (unanswered || worn_out);
@@ -334,6 +349,7 @@ static bool carry_out(struct connection *connection, enum session_ask *ask)
         return connection->ready_told ? delivery_ended(connection, ask)
                                       : became_ready(connection, ask);
     case ASK_BODY: return connection_begin_body(connection, ask);
+    case ASK_CHUNK: return connection_begin_chunk(connection, ask);
     case ASK_CLOSE: session_over(connection); return false;
     }
     must_not_reach();

@@ -58,15 +58,18 @@ struct connection {
     unsigned replies_before; /* session.replies when this delivery began */
     struct load load;
     struct data_writer writer;
-    uint64_t body_sent;
-    int64_t sent_by_ms;                    /* monotonic: the whole body must have left by then */
-    bool body_ended;                       /* the final dot is in `out` */
+    uint64_t body_at, body_until; /* what of the body is in `out` or gone; what this piece has */
+    bool chunk;                   /* the piece goes as it is */
+    bool body_ended;              /* the final dot is in `out` */
+    int64_t sent_by_ms;           /* monotonic: the whole body must have left by then */
+    int64_t idle_since_ms;        /* monotonic; 0: it was not in the pool before this delivery */
     bool tls_told, ready_told, alive_told; /* of this socket's session */
     char tls_text[64];                     /* "may:TLSv1.3:resumed" */
 };
 
 /* sending.c: true when *ask is to be carried out next; false: an event must come first */
 bool connection_begin_body(struct connection *connection, enum session_ask *ask);
+bool connection_begin_chunk(struct connection *connection, enum session_ask *ask);
 void connection_go_on_sending(struct connection *connection);
 
 /* connecting.c */

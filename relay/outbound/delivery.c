@@ -1,188 +1,74 @@
+/* A delivery: one transaction or several, each from MAIL to the reply to its content. */
 #include "relay/outbound/session_inside.h"
 
-/* ---- verdicts ---- */
-
-static struct span one_line(struct arena *arena, struct span text)
+static bool has(const struct session *session, enum extension extension)
 {
-    char *line = arena_copy(arena, text);
-    for (char *c = line; *c != '\0'; c++)
-        if (*c == '\n')
-            *c = ' ';
-    return span_of(line);
+    return extensions_have(&session->extensions, extension);
 }
 
-/* What is tried again has a status of class 4 even where the server meant its 5xx for good; its
- * own status then stands before its words. */
-static void soften(struct verdict *verdict, struct arena *arena)
+static uint64_t body_length(const struct session *session)
 {
-    char said[STATUS_TEXT_MAX];
-    status_format(verdict->status, said);
-    verdict->text = span_of(arena_print(arena, "%s %.*s", said, SPAN_FORMAT(verdict->text)));
-    verdict->status.class = 4;
+    return session->delivery->envelope->message->place.length;
 }
 
-struct verdict verdict_of(const struct session *session, struct arena *arena,
-                          enum verdict_kind kind, const struct reply *reply)
+/* ---- recipients ---- */
+
+/* Whoever has no RCPT yet waits for the next transaction. */
+static void put_off_rest(struct session *session)
 {
-    bool dsn = extensions_have(&session->extensions, EXTENSION_DSN);
-    struct verdict verdict = {
-        .kind = kind,
-        .code = reply->code,
-        .status = {reply->status_class, reply->status_subject, reply->status_detail},
-        .text = one_line(arena, reply->text),
-        .host = span_of(arena_copy(arena, span_of(session->host))),
-        .relayed = kind == VERDICT_DELIVERED && !dsn,
-    };
-    if (kind == VERDICT_DEFERRED && verdict.status.class == 5)
-        soften(&verdict, arena);
-    return verdict;
+    struct transaction *now = &session->now;
+    for (unsigned i = now->next_recipient; i < session->delivery->envelope->count; i++)
+        now->later[i] |= is_open(session, i);
 }
 
-enum verdict_kind kind_of(const struct reply *reply)
-{
-    if (reply_is_positive(reply))
-        return VERDICT_DELIVERED;
-    return reply_is_permanent(reply) ? VERDICT_BOUNCED : VERDICT_DEFERRED;
-}
-
-struct verdict local_verdict(const struct session *session, struct arena *arena,
-                             enum verdict_kind kind, struct status status, const char *why)
-{
-    return (struct verdict){
-        .kind = kind,
-        .status = status,
-        .text = one_line(arena, span_of(why)),
-        .host = span_of(arena_copy(arena, span_of(session->host))),
-    };
-}
-
-void decide_rest(struct session *session, const struct verdict *verdict)
-{
-    struct delivery *delivery = session->delivery;
-    for (unsigned i = 0; i < delivery->envelope->count; i++)
-        if (delivery->verdicts[i].kind == VERDICT_NONE)
-            delivery->verdicts[i] = *verdict;
-}
-
-void decide_rest_by(struct session *session, enum verdict_kind kind, const struct reply *reply)
-{
-    struct verdict verdict = verdict_of(session, session->delivery->arena, kind, reply);
-    decide_rest(session, &verdict);
-}
-
-static bool any_undecided(const struct session *session)
-{
-    const struct delivery *delivery = session->delivery;
-    for (unsigned i = 0; i < delivery->envelope->count; i++)
-        if (delivery->verdicts[i].kind == VERDICT_NONE)
-            return true;
-    return false;
-}
-
-/* ---- a delivery ---- */
-
-static void send_mail(struct session *session)
-{
-    const struct message *message = session->delivery->envelope->message;
-    buffer_print(session->out, "MAIL FROM:<%s>", message->sender);
-    if (extensions_have(&session->extensions, EXTENSION_SIZE))
-        buffer_print(session->out, " SIZE=%llu", (unsigned long long)message->place.length);
-    if ((message->flags & MESSAGE_8BITMIME) &&
-        extensions_have(&session->extensions, EXTENSION_8BITMIME))
-        buffer_append(session->out, SPAN(" BODY=8BITMIME"));
-    buffer_append(session->out, SPAN("\r\n"));
-    expect(session, STEP_MAIL, 0);
-    session->mail_sent = true;
-    session->open = true;
-}
-
-/* The next recipient without a verdict: others have had theirs from an earlier host. */
+/* The next recipient without a verdict: others have had theirs, from an earlier host or in an
+ * earlier transaction. */
 static bool has_next_recipient(struct session *session)
 {
-    const struct delivery *delivery = session->delivery;
-    while (session->next_recipient < delivery->envelope->count &&
-           delivery->verdicts[session->next_recipient].kind != VERDICT_NONE)
-        session->next_recipient++;
-    return session->next_recipient < delivery->envelope->count;
+    struct transaction *now = &session->now;
+    unsigned most = session->extensions.rcpt_max;
+    while (now->next_recipient < session->delivery->envelope->count &&
+           !is_open(session, now->next_recipient))
+        now->next_recipient++;
+    if (most > 0 && now->offered >= most)
+        put_off_rest(session);
+    return now->next_recipient < session->delivery->envelope->count &&
+           is_open(session, now->next_recipient);
 }
 
 static void send_rcpt(struct session *session)
 {
-    unsigned recipient = session->next_recipient++;
-    buffer_print(session->out, "RCPT TO:<%s>\r\n",
-                 session->delivery->envelope->recipients[recipient].path);
+    unsigned recipient = session->now.next_recipient++;
+    write_rcpt(session, recipient);
     expect(session, STEP_RCPT, recipient);
+    session->now.offered++;
 }
 
-static void send_data(struct session *session)
+/* RFC 5321 4.5.3.1.10: so many recipients and no more, at a time. 552 is an old word for it; where
+ * an enhanced code says something else (a full mailbox), it is that. */
+static bool says_too_many(const struct reply *reply)
 {
-    buffer_append(session->out, SPAN("DATA\r\n"));
-    expect(session, STEP_DATA, 0);
-    session->data_sent = true;
+    bool other =
+        reply->status_class != 0 && (reply->status_subject != 5 || reply->status_detail != 3);
+    return (reply->code == 452 || reply->code == 552) && !other;
 }
 
-/* The envelope is through, for good or bad: what comes next is the connection's to say. */
-static enum session_ask delivery_over(struct session *session)
+/* ---- transactions ---- */
+
+static enum session_ask advance(struct session *session);
+
+static void send_mail(struct session *session)
 {
-    must(!any_undecided(session));
-    session->delivery = NULL;
-    return ASK_CLAIM;
+    write_mail(session);
+    expect(session, STEP_MAIL, 0);
+    session->now.mail_sent = true;
+    session->open = true;
+    session->mails++;
 }
 
-/* Sends all that may be sent now: everything up to DATA with PIPELINING, one command without. */
-static enum session_ask advance(struct session *session)
+static enum session_ask begin_transaction(struct session *session)
 {
-    bool pipelining = extensions_have(&session->extensions, EXTENSION_PIPELINING);
-    while (pipelining || session->expected_count == 0) {
-        if (session->data_sent)
-            break;
-        if (!session->mail_sent)
-            send_mail(session);
-        else if (!pipelining && !any_undecided(session))
-            return delivery_over(session);
-        else if (has_next_recipient(session))
-            send_rcpt(session);
-        else
-            send_data(session);
-    }
-    return ASK_BYTES;
-}
-
-/* A verdict that needs no question to the server: it said in EHLO what it cannot take. */
-static bool cannot_take(struct session *session, struct verdict *verdict)
-{
-    const struct message *message = session->delivery->envelope->message;
-    const struct extensions *extensions = &session->extensions;
-    struct arena *arena = session->delivery->arena;
-    if (extensions_have(extensions, EXTENSION_SIZE) && extensions->size > 0 &&
-        message->place.length > extensions->size) {
-        const char *why = arena_print(arena,
-                                      "the message of %llu bytes is larger than the %llu "
-                                      "that the server takes",
-                                      (unsigned long long)message->place.length,
-                                      (unsigned long long)extensions->size);
-        *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 3, 4}, why);
-        return true; /* RFC 1870 6.1 */
-    }
-    if ((message->flags & MESSAGE_8BITMIME) && !extensions_have(extensions, EXTENSION_8BITMIME)) {
-        *verdict = local_verdict(session, arena, VERDICT_BOUNCED, (struct status){5, 6, 3},
-                                 "the message is 8-bit, and the server does not take that");
-        return true; /* RFC 6152 3 */
-    }
-    return false;
-}
-
-enum session_ask session_deliver(struct session *session, struct delivery *delivery)
-{
-    must(session->ready && session->delivery == NULL && delivery->envelope->count > 0);
-    session->delivery = delivery;
-    session->next_recipient = 0;
-    session->mail_sent = session->data_sent = session->mail_deferred = false;
-    struct verdict verdict;
-    if (cannot_take(session, &verdict)) {
-        decide_rest(session, &verdict);
-        return delivery_over(session);
-    }
+    session->now = (struct transaction){0};
     if (session->open) {
         buffer_append(session->out, SPAN("RSET\r\n"));
         expect(session, STEP_RSET, 0);
@@ -190,6 +76,175 @@ enum session_ask session_deliver(struct session *session, struct delivery *deliv
     }
     return advance(session);
 }
+
+static bool any_later(const struct session *session)
+{
+    for (unsigned i = 0; i < session->delivery->envelope->count; i++)
+        if (session->now.later[i] && session->delivery->verdicts[i].kind == VERDICT_NONE)
+            return true;
+    return false;
+}
+
+static bool mails_are_used_up(const struct session *session)
+{
+    unsigned most = session->extensions.mail_max;
+    return most > 0 && session->mails >= most;
+}
+
+static void decide_untried(struct session *session)
+{
+    struct verdict verdict =
+        local_verdict(session, session->delivery->arena, VERDICT_DEFERRED, (struct status){4, 5, 3},
+                      "the server takes no more on this connection");
+    verdict.untried = true;
+    decide_all(session, &verdict);
+}
+
+/* The transaction is through, for good or bad. When the envelope is too, what comes next is the
+ * connection's to say. */
+static enum session_ask transaction_over(struct session *session)
+{
+    must(!any_open(session) && session->expected_count == 0);
+    if (any_later(session)) {
+        if (!mails_are_used_up(session))
+            return begin_transaction(session);
+        decide_untried(session);
+    }
+    session->delivery = NULL;
+    return ASK_CLAIM;
+}
+
+/* Something was refused: when all replies are there, so is the end. */
+static enum session_ask over_if_answered(struct session *session)
+{
+    return session->expected_count == 0 ? transaction_over(session) : ASK_BYTES;
+}
+
+/* ---- content ---- */
+
+static void send_data(struct session *session)
+{
+    buffer_append(session->out, SPAN("DATA\r\n"));
+    expect(session, STEP_DATA, 0);
+    session->now.content_begun = true;
+}
+
+/* A small body goes with MAIL; a larger one is not pushed at a host that has taken no recipient
+ * yet, nor is any at one that may not be there any more. */
+static bool waits_for_recipients(const struct session *session)
+{
+    bool alone = body_length(session) > SESSION_FLIGHT_BYTES || session->delivery->wary;
+    return alone && !session->now.content_begun && session->expected_count > 0;
+}
+
+/* The next BDAT, when it may be sent now (RFC 3030 2). */
+static void send_bdat(struct session *session)
+{
+    struct transaction *now = &session->now;
+    uint64_t left = body_length(session) - now->announced;
+    bool last = left <= SESSION_CHUNK_BYTES;
+    unsigned bytes = last ? (unsigned)left : SESSION_CHUNK_BYTES;
+    bool ended = now->content_begun && left == 0;
+    if (now->chunk_under_way || now->refused || ended || waits_for_recipients(session) ||
+        (now->unanswered > 0 && now->unanswered + bytes > SESSION_UNANSWERED_BYTES))
+        return;
+    buffer_print(session->out, "BDAT %u%s\r\n", bytes, last ? " LAST" : "");
+    expect(session, last ? STEP_BDAT_LAST : STEP_BDAT, bytes);
+    now->content_begun = now->chunk_due = now->chunk_under_way = true;
+    now->chunk = bytes;
+    now->unanswered += bytes;
+    now->announced += bytes;
+}
+
+static void send_content(struct session *session)
+{
+    if (has(session, EXTENSION_CHUNKING))
+        send_bdat(session);
+    else if (!session->now.content_begun)
+        send_data(session);
+}
+
+struct chunk session_chunk(const struct session *session)
+{
+    const struct transaction *now = &session->now;
+    return (struct chunk){now->announced - now->chunk, now->chunk};
+}
+
+enum session_ask ask_due(struct session *session, enum session_ask ask)
+{
+    if (ask != ASK_BYTES || !session->now.chunk_due)
+        return ask;
+    session->now.chunk_due = false;
+    return ASK_CHUNK;
+}
+
+bool only_chunk_owed(const struct session *session)
+{
+    return session->delivery != NULL && session->now.chunk_under_way &&
+           session->expected_count == 1;
+}
+
+/* Sends all that may be sent now: with PIPELINING as much as can be, one command without. */
+static enum session_ask advance(struct session *session)
+{
+    struct transaction *now = &session->now;
+    if (session->expected_count == 0 && now->mail_sent && !any_open(session))
+        return transaction_over(session);
+    while (session->expected_count == 0 || has(session, EXTENSION_PIPELINING)) {
+        if (!now->mail_sent) {
+            send_mail(session);
+        } else if (has_next_recipient(session)) {
+            send_rcpt(session);
+        } else {
+            send_content(session);
+            break;
+        }
+    }
+    return ASK_BYTES;
+}
+
+enum session_ask session_deliver(struct session *session, struct delivery *delivery)
+{
+    must(session->ready && session->delivery == NULL && delivery->envelope->count > 0);
+    session->delivery = delivery;
+    session->now = (struct transaction){0};
+    session->mail_deferred = false;
+    session->envelopes++;
+    struct verdict verdict;
+    if (cannot_take(session, &verdict)) {
+        decide_all(session, &verdict);
+        session->delivery = NULL;
+        return ASK_CLAIM;
+    }
+    return ask_due(session, begin_transaction(session));
+}
+
+enum session_ask session_body_sent(struct session *session)
+{
+    struct transaction *now = &session->now;
+    if (!has(session, EXTENSION_CHUNKING)) {
+        now->whole = true;
+        expect(session, STEP_END_OF_DATA, 0);
+        return ASK_BYTES;
+    }
+    now->chunk_under_way = false;
+    now->whole = now->announced == body_length(session);
+    return ask_due(session, advance(session));
+}
+
+bool session_in_doubt(const struct session *session)
+{
+    return session->delivery != NULL && session->now.whole;
+}
+
+/* RFC 9422 4. An envelope is one domain's: so many envelopes are no more domains. */
+bool session_spent(const struct session *session)
+{
+    unsigned most = session->extensions.rcpt_domain_max;
+    return mails_are_used_up(session) || (most > 0 && session->envelopes >= most);
+}
+
+/* ---- replies ---- */
 
 enum session_ask rset_replied(struct session *session, const struct expected *to,
                               const struct reply *reply)
@@ -208,19 +263,34 @@ enum session_ask mail_replied(struct session *session, const struct expected *to
         /* 530 where TLS was not offered smells of a stripped STARTTLS (RFC 3207 6). */
         bool stripped = reply->code == 530 && !session->secure;
         session->mail_deferred = reply_is_temporary(reply);
-        decide_rest_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
+        decide_all_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
     }
     session->mail_taken |= reply_is_positive(reply);
     return advance(session);
+}
+
+/* Those behind the ones it took: in the next transaction, at once. */
+static void put_off(struct session *session, unsigned recipient, const struct reply *reply)
+{
+    struct transaction *now = &session->now;
+    now->later[recipient] = true;
+    if (reply->status_class != 0) /* it means it: the transactions after this are no larger */
+        session->extensions.rcpt_max = now->taken;
 }
 
 enum session_ask rcpt_replied(struct session *session, const struct expected *to,
                               const struct reply *reply)
 {
     struct delivery *delivery = session->delivery;
-    struct verdict *verdict = &delivery->verdicts[to->recipient];
-    if (verdict->kind == VERDICT_NONE && !reply_is_positive(reply))
-        *verdict = verdict_of(session, delivery->arena, kind_of(reply), reply);
+    struct verdict *verdict = &delivery->verdicts[to->of];
+    bool too_many = says_too_many(reply);
+    if (reply_is_positive(reply))
+        session->now.taken++;
+    else if (too_many && session->now.taken > 0 && verdict->kind == VERDICT_NONE)
+        put_off(session, to->of, reply);
+    else if (verdict->kind == VERDICT_NONE)
+        *verdict = verdict_of(session, delivery->arena,
+                              too_many ? VERDICT_DEFERRED : kind_of(reply), reply);
     return advance(session);
 }
 
@@ -229,28 +299,37 @@ enum session_ask data_replied(struct session *session, const struct expected *to
 {
     (void)to;
     if (reply_is_intermediate(reply)) {
-        if (any_undecided(session))
+        if (any_open(session))
             return ASK_BODY;
         /* Pipelined DATA although no recipient was taken: an empty body ends it (RFC 2920 3.1). */
         buffer_append(session->out, SPAN(".\r\n"));
         expect(session, STEP_END_OF_DATA, 0);
         return ASK_BYTES;
     }
-    decide_rest_by(session, kind_of(reply), reply);
-    return delivery_over(session);
+    decide_open_by(session, kind_of(reply), reply);
+    return transaction_over(session);
 }
 
-enum session_ask session_body_sent(struct session *session)
+/* To one chunk of several. */
+enum session_ask bdat_replied(struct session *session, const struct expected *to,
+                              const struct reply *reply)
 {
-    expect(session, STEP_END_OF_DATA, 0);
-    return ASK_BYTES;
+    session->now.unanswered -= to->of;
+    if (reply_is_positive(reply))
+        return advance(session);
+    /* The transaction has failed; chunks on their way are answered too, and RSET clears it away. */
+    session->now.refused = true;
+    decide_open_by(session, kind_of(reply), reply);
+    return over_if_answered(session);
 }
 
-enum session_ask end_of_data_replied(struct session *session, const struct expected *to,
-                                     const struct reply *reply)
+/* To the final dot, or to BDAT LAST. */
+enum session_ask content_replied(struct session *session, const struct expected *to,
+                                 const struct reply *reply)
 {
-    (void)to;
-    decide_rest_by(session, kind_of(reply), reply);
-    session->open = false;
-    return delivery_over(session);
+    decide_open_by(session, kind_of(reply), reply);
+    /* Behind a BDAT that failed the state is known only after RSET (RFC 3030 2). */
+    bool known = to->step == STEP_END_OF_DATA || reply_is_positive(reply);
+    session->open = !known || session->now.refused;
+    return transaction_over(session);
 }

@@ -1,4 +1,5 @@
-/* A body on its way out: from memory, or window by window from the spool. */
+/* A body on its way out, dot-stuffed and whole or as it is in chunks: from memory, or window by
+ * window from the spool. */
 #include "relay/outbound/connection_inside.h"
 
 #include <stdlib.h>
@@ -15,12 +16,12 @@ static void window_loaded(struct mail *mail, void *taker);
 static bool load_window(struct connection *connection)
 {
     const struct body_place *place = &connection->attempt->envelope->message->place;
-    uint64_t left = place->length - connection->body_sent;
+    uint64_t left = connection->body_until - connection->body_at;
     connection->phase = PHASE_LOADING;
     connection->load = (struct load){.mail.deliver = window_loaded,
                                      .reply_to = connection->worker->mailbox,
                                      .place = *place,
-                                     .offset = connection->body_sent,
+                                     .offset = connection->body_at,
                                      .length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW};
     loader_post(connection->worker->relay->loader, &connection->load);
     return false;
@@ -28,33 +29,36 @@ static bool load_window(struct connection *connection)
 
 static void write_window(struct connection *connection, struct span window)
 {
-    data_write(&connection->writer, window, &connection->channel.out);
-    connection->body_sent += window.length;
+    if (connection->chunk)
+        buffer_append(&connection->channel.out, window);
+    else
+        data_write(&connection->writer, window, &connection->channel.out);
+    connection->body_at += window.length;
 }
 
-/* Puts out as much as the channel should hold. True when the body has been written whole. */
-static bool write_body(struct connection *connection)
+/* Puts out as much as the channel should hold. True when the piece has been written whole. */
+static bool write_piece(struct connection *connection)
 {
     const struct message *message = connection->attempt->envelope->message;
-    while (connection->body_sent < message->place.length) {
+    while (connection->body_at < connection->body_until) {
         if (buffer_length(&connection->channel.out) >= CHANNEL_OUT_MAX)
             return false;
         if (message->body == NULL)
             return load_window(connection);
-        uint64_t left = message->place.length - connection->body_sent;
+        uint64_t left = connection->body_until - connection->body_at;
         size_t length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW;
-        write_window(connection, (struct span){message->body + connection->body_sent, length});
+        write_window(connection, (struct span){message->body + connection->body_at, length});
     }
-    if (!connection->body_ended)
+    if (!connection->chunk && !connection->body_ended)
         data_write_end(&connection->writer, &connection->channel.out);
     connection->body_ended = true;
     return true;
 }
 
-static bool send_body(struct connection *connection, enum session_ask *ask)
+static bool send_piece(struct connection *connection, enum session_ask *ask)
 {
     while (connection->phase == PHASE_SENDING) {
-        bool whole = write_body(connection);
+        bool whole = write_piece(connection);
         if (connection->phase == PHASE_LOADING)
             return false;
         if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
@@ -77,7 +81,7 @@ static bool send_body(struct connection *connection, enum session_ask *ask)
 void connection_go_on_sending(struct connection *connection)
 {
     enum session_ask ask;
-    if (send_body(connection, &ask))
+    if (send_piece(connection, &ask))
         connection_act(connection, ask);
 }
 
@@ -97,14 +101,29 @@ static void window_loaded(struct mail *mail, void *taker)
     connection_catch_up(connection);
 }
 
+static bool begin_piece(struct connection *connection, uint64_t from, uint64_t until,
+                        enum session_ask *ask)
+{
+    uint64_t whole = connection->attempt->envelope->message->place.length;
+    connection->phase = PHASE_SENDING;
+    connection->body_at = from;
+    connection->body_until = until;
+    if (from == 0)
+        connection->sent_by_ms =
+            connection->worker->now_ms + SENDING_LEAST_MS + (int64_t)(whole / SENDING_BYTES_PER_MS);
+    return send_piece(connection, ask);
+}
+
 bool connection_begin_body(struct connection *connection, enum session_ask *ask)
 {
-    connection->phase = PHASE_SENDING;
-    connection->body_sent = 0;
-    connection->body_ended = false;
-    uint64_t length = connection->attempt->envelope->message->place.length;
-    connection->sent_by_ms =
-        connection->worker->now_ms + SENDING_LEAST_MS + (int64_t)(length / SENDING_BYTES_PER_MS);
+    connection->chunk = connection->body_ended = false;
     data_writer_init(&connection->writer);
-    return send_body(connection, ask);
+    return begin_piece(connection, 0, connection->attempt->envelope->message->place.length, ask);
+}
+
+bool connection_begin_chunk(struct connection *connection, enum session_ask *ask)
+{
+    struct chunk chunk = session_chunk(&connection->session);
+    connection->chunk = true;
+    return begin_piece(connection, chunk.offset, chunk.offset + chunk.length, ask);
 }

@@ -18,18 +18,20 @@ static const struct step {
     [STEP_MAIL] = {"MAIL", 300000, mail_replied, false},
     [STEP_RCPT] = {"RCPT", 300000, rcpt_replied, false},
     [STEP_DATA] = {"DATA", 120000, data_replied, true},
-    [STEP_END_OF_DATA] = {"end of data", 600000, end_of_data_replied, false},
+    [STEP_END_OF_DATA] = {"end of data", 600000, content_replied, false},
+    [STEP_BDAT] = {"BDAT", 180000, bdat_replied, false}, /* as long as for a block of DATA */
+    [STEP_BDAT_LAST] = {"BDAT LAST", 600000, content_replied, false},
     [STEP_QUIT] = {"QUIT", 5000, quit_replied, false}, /* ours: nothing depends on it */
 };
 _Static_assert(countof(steps) == SESSION_STEPS, "a row for each step");
 
 /* ---- the replies owed ---- */
 
-void expect(struct session *session, enum session_step step, unsigned recipient)
+void expect(struct session *session, enum session_step step, unsigned of)
 {
     must(session->expected_count < SESSION_EXPECTED_MAX);
     unsigned at = (session->expected_first + session->expected_count) % SESSION_EXPECTED_MAX;
-    session->expected[at] = (struct expected){step, recipient};
+    session->expected[at] = (struct expected){step, of};
     session->expected_count++;
 }
 
@@ -63,10 +65,14 @@ int64_t session_timeout_ms(const struct session *session)
 
 void session_init(struct session *session, const char *hostname, const char *host,
                   const struct tls_policy *policy, const struct tls_history *history,
-                  struct buffer *out)
+                  unsigned discarded, struct buffer *out)
 {
-    *session = (struct session){
-        .hostname = hostname, .host = host, .policy = *policy, .history = *history, .out = out};
+    *session = (struct session){.hostname = hostname,
+                                .host = host,
+                                .policy = *policy,
+                                .history = *history,
+                                .discarded = discarded,
+                                .out = out};
     expect(session, STEP_GREETING, 0);
 }
 
@@ -105,13 +111,15 @@ enum session_ask session_lost(struct session *session, const char *why)
 {
     if (is_owed(session, STEP_STARTTLS))
         return session_tls_failed(session, TLS_HANDSHAKE_FAILED, why);
-    bool doubt = is_owed(session, STEP_END_OF_DATA);
     session->closing = true;
     if (session->delivery != NULL) {
-        enum verdict_kind kind = doubt ? VERDICT_IN_DOUBT : VERDICT_DEFERRED;
-        struct verdict verdict =
-            local_verdict(session, session->delivery->arena, kind, (struct status){4, 4, 2}, why);
-        decide_rest(session, &verdict);
+        struct verdict verdict = local_verdict(session, session->delivery->arena, VERDICT_DEFERRED,
+                                               (struct status){4, 4, 2}, why);
+        struct verdict of_open = verdict;
+        if (session_in_doubt(session))
+            of_open.kind = VERDICT_IN_DOUBT;
+        decide_open(session, &of_open);
+        decide_all(session, &verdict);
     } else if (!session->ready) {
         /* RFC 3463 3.5: no answer from host, or bad connection */
         struct status status = {4, 4, session->replies == 0 ? 1 : 2};
@@ -146,7 +154,7 @@ static enum session_ask server_closes(struct session *session, const struct repl
     if (is_owed(session, STEP_STARTTLS))
         return starttls_replied(session, &(struct expected){STEP_STARTTLS, 0}, reply);
     if (session->delivery != NULL)
-        decide_rest_by(session, VERDICT_DEFERRED, reply);
+        decide_all_by(session, VERDICT_DEFERRED, reply);
     else if (!session->ready)
         return host_replied_badly(session, reply);
     return ASK_CLOSE;
@@ -157,7 +165,7 @@ static enum session_ask replied_to_nothing(struct session *session, const struct
 {
     if (session->delivery == NULL || reply->code < 400)
         return misbehaves(session, "the server replied to nothing");
-    decide_rest_by(session, kind_of(reply), reply);
+    decide_open_by(session, kind_of(reply), reply);
     return session_lost(session, "the server refused the body before its end");
 }
 
@@ -189,6 +197,12 @@ static enum session_ask answered_wrongly(struct session *session, const struct r
     return misbehaves(session, what);
 }
 
+/* No reply is owed, or only the one to what has not left yet. */
+static bool nothing_can_come(const struct session *session)
+{
+    return owed(session) == NULL || only_chunk_owed(session);
+}
+
 enum session_ask session_receive(struct session *session, struct span in, size_t *used)
 {
     *used = 0;
@@ -198,20 +212,20 @@ enum session_ask session_receive(struct session *session, struct span in, size_t
         enum reply_result result =
             reply_read(&session->reader, span_skip(in, *used), &reply, &length);
         if (result == REPLY_PARTIAL)
-            return ASK_BYTES;
+            return ask_due(session, ASK_BYTES);
         if (result == REPLY_MALFORMED)
             return misbehaves(session, "the server's reply is not SMTP");
         *used += length;
         if (reply.code == 421)
             return server_closes(session, &reply);
-        if (owed(session) == NULL)
+        if (nothing_can_come(session))
             return replied_to_nothing(session, &reply);
         if (is_out_of_step(session, &reply))
             return answered_wrongly(session, &reply);
         bool was_ready = session->ready;
         struct expected to = take_owed(session);
         bool hasty =
-            owed(session) == NULL && *used < in.length; /* what comes next is not said yet */
+            nothing_can_come(session) && *used < in.length; /* what comes next is not said yet */
         enum session_ask ask = steps[to.step].replied(session, &to, &reply);
         if (hasty && ask != ASK_TLS && ask != ASK_CLOSE) {
             session->ready = was_ready;
@@ -295,7 +309,7 @@ static enum session_ask ehlo_replied(struct session *session, const struct expec
         return say_hello(session, STEP_HELO); /* RFC 5321 3.2 */
     if (!reply_is_positive(reply))
         return host_replied_badly(session, reply);
-    session->extensions = extensions_read(reply->text);
+    session->extensions = extensions_read(reply->text, session->discarded);
     /* A STARTTLS keyword inside TLS is ignored (RFC 3207 4.2). */
     return session->secure ? become_ready(session) : start_tls_or_not(session);
 }

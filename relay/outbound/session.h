@@ -8,7 +8,14 @@
  *
  *     greeting -> EHLO [-> HELO] [-> STARTTLS -> handshake -> EHLO] -> ready
  *     ready -> [RSET] MAIL RCPT… DATA -> body -> end of data -> ready -> … -> QUIT
- */
+ *     ready -> [RSET] MAIL RCPT… BDAT… BDAT LAST             -> ready -> … -> QUIT
+ *
+ * With CHUNKING (RFC 3030) the body goes as chunks, each behind its BDAT. With PIPELINING too, a
+ * small body goes in one flight with MAIL and RCPT: a message costs one round trip. A larger one
+ * waits until a recipient was taken, and is never far ahead of the replies to its chunks.
+ *
+ * A delivery is one transaction, or several behind each other where the host takes only so many
+ * recipients at a time (RFC 9422, and 452 4.5.3). */
 #pragma once
 
 #include "queue/message.h"
@@ -21,6 +28,8 @@ struct delivery {
     const struct envelope *envelope;
     struct verdict *verdicts; /* one per recipient, VERDICT_NONE until decided */
     struct arena *arena;      /* for the verdicts' texts */
+    int64_t now_ms;           /* when it begins: ms since 1970 */
+    bool wary;                /* the server may be gone or dead: no body before it has answered */
 };
 
 enum session_ask {
@@ -30,6 +39,8 @@ enum session_ask {
     ASK_CLAIM, /* ready; the delivery that was under way, if any, has all its verdicts:
                   session_deliver() or session_quit() */
     ASK_BODY,  /* send the body, dot-stuffed, and the final dot, then session_body_sent() */
+    ASK_CHUNK, /* send session_chunk() of the body as it is, at once behind its command, then
+                  session_body_sent(); replies may come meanwhile */
     ASK_CLOSE, /* over; session->failure tells why when it never became ready, and every
                   recipient of a delivery under way has its verdict */
 };
@@ -43,18 +54,41 @@ enum session_step { /* the commands, as rows of the table */
                     STEP_MAIL,
                     STEP_RCPT,
                     STEP_DATA,
-                    STEP_END_OF_DATA, /* the final dot was sent: from here a message may arrive
-                                         twice */
+                    STEP_END_OF_DATA,
+                    STEP_BDAT,
+                    STEP_BDAT_LAST,
                     STEP_QUIT,
 };
-#define SESSION_STEPS 10
+#define SESSION_STEPS 12
 
 struct expected {
     enum session_step step;
-    unsigned recipient; /* of a STEP_RCPT */
+    unsigned of; /* STEP_RCPT: which recipient; STEP_BDAT: bytes of the chunk */
 };
 
-#define SESSION_EXPECTED_MAX (ENVELOPE_RECIPIENTS_MAX + 4) /* RSET, MAIL, RCPT…, DATA, and one */
+#define SESSION_FLIGHT_BYTES (64u << 10)    /* a body up to this goes with MAIL and RCPT */
+#define SESSION_CHUNK_BYTES (1u << 20)      /* a larger one in chunks of this, … */
+#define SESSION_UNANSWERED_BYTES (4u << 20) /* … with so much on its way */
+#define SESSION_CHUNKS_MAX (SESSION_UNANSWERED_BYTES / SESSION_CHUNK_BYTES)
+
+/* RSET, MAIL, RCPT…, DATA or BDAT…, and one */
+#define SESSION_EXPECTED_MAX (ENVELOPE_RECIPIENTS_MAX + SESSION_CHUNKS_MAX + 3)
+
+/* One MAIL, and what belongs to it. */
+struct transaction {
+    unsigned next_recipient; /* the next RCPT to send */
+    unsigned offered, taken; /* recipients: RCPT sent, and said yes to */
+    bool mail_sent;
+    bool content_begun;   /* DATA, or the first BDAT, was sent */
+    bool chunk_due;       /* a BDAT was written: ASK_CHUNK is next */
+    bool chunk_under_way; /* and its bytes have not left yet */
+    bool refused;         /* a chunk was: no more follow */
+    bool whole;           /* the last of the body has left: from here it may arrive twice */
+    unsigned chunk;       /* bytes of the chunk under way */
+    unsigned unanswered;  /* bytes of chunks whose replies are owed */
+    uint64_t announced;   /* bytes of the body in all BDATs so far */
+    bool later[ENVELOPE_RECIPIENTS_MAX]; /* those for the next transaction */
+};
 
 struct session {
     /* What it was told. */
@@ -62,13 +96,14 @@ struct session {
     const char *host;     /* "mx.example[192.0.2.1]:25", for verdicts */
     struct tls_policy policy;
     struct tls_history history;
+    unsigned discarded; /* extensions that are not used though they are offered */
     struct buffer *out;
 
     /* What it has found out. */
-    struct extensions extensions;
-    bool secure;  /* inside TLS */
-    bool ready;   /* mail may be sent */
-    bool decided; /* `outcome` holds: STARTTLS came to an end on this connection */
+    struct extensions extensions; /* rcpt_max may be lowered by a 452 */
+    bool secure;                  /* inside TLS */
+    bool ready;                   /* mail may be sent */
+    bool decided;                 /* `outcome` holds: STARTTLS came to an end on this connection */
     enum tls_outcome outcome;
     enum tls_step next_step; /* what the policy said to that outcome */
 
@@ -80,9 +115,10 @@ struct session {
 
     /* The delivery under way. */
     struct delivery *delivery;
-    unsigned next_recipient; /* the next RCPT to send */
-    bool mail_sent, data_sent;
-    bool open;          /* a transaction was begun and not ended by its final dot: RSET first */
+    struct transaction now;
+    unsigned mails;     /* MAIL commands so far, for MAILMAX */
+    unsigned envelopes; /* delivered or not, for RCPTDOMAINMAX: each is one domain's */
+    bool open;          /* a transaction was begun and not ended by its content: RSET first */
     bool closing;       /* the server said 421, or we said QUIT */
     bool mail_taken;    /* some MAIL was answered with 250 */
     bool mail_deferred; /* this delivery's MAIL got a 4xx: where others were taken, perhaps it is
@@ -98,10 +134,11 @@ struct session {
     struct arena arena;
 };
 
-/* A session whose greeting is awaited. Strings and `out` are borrowed for its life. */
+/* A session whose greeting is awaited. Strings and `out` are borrowed for its life. `discarded`:
+ * extensions (bits) that are not used though they are offered. */
 void session_init(struct session *session, const char *hostname, const char *host,
                   const struct tls_policy *policy, const struct tls_history *history,
-                  struct buffer *out);
+                  unsigned discarded, struct buffer *out);
 void session_free(struct session *session);
 
 /* Takes the replies that are complete from the front of `in`; *used says how many bytes. Stops
@@ -118,12 +155,25 @@ enum session_ask session_tls_failed(struct session *session, enum tls_outcome ou
 enum session_ask session_deliver(struct session *session, struct delivery *delivery);
 enum session_ask session_quit(struct session *session);
 
-/* After ASK_BODY: body and final dot have left; until now nothing can arrive twice. */
+struct chunk { /* bytes of a body */
+    uint64_t offset;
+    unsigned length; /* may be 0 */
+};
+/* After ASK_CHUNK: which. */
+struct chunk session_chunk(const struct session *session);
+
+/* After ASK_BODY or ASK_CHUNK: its last byte has left for the socket. Before that, of the whole
+ * body, nothing can arrive twice. */
 enum session_ask session_body_sent(struct session *session);
 
 /* The connection broke: `why` in our words. Recipients without a verdict are deferred; or in
- * doubt, when the final dot was out. What broke in STARTTLS is its outcome. */
+ * doubt, when the whole body was out. What broke in STARTTLS is its outcome. */
 enum session_ask session_lost(struct session *session, const char *why);
+/* After ASK_CLOSE: the delivery that was under way is in doubt. */
+bool session_in_doubt(const struct session *session);
+
+/* No further envelope fits into this session by the LIMITS of its server. */
+bool session_spent(const struct session *session);
 
 /* The reply that is owed did not come in time. */
 enum session_ask session_timed_out(struct session *session);

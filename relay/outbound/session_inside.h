@@ -1,6 +1,6 @@
-/* The inside of a session, for its own two files: session.c (the table, the replies owed, from
- * the greeting to ready, and how it fails) and delivery.c (verdicts, and from MAIL to the reply
- * to the final dot). */
+/* The inside of a session, for its own four files: session.c (the table, the replies owed, from
+ * the greeting to ready, and how it fails), delivery.c (from MAIL to the reply to the content),
+ * parameters.c (what MAIL and RCPT say, and what a host cannot take) and verdicts.c. */
 #pragma once
 
 #include "base/must.h"
@@ -12,13 +12,28 @@ typedef enum session_ask reply_handler(struct session *session, const struct exp
 /* session.c */
 
 /* A command was sent: its reply is owed, behind those that are owed already. */
-void expect(struct session *session, enum session_step step, unsigned recipient);
+void expect(struct session *session, enum session_step step, unsigned of);
 /* Whether the next reply is owed to this. */
 bool is_owed(const struct session *session, enum session_step step);
 
 /* delivery.c */
 
-extern reply_handler rset_replied, mail_replied, rcpt_replied, data_replied, end_of_data_replied;
+extern reply_handler rset_replied, mail_replied, rcpt_replied, data_replied, content_replied,
+    bdat_replied;
+
+/* ASK_BYTES becomes ASK_CHUNK when a BDAT was written whose chunk nobody sends yet. */
+enum session_ask ask_due(struct session *session, enum session_ask ask);
+/* The one reply that is owed is to a chunk that has not left: it cannot be here yet. */
+bool only_chunk_owed(const struct session *session);
+
+/* parameters.c */
+
+/* A verdict that needs no question to the host: it said in EHLO what it cannot take. */
+bool cannot_take(const struct session *session, struct verdict *verdict);
+void write_mail(struct session *session);
+void write_rcpt(struct session *session, unsigned recipient);
+
+/* verdicts.c */
 
 enum verdict_kind kind_of(const struct reply *reply);
 struct verdict verdict_of(const struct session *session, struct arena *arena,
@@ -26,6 +41,13 @@ struct verdict verdict_of(const struct session *session, struct arena *arena,
 /* A verdict in our own words: no reply was given. */
 struct verdict local_verdict(const struct session *session, struct arena *arena,
                              enum verdict_kind kind, struct status status, const char *why);
-/* Every recipient that has no verdict yet gets this one. */
-void decide_rest(struct session *session, const struct verdict *verdict);
-void decide_rest_by(struct session *session, enum verdict_kind kind, const struct reply *reply);
+
+/* A recipient of the transaction under way, without a verdict yet. */
+bool is_open(const struct session *session, unsigned recipient);
+bool any_open(const struct session *session);
+/* Every recipient of this transaction that has no verdict yet gets this one. */
+void decide_open(struct session *session, const struct verdict *verdict);
+void decide_open_by(struct session *session, enum verdict_kind kind, const struct reply *reply);
+/* And those for a later transaction too. */
+void decide_all(struct session *session, const struct verdict *verdict);
+void decide_all_by(struct session *session, enum verdict_kind kind, const struct reply *reply);

@@ -1,4 +1,4 @@
-/* EHLO keywords (RFC 5321 4.1.1.1) as a set. Pure. */
+/* EHLO keywords (RFC 5321 4.1.1.1) as a set, with what stands behind them. Pure. */
 #pragma once
 
 #include "base/span.h"
@@ -10,17 +10,33 @@ enum extension {
     EXTENSION_STARTTLS = 1 << 3,            /* RFC 3207 */
     EXTENSION_ENHANCEDSTATUSCODES = 1 << 4, /* RFC 2034 */
     EXTENSION_DSN = 1 << 5,                 /* RFC 3461 */
+    EXTENSION_CHUNKING = 1 << 6,            /* RFC 3030 */
+    EXTENSION_BINARYMIME = 1 << 7,          /* RFC 3030; good for nothing without CHUNKING */
+    EXTENSION_SMTPUTF8 = 1 << 8,            /* RFC 6531 */
+    EXTENSION_DELIVERBY = 1 << 9,           /* RFC 2852 */
+    EXTENSION_LIMITS = 1 << 10,             /* RFC 9422 */
 };
+#define EXTENSIONS 11
 
 struct extensions {
-    unsigned offered; /* enum extension bits */
-    uint64_t size;    /* SIZE's parameter: bytes; 0: offered without limit */
+    unsigned offered;         /* enum extension bits */
+    uint64_t size;            /* SIZE's parameter: bytes; 0: offered without limit */
+    unsigned least_by;        /* DELIVERBY's parameter: s; 0: any time will do */
+    unsigned mail_max;        /* MAILMAX: transactions of a session; 0: not said */
+    unsigned rcpt_max;        /* RCPTMAX: RCPT commands of a transaction; 0: not said */
+    unsigned rcpt_domain_max; /* RCPTDOMAINMAX: recipients' domains of a session; 0: not said */
 };
 
-/* From the text of a reply to EHLO: the first line is the greeting and is passed over. */
-struct extensions extensions_read(struct span reply_text);
+/* From the text of a reply to EHLO: the first line is the greeting and is passed over, and so
+ * are the keywords in `discarded` (enum extension bits). */
+struct extensions extensions_read(struct span reply_text, unsigned discarded);
 
 static inline bool extensions_have(const struct extensions *extensions, enum extension one)
 {
     return (extensions->offered & one) != 0;
 }
+
+/* The keyword in any case; 0 when it is none of them. */
+unsigned extension_find(struct span keyword);
+/* "CHUNKING" of one bit. */
+const char *extension_name(unsigned bit);

@@ -14,12 +14,13 @@
 #define HOST "mx.test[192.0.2.1]:25"
 #define STEPS_MAX 16
 #define WHOLE SIZE_MAX
+#define PLAY_NOW 1000000000000 /* when a delivery begins: ms since 1970 */
 
 enum action {
     NOTHING, /* ends the table */
     SERVER,  /* `text` comes */
     DELIVER, /* the envelope is handed over */
-    BODY,    /* body and final dot are in `out`; stands in for the connection */
+    BODY,    /* the body or the chunk has left; stands in for the connection */
     SECURED,
     TLS_BAD, /* session_tls_failed(outcome, text) */
     LOST,    /* session_lost(text) */
@@ -41,8 +42,11 @@ struct dialogue {
     const char *name;
     const char *ehlo; /* its reply; NULL: the table begins with the greeting */
     unsigned recipients;
-    uint32_t flags;           /* of the message */
-    uint64_t length;          /* of its body */
+    uint32_t flags;     /* of the message */
+    uint64_t length;    /* of its body */
+    bool wary;          /* of the delivery */
+    unsigned discarded; /* extensions */
+    void (*prepare)(struct message *message, struct envelope *envelope);
     struct tls_policy policy; /* level 0: TLS_NONE */
     struct tls_history history;
     bool only_whole; /* what comes behind a reply must come with it */
@@ -71,6 +75,10 @@ struct dialogue {
 #define SENDS_BODY                                                                                 \
     {                                                                                              \
         .action = BODY, .ask = ASK_BYTES                                                           \
+    }
+#define SENDS_CHUNK(writes, asks)                                                                  \
+    {                                                                                              \
+        .action = BODY, .client = (writes), .ask = (asks)                                          \
     }
 #define BREAKS(how, words, stand)                                                                  \
     {                                                                                              \
@@ -119,13 +127,15 @@ static inline void play_make_mail(struct play *play)
             path[1] = '\0';
         ck_assert(envelope_add(play->envelope, span_of(path), SPAN("")));
     }
+    if (dialogue->prepare != NULL)
+        dialogue->prepare(play->message, play->envelope);
 }
 
 static inline void play_begin(struct play *play)
 {
     play_make_mail(play);
     session_init(&play->session, "relay.test", HOST, &play->dialogue->policy,
-                 &play->dialogue->history, &play->out);
+                 &play->dialogue->history, play->dialogue->discarded, &play->out);
 }
 
 static inline void play_end(struct play *play)
@@ -177,7 +187,11 @@ static inline enum session_ask play_server(struct play *play, const char *text)
 static inline enum session_ask play_deliver(struct play *play)
 {
     memset(play->verdicts, 0, sizeof(play->verdicts));
-    play->delivery = (struct delivery){play->envelope, play->verdicts, &play->arena};
+    play->delivery = (struct delivery){.envelope = play->envelope,
+                                       .verdicts = play->verdicts,
+                                       .arena = &play->arena,
+                                       .now_ms = PLAY_NOW,
+                                       .wary = play->dialogue->wary};
     return session_deliver(&play->session, &play->delivery);
 }
 

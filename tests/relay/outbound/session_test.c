@@ -401,7 +401,8 @@ START_TEST(a_recipient_with_a_verdict_is_not_offered_again)
     play_hello(&play);
     play.verdicts[0].kind = VERDICT_DELIVERED;
     play.verdicts[2].kind = VERDICT_BOUNCED;
-    play.delivery = (struct delivery){play.envelope, play.verdicts, &play.arena};
+    play.delivery = (struct delivery){
+        .envelope = play.envelope, .verdicts = play.verdicts, .arena = &play.arena};
     buffer_clear(&play.out);
     ck_assert_int_eq(session_deliver(&play.session, &play.delivery), ASK_BYTES);
     buffer_append(&play.out, (struct span){"", 1});

@@ -222,7 +222,7 @@ START_TEST(after_a_421_clear_text_needs_a_new_socket)
     struct buffer out = {0};
     struct session session;
     size_t used;
-    session_init(&session, "relay.test", "mx[192.0.2.1]:25", &policy, &history, &out);
+    session_init(&session, "relay.test", "mx[192.0.2.1]:25", &policy, &history, 0, &out);
     ck_assert_int_eq(session_receive(&session, span_of("220 mx\r\n"), &used), ASK_BYTES);
     ck_assert_int_eq(session_receive(&session, span_of("250-mx\r\n250 STARTTLS\r\n"), &used),
                      ASK_BYTES);

@@ -34,7 +34,7 @@ START_TEST(keywords)
         {"mx\nAUTH STARTTLS", 0, 0},
     };
     for (size_t i = 0; i < countof(rows); i++) {
-        struct extensions got = extensions_read(span_of(rows[i].text));
+        struct extensions got = extensions_read(span_of(rows[i].text), 0);
         ck_assert_msg(got.offered == rows[i].offered, "row %zu: %x", i, got.offered);
         ck_assert_msg(got.size == rows[i].size, "row %zu: size %ju", i, (uintmax_t)got.size);
     }

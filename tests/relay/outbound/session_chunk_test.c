@@ -1,0 +1,476 @@
+/* Deliveries with CHUNKING (RFC 3030): what goes in one flight, every refusal within it, chunks
+ * that wait for each other, and from where on a message may arrive twice. */
+#include "tests/relay/outbound/dialogue.h"
+
+#define BOTH "250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+#define ALONE "250-mx.test\r\n250 CHUNKING\r\n"
+#define MAIL "MAIL FROM:<s@app.test>\r\n"
+#define RCPT(n) "RCPT TO:<r" #n "@test>\r\n"
+#define LAST(n) "BDAT " #n " LAST\r\n"
+#define MIB "BDAT 1048576\r\n"
+#define OK "250 ok\r\n"
+#define FLIGHT MAIL RCPT(0) RCPT(1) LAST(99)
+
+#define BEGIN(flight) DELIVERS(flight, ASK_CHUNK)
+#define LEAVES SENDS_CHUNK(NULL, ASK_BYTES)
+
+/* ---- one flight ---- */
+
+START_TEST(a_small_message_is_one_flight)
+{
+    static const struct dialogue table[] = {
+        {.name = "all are taken; the next one needs no RSET",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK OK OK "250 2.0.0 queued\r\n", NULL, ASK_CLAIM,
+                        "delivered 250 2.0.0 queued\ndelivered 250 2.0.0 queued\n"),
+                   BEGIN(FLIGHT)}},
+        {.name = "the replies come one by one, the first before the chunk has left",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), SAYS(OK, NULL, ASK_BYTES), SAYS(OK, NULL, ASK_BYTES), LEAVES,
+                   SAYS(OK, NULL, ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\ndelivered 250 - ok\n")}},
+        {.name = "the largest of them",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = SESSION_FLIGHT_BYTES,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(65536)), LEAVES,
+                   ENDS(OK OK OK, NULL, ASK_CLAIM, "delivered 250 - ok\n")}},
+        {.name = "the smallest",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(0)), LEAVES,
+                   ENDS(OK OK OK, NULL, ASK_CLAIM, "delivered 250 - ok\n")}},
+        {.name = "CHUNKING is not to be used",
+         .ehlo = BOTH,
+         .discarded = EXTENSION_CHUNKING,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL RCPT(0) "DATA\r\n", ASK_BYTES)}},
+        {.name = "a server that may be gone: it answers before the body goes",
+         .ehlo = BOTH,
+         .wary = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK, NULL, ASK_BYTES),
+                   SAYS(OK, LAST(99), ASK_CHUNK), LEAVES,
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\n")}},
+        {.name = "it is gone: nothing is in doubt",
+         .ehlo = BOTH,
+         .wary = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES),
+                   BREAKS(LOST, "closed", "deferred 0 4.4.2 closed\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+START_TEST(refusals_within_the_flight)
+{
+    static const struct dialogue table[] = {
+        {.name = "each recipient has its own reply",
+         .ehlo = BOTH,
+         .recipients = 4,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) RCPT(1) RCPT(2) RCPT(3) LAST(99)), LEAVES,
+                   ENDS(OK "250 2.1.5 ok\r\n550 5.1.1 nobody\r\n451 4.2.0 grey\r\n251 moved\r\n"
+                           "250 2.0.0 taken\r\n",
+                        NULL, ASK_CLAIM,
+                        "delivered 250 2.0.0 taken\nbounced 550 5.1.1 nobody\n"
+                        "deferred 451 4.2.0 grey\ndelivered 250 2.0.0 taken\n")}},
+        {.name = "MAIL refused: all that was sent behind it is answered; RSET comes first then",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS("550 5.7.1 not you\r\n503 MAIL\r\n503 MAIL\r\n503 5.5.1 RCPT\r\n", NULL,
+                        ASK_CLAIM, "bounced 550 5.7.1 not you\nbounced 550 5.7.1 not you\n"),
+                   BEGIN("RSET\r\n" FLIGHT), LEAVES, SAYS(OK OK OK OK, NULL, ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\ndelivered 250 - ok\n"),
+                   BEGIN(FLIGHT)}},
+        {.name = "MAIL refused while the chunk is going out: it goes out whole",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), SAYS("451 4.3.0 later\r\n503 a\r\n503 b\r\n", NULL, ASK_BYTES),
+                   LEAVES,
+                   ENDS("503 c\r\n", NULL, ASK_CLAIM,
+                        "deferred 451 4.3.0 later\ndeferred 451 4.3.0 later\n")}},
+        {.name = "all recipients refused",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK "550 a\r\n450 b\r\n554 5.5.1 no valid recipients\r\n", NULL, ASK_CLAIM,
+                        "bounced 550 - a\ndeferred 450 - b\n"),
+                   BEGIN("RSET\r\n" FLIGHT)}},
+        {.name = "all recipients refused, but the chunk is taken: that ended it",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK "550 a\r\n450 b\r\n" OK, NULL, ASK_CLAIM,
+                        "bounced 550 - a\ndeferred 450 - b\n"),
+                   BEGIN(FLIGHT)}},
+        {.name = "the message refused for now",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK "550 a\r\n" OK "452 4.3.1 disk full\r\n", NULL, ASK_CLAIM,
+                        "bounced 550 - a\ndeferred 452 4.3.1 disk full\n"),
+                   BEGIN("RSET\r\n" FLIGHT)}},
+        {.name = "the message refused for good",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK OK "450 b\r\n554 5.6.0 no\r\n", NULL, ASK_CLAIM,
+                        "bounced 554 5.6.0 no\ndeferred 450 - b\n"),
+                   BEGIN("RSET\r\n" FLIGHT)}},
+        {.name = "the message answered with a 354: who knows",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK OK "550 b\r\n354 go\r\n", NULL, ASK_CLOSE,
+                        "in-doubt 0 4.4.2 the server answered BDAT LAST with 354\n"
+                        "bounced 550 - b\n")}},
+        {.name = "421 to MAIL: nothing was taken",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS("421 4.4.2 idle\r\n", NULL, ASK_CLOSE,
+                        "deferred 421 4.4.2 idle\ndeferred 421 4.4.2 idle\n")}},
+        {.name = "421 to the message",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK "550 a\r\n" OK "421 4.3.2 down\r\n", NULL, ASK_CLOSE,
+                        "bounced 550 - a\ndeferred 421 4.3.2 down\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+/* ---- doubt ---- */
+
+START_TEST(in_doubt_only_when_the_last_byte_has_left)
+{
+    static const struct dialogue table[] = {
+        {.name = "lost while it goes out",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), SAYS(OK "550 a\r\n", NULL, ASK_BYTES),
+                   BREAKS(LOST, "reset", "bounced 550 - a\ndeferred 0 4.4.2 reset\n")}},
+        {.name = "lost behind it, with no reply at all",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   BREAKS(LOST, "reset", "in-doubt 0 4.4.2 reset\nin-doubt 0 4.4.2 reset\n")}},
+        {.name = "lost behind it: those refused are not in doubt",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES, SAYS(OK "550 a\r\n", NULL, ASK_BYTES),
+                   BREAKS(LOST, "reset", "bounced 550 - a\nin-doubt 0 4.4.2 reset\n")}},
+        {.name = "lost behind it: none is when MAIL was refused",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES, SAYS("550 a\r\n", NULL, ASK_BYTES),
+                   BREAKS(LOST, "reset", "bounced 550 - a\nbounced 550 - a\n")}},
+        {.name = "no reply to MAIL in time",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES,
+                   BREAKS(LATE, NULL,
+                          "in-doubt 0 4.4.2 timed out waiting for the reply to MAIL\n")}},
+        {.name = "no reply to the message in time",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES, SAYS(OK OK, NULL, ASK_BYTES),
+                   BREAKS(LATE, NULL,
+                          "in-doubt 0 4.4.2 timed out waiting for the reply to BDAT LAST\n")}},
+        {.name = "what is no reply",
+         .ehlo = BOTH,
+         .only_whole = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES, SAYS(OK OK, NULL, ASK_BYTES),
+                   ENDS("HTTP/1.1 400 Bad\r\n", NULL, ASK_CLOSE,
+                        "in-doubt 0 4.4.2 the server's reply is not SMTP\n")}},
+        {.name = "the next delivery is none",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES, SAYS(OK OK OK, NULL, ASK_CLAIM),
+                   BEGIN(MAIL RCPT(0) LAST(99)),
+                   BREAKS(LOST, "reset", "deferred 0 4.4.2 reset\n")}},
+        {.name = "nor is one whose chunks have not all left",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = SESSION_CHUNK_BYTES + 1,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK OK, MIB, ASK_CHUNK),
+                   SENDS_CHUNK(LAST(1), ASK_CHUNK),
+                   BREAKS(LOST, "reset", "deferred 0 4.4.2 reset\n")}},
+        {.name = "but when they have it is, whichever reply is owed",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = SESSION_CHUNK_BYTES + 1,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK OK, MIB, ASK_CHUNK),
+                   SENDS_CHUNK(LAST(1), ASK_CHUNK), LEAVES,
+                   BREAKS(LATE, NULL,
+                          "in-doubt 0 4.4.2 timed out waiting for the reply to BDAT\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+/* A reply to what has not left yet cannot be one to it. */
+START_TEST(replies_before_the_chunk)
+{
+    static const struct dialogue table[] = {
+        {.name = "a yes is no yes",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SAYS(OK OK, NULL, ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLOSE, "deferred 0 4.4.2 the server replied to nothing\n")}},
+        {.name = "a no counts",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SAYS(OK OK, NULL, ASK_BYTES),
+                   ENDS("552 5.3.4 large\r\n", NULL, ASK_CLOSE, "bounced 552 5.3.4 large\n")}},
+        {.name = "so it does behind the replies that were owed",
+         .ehlo = BOTH,
+         .only_whole = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), ENDS(OK OK "552 5.3.4 large\r\n", NULL, ASK_CLOSE,
+                                                      "bounced 552 5.3.4 large\n")}},
+        {.name = "before BDAT was said",
+         .ehlo = BOTH,
+         .only_whole = true,
+         .wary = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES),
+                   ENDS(OK OK OK, LAST(99), ASK_CLOSE,
+                        "deferred 0 4.4.2 the server replied to nothing\n")}},
+        {.name = "421 is always heard",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SAYS(OK OK, NULL, ASK_BYTES),
+                   ENDS("421 bye\r\n", NULL, ASK_CLOSE, "deferred 421 - bye\n")}},
+        {.name = "two replies to the message: what the first one says holds",
+         .ehlo = BOTH,
+         .only_whole = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES,
+                   ENDS(OK OK OK OK, NULL, ASK_CLOSE, "delivered 250 - ok\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+/* ---- several chunks ---- */
+
+#define LARGE(chunks, rest) ((chunks) * (uint64_t)SESSION_CHUNK_BYTES + (rest))
+#define TO_CHUNKS DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK OK, MIB, ASK_CHUNK)
+#define NEXT SENDS_CHUNK(MIB, ASK_CHUNK)
+
+START_TEST(a_large_body_waits_for_its_recipients)
+{
+    static const struct dialogue table[] = {
+        {.name = "one byte too large for the flight",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = SESSION_FLIGHT_BYTES + 1,
+         .steps = {DELIVERS(MAIL RCPT(0) RCPT(1), ASK_BYTES), SAYS(OK "550 a\r\n", NULL, ASK_BYTES),
+                   SAYS(OK, LAST(65537), ASK_CHUNK), LEAVES,
+                   ENDS(OK, NULL, ASK_CLAIM, "bounced 550 - a\ndelivered 250 - ok\n")}},
+        {.name = "no recipient taken: no body, but RSET",
+         .ehlo = BOTH,
+         .recipients = 2,
+         .length = 50u << 20,
+         .steps = {DELIVERS(MAIL RCPT(0) RCPT(1), ASK_BYTES),
+                   ENDS(OK "550 a\r\n450 b\r\n", NULL, ASK_CLAIM,
+                        "bounced 550 - a\ndeferred 450 - b\n"),
+                   DELIVERS("RSET\r\n" MAIL RCPT(0) RCPT(1), ASK_BYTES)}},
+        {.name = "MAIL refused: no body",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 50u << 20,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES),
+                   ENDS("552 5.3.4 large\r\n503 no\r\n", NULL, ASK_CLAIM,
+                        "bounced 552 5.3.4 large\n")}},
+        {.name = "421 to MAIL: no body",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = 50u << 20,
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES),
+                   ENDS("421 no\r\n", NULL, ASK_CLOSE, "deferred 421 - no\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+START_TEST(chunks_do_not_wait_for_each_other)
+{
+    static const struct dialogue table[] = {
+        {.name = "exactly two",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(2, 0),
+         .steps = {TO_CHUNKS, SENDS_CHUNK(LAST(1048576), ASK_CHUNK), SAYS(OK, NULL, ASK_BYTES),
+                   LEAVES,
+                   ENDS("250 2.0.0 all\r\n", NULL, ASK_CLAIM, "delivered 250 2.0.0 all\n")}},
+        {.name = "never more than so much on its way",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(5, 7),
+         .steps = {TO_CHUNKS, NEXT, NEXT, NEXT, LEAVES, SAYS(OK, MIB, ASK_CHUNK), LEAVES,
+                   SAYS(OK, LAST(7), ASK_CHUNK), LEAVES, SAYS(OK OK OK, NULL, ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\n")}},
+        {.name = "replies to two of them at once",
+         .ehlo = BOTH,
+         .only_whole = true,
+         .recipients = 1,
+         .length = LARGE(5, 7),
+         .steps = {TO_CHUNKS, NEXT, NEXT, NEXT, LEAVES, SAYS(OK OK, MIB, ASK_CHUNK),
+                   SENDS_CHUNK(LAST(7), ASK_CHUNK), SAYS(OK, NULL, ASK_BYTES), LEAVES,
+                   ENDS(OK OK OK, NULL, ASK_CLAIM, "delivered 250 - ok\n")}},
+        {.name = "all replies owed and one too many",
+         .ehlo = BOTH,
+         .only_whole = true,
+         .recipients = 1,
+         .length = LARGE(5, 7),
+         .steps = {TO_CHUNKS, NEXT, NEXT, NEXT, LEAVES,
+                   ENDS(OK OK OK OK OK, MIB, ASK_CLOSE,
+                        "deferred 0 4.4.2 the server replied to nothing\n")}},
+        {.name = "without PIPELINING each waits for the one before",
+         .ehlo = ALONE,
+         .recipients = 1,
+         .length = LARGE(1, 1),
+         .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
+                   SAYS(OK, MIB, ASK_CHUNK), LEAVES, SAYS(OK, LAST(1), ASK_CHUNK), LEAVES,
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\n")}},
+        {.name = "without PIPELINING a small one needs no DATA",
+         .ehlo = ALONE,
+         .recipients = 2,
+         .length = 99,
+         .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
+                   SAYS("550 a\r\n", RCPT(1), ASK_BYTES), SAYS(OK, LAST(99), ASK_CHUNK), LEAVES,
+                   ENDS(OK, NULL, ASK_CLAIM, "bounced 550 - a\ndelivered 250 - ok\n")}},
+        {.name = "without PIPELINING no BDAT when nobody was taken",
+         .ehlo = ALONE,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
+                   ENDS("550 a\r\n", NULL, ASK_CLAIM, "bounced 550 - a\n"),
+                   DELIVERS("RSET\r\n", ASK_BYTES)}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+START_TEST(a_refused_chunk_is_the_last)
+{
+    static const struct dialogue table[] = {
+        {.name = "those on their way are answered too; RSET comes first then",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(9, 0),
+         .steps = {TO_CHUNKS, NEXT, NEXT, NEXT, LEAVES,
+                   SAYS("552 5.3.4 large\r\n", NULL, ASK_BYTES),
+                   ENDS("503 a\r\n503 b\r\n503 c\r\n", NULL, ASK_CLAIM,
+                        "bounced 552 5.3.4 large\n"),
+                   DELIVERS("RSET\r\n" MAIL RCPT(0), ASK_BYTES)}},
+        {.name = "the one going out goes out whole",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(9, 0),
+         .steps = {TO_CHUNKS, NEXT, SAYS("452 4.3.1 full\r\n", NULL, ASK_BYTES), LEAVES,
+                   ENDS("503 a\r\n", NULL, ASK_CLAIM, "deferred 452 4.3.1 full\n")}},
+        {.name = "a yes to one behind it changes nothing, not even to the last",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(2, 1),
+         .steps = {TO_CHUNKS, NEXT, SENDS_CHUNK(LAST(1), ASK_CHUNK), LEAVES,
+                   SAYS("452 4.3.1 full\r\n" OK, NULL, ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLAIM, "deferred 452 4.3.1 full\n"),
+                   DELIVERS("RSET\r\n" MAIL RCPT(0), ASK_BYTES)}},
+        {.name = "lost behind it: no doubt",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(2, 1),
+         .steps = {TO_CHUNKS, NEXT, SENDS_CHUNK(LAST(1), ASK_CHUNK), LEAVES,
+                   SAYS("554 5.6.0 no\r\n", NULL, ASK_BYTES),
+                   BREAKS(LOST, "reset", "bounced 554 5.6.0 no\n")}},
+        {.name = "a 354 is no yes",
+         .ehlo = BOTH,
+         .recipients = 1,
+         .length = LARGE(1, 1),
+         .steps = {TO_CHUNKS, SENDS_CHUNK(LAST(1), ASK_CHUNK), LEAVES,
+                   ENDS("354 go\r\n", NULL, ASK_CLOSE,
+                        "in-doubt 0 4.4.2 the server answered BDAT with 354\n")}},
+        {.name = "without PIPELINING nothing follows",
+         .ehlo = ALONE,
+         .recipients = 1,
+         .length = LARGE(1, 1),
+         .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
+                   SAYS(OK, MIB, ASK_CHUNK), LEAVES,
+                   ENDS("552 5.3.4 large\r\n", NULL, ASK_CLAIM, "bounced 552 5.3.4 large\n"),
+                   DELIVERS("RSET\r\n", ASK_BYTES)}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+/* Which bytes of the body each chunk is. */
+START_TEST(chunks_cover_the_body)
+{
+    static const struct dialogue dialogue = {
+        .name = "chunks", .ehlo = BOTH, .recipients = 1, .length = LARGE(2, 5)};
+    static const struct chunk wanted[] = {{0, SESSION_CHUNK_BYTES},
+                                          {SESSION_CHUNK_BYTES, SESSION_CHUNK_BYTES},
+                                          {2 * SESSION_CHUNK_BYTES, 5}};
+    struct play play = {.dialogue = &dialogue};
+    play_begin(&play);
+    play_hello(&play);
+    play_deliver(&play);
+    enum session_ask ask = play_server(&play, OK OK);
+    for (size_t i = 0; i < countof(wanted); i++) {
+        ck_assert_int_eq(ask, ASK_CHUNK);
+        struct chunk chunk = session_chunk(&play.session);
+        ck_assert_uint_eq(chunk.offset, wanted[i].offset);
+        ck_assert_uint_eq(chunk.length, wanted[i].length);
+        ck_assert(!session_in_doubt(&play.session));
+        ask = session_body_sent(&play.session);
+    }
+    ck_assert_int_eq(ask, ASK_BYTES);
+    ck_assert(session_in_doubt(&play.session));
+    play_end(&play);
+}
+END_TEST
+
+TEST_MAIN("relay/outbound/session_chunk", a_small_message_is_one_flight, refusals_within_the_flight,
+          in_doubt_only_when_the_last_byte_has_left, replies_before_the_chunk,
+          a_large_body_waits_for_its_recipients, chunks_do_not_wait_for_each_other,
+          a_refused_chunk_is_the_last, chunks_cover_the_body)
