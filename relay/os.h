@@ -31,7 +31,7 @@ int os_accept(int listener, struct endpoint *peer); /* -EAGAIN when nobody waits
 /* Begins to connect; a writable event and os_connect_result tell how it went. `from` may be
  * NULL. */
 int os_connect(const struct endpoint *to, const struct endpoint *from);
-int os_connect_result(int socket);
+int os_connect_result(int socket); /* -EINPROGRESS: not yet */
 void os_local(int socket, struct endpoint *endpoint);
 ssize_t os_read(int socket, void *to, size_t length); /* 0: the peer has ended */
 ssize_t os_write(int socket, const void *from, size_t length);
@@ -72,6 +72,8 @@ struct os_loop *os_loop_create(void);
 void os_loop_destroy(struct os_loop **loop);
 /* Watches until the socket is closed. 0 or -errno. */
 int os_watch(struct os_loop *loop, int socket, struct watcher *watcher);
+/* A watched socket has another owner from now on, who is told of what is there already. */
+void os_rewatch(struct os_loop *loop, int socket, struct watcher *watcher);
 /* Waits up to `wait_ms` (-1: for ever) for events or a wake. Returns how many events. */
 int os_wait(struct os_loop *loop, struct os_event events[OS_EVENTS_MAX], int wait_ms);
 void os_wake(struct os_loop *loop); /* any thread, any number of times: os_wait returns */

@@ -224,7 +224,11 @@ int os_connect_result(int socket)
     int why = 0;
     socklen_t length = sizeof(why);
     must(getsockopt(socket, SOL_SOCKET, SO_ERROR, &why, &length) == 0);
-    return -why;
+    if (why != 0)
+        return -why;
+    union address peer;
+    socklen_t peer_length = sizeof(peer);
+    return getpeername(socket, &peer.any, &peer_length) == 0 ? 0 : -EINPROGRESS;
 }
 
 void os_local(int socket, struct endpoint *endpoint)
@@ -331,14 +335,24 @@ void os_loop_destroy(struct os_loop **loop)
     *loop = NULL;
 }
 
-int os_watch(struct os_loop *loop, int socket, struct watcher *watcher)
+static int watch(struct os_loop *loop, int how, int socket, struct watcher *watcher)
 {
     struct epoll_event event = {
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
         .data.ptr = watcher,
     };
     watcher->ended = false;
-    return result_of(epoll_ctl(loop->epoll, EPOLL_CTL_ADD, socket, &event));
+    return result_of(epoll_ctl(loop->epoll, how, socket, &event));
+}
+
+int os_watch(struct os_loop *loop, int socket, struct watcher *watcher)
+{
+    return watch(loop, EPOLL_CTL_ADD, socket, watcher);
+}
+
+void os_rewatch(struct os_loop *loop, int socket, struct watcher *watcher)
+{
+    must(watch(loop, EPOLL_CTL_MOD, socket, watcher) == 0);
 }
 
 static void translate(const struct epoll_event *from, struct os_event *to)

@@ -11,6 +11,7 @@
 #include "queue/committer.h"
 #include "queue/loader.h"
 #include "relay/config.h"
+#include "relay/families.h"
 #include "relay/metrics.h"
 #include "relay/os.h"
 #include "tlspolicy/tls.h"
@@ -39,6 +40,8 @@ struct worker {
     struct random_state random;
     int64_t now_ms;  /* monotonic, as of this turn */
     int64_t wall_ms; /* since 1970, as of this turn */
+
+    struct family_memory families;
 
     struct tickets *tickets;
     struct tls_client *tls_client;

@@ -1,13 +1,10 @@
 #include "relay/outbound/connection_inside.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_TIMEOUT_MS 30000 /* ours; RFC 5321 names none */
-#define TRIES_MAX 20             /* addresses tried before the site is given up for now */
-#define HOSTS_PER_ATTEMPT 3      /* hosts that see one envelope in one attempt */
+#define HOSTS_PER_ATTEMPT 3 /* hosts that see one envelope in one attempt */
 
 /* ---- which host ---- */
 
@@ -41,15 +38,15 @@ static void remember_failure(struct connection *connection, const struct verdict
     connection->failure = copy;
 }
 
-static void log_host_failed(const struct connection *connection)
+static void log_host_failed(const struct connection *connection, const struct verdict *failure)
 {
     struct log_line line;
     log_begin(&line, "connect-failed");
-    log_string(&line, "relay", connection->host_text);
+    log_text(&line, "relay", failure->host);
     log_number(&line, "conn", (int64_t)connection->number);
-    if (connection->failure.code != 0)
-        log_number(&line, "code", connection->failure.code);
-    log_text(&line, "why", connection->failure.text);
+    if (failure->code != 0)
+        log_number(&line, "code", failure->code);
+    log_text(&line, "why", failure->text);
     log_end(&line);
 }
 
@@ -78,17 +75,9 @@ static void give_up(struct connection *connection)
 
 /* ---- connecting ---- */
 
-static void describe_host(struct connection *connection, const struct ip *ip)
+void connection_begin_session(struct connection *connection)
 {
-    const struct site_host *host = host_of(connection);
-    char text[IP_TEXT_MAX];
-    const char *name = host->name[0] == '[' ? "" : host->name;
-    snprintf(connection->host_text, sizeof(connection->host_text), "%s[%s]:%u", name,
-             ip_format(ip, text), host->port);
-}
-
-static void open_session(struct connection *connection)
-{
+    connection_describe(connection, connection->address_at, connection->host_text);
     struct tls_policy policy = site_of(connection)->tls->policy;
     struct tls_history history = dispatch_tls_history(dispatch_of(connection), site_of(connection),
                                                       connection->order[connection->host_at]);
@@ -101,73 +90,61 @@ static void open_session(struct connection *connection)
     connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
              tls_level_name(site_of(connection)->tls->policy.level));
+    connection->phase = PHASE_TALKING;
+    connection_set_deadline(connection, session_timeout_ms(&connection->session));
 }
 
-/* Begins to connect to where host_at and address_at point. */
-static void try_here(struct connection *connection)
+void connection_cannot_connect(struct connection *connection, const char *host, const char *why,
+                               bool tells)
 {
-    const struct site_host *host = host_of(connection);
-    const struct ip *ip = &host->addresses[connection->address_at];
-    struct endpoint to = {*ip, host->port};
-    connection->tries++;
-    describe_host(connection, ip);
-    open_session(connection);
-    int socket = os_connect(&to, NULL);
-    int error = socket < 0 ? socket : 0;
-    if (socket >= 0) {
-        channel_open(&connection->channel, socket);
-        connection->channel.watcher.ready = connection_ready;
-        error = os_watch(connection->worker->loop, socket, &connection->channel.watcher);
-    }
-    connection->phase = PHASE_CONNECTING;
-    connection_set_deadline(connection, error < 0 ? 0 : CONNECT_TIMEOUT_MS);
-    if (error < 0) { /* told by the deadline: no recursion through many bad addresses */
-        char why[128];
-        snprintf(why, sizeof(why), "cannot connect: %s", strerror(-error));
-        session_lost(&connection->session, why);
+    struct verdict verdict = {.kind = VERDICT_DEFERRED,
+                              .status = {4, 4, 1}, /* RFC 3463 3.5: no answer from host */
+                              .text = span_of(why),
+                              .host = span_of(host)};
+    log_host_failed(connection, &verdict);
+    if (tells || connection->failure.kind == VERDICT_NONE)
+        remember_failure(connection, &verdict);
+}
+
+static bool next_host(struct connection *connection)
+{
+    connection->plain = false;
+    return ++connection->host_at < site_of(connection)->host_count;
+}
+
+void connection_try_on(struct connection *connection)
+{
+    while (!connection_race_on(connection)) {
+        if (connection->tries >= TRIES_MAX || !next_host(connection)) {
+            give_up(connection);
+            return;
+        }
+        connection_race_begin(connection);
     }
 }
 
 void connection_start(struct connection *connection)
 {
-    connection->host_at = connection->address_at = 0;
+    connection->host_at = 0;
     connection->tries = connection->served = connection->hosts_seen = 0;
     connection->plain = connection->one_shot = false;
     connection->opened_ms = connection->worker->now_ms;
     order_hosts(connection);
-    try_here(connection);
-}
-
-static bool next_host(struct connection *connection)
-{
-    connection->address_at = 0;
-    connection->plain = false;
-    return ++connection->host_at < site_of(connection)->host_count;
-}
-
-static bool next_address(struct connection *connection)
-{
-    connection->plain = false;
-    if (connection->tries >= TRIES_MAX)
-        return false;
-    if (++connection->address_at < host_of(connection)->count)
-        return true;
-    return next_host(connection);
+    connection_race_begin(connection);
+    connection_try_on(connection);
 }
 
 void connection_host_went_away(struct connection *connection)
 {
     remember_failure(connection, &connection->attempt->delivery.verdicts[0]);
-    log_host_failed(connection);
+    log_host_failed(connection, &connection->failure);
     if (connection->attempt->entry->returned || session_in_doubt(&connection->session))
         connection_end_attempt(connection);
     else
         attempt_return(&connection->attempt);
     connection_close_channel(connection);
-    if (next_address(connection))
-        try_here(connection);
-    else
-        give_up(connection);
+    connection->plain = false;
+    connection_try_on(connection);
 }
 
 void connection_turned_away(struct connection *connection)
@@ -185,14 +162,15 @@ void connection_host_failed(struct connection *connection)
     bool later = session->decided && session->next_step == TLS_RETRY_LATER;
     remember_failure(connection, &session->failure);
     if (!session->decided)
-        log_host_failed(connection);
+        log_host_failed(connection, &connection->failure);
     connection_close_channel(connection);
+    connection->plain = plain_anew;
     if (plain_anew)
-        connection->plain = true;
-    if (plain_anew || (!later && next_address(connection)))
-        try_here(connection);
-    else
+        connection_race_repeat(connection);
+    if (later)
         give_up(connection);
+    else
+        connection_try_on(connection);
 }
 
 /* Deferred, or not even offered, for this host does not speak what the message needs: another
@@ -238,7 +216,8 @@ bool connection_moves_on(struct connection *connection)
     connection->served = 0;
     connection->opened_ms = connection->worker->now_ms;
     must(next_host(connection));
-    try_here(connection);
+    connection_race_begin(connection);
+    connection_try_on(connection);
     return true;
 }
 

@@ -46,6 +46,7 @@ void connection_close_channel(struct connection *connection)
     if (connection->channel.socket >= 0)
         channel_flush(&connection->channel); /* a last QUIT goes as far as it goes */
     channel_close(&connection->channel);
+    connection_race_stop(connection);
     session_free(&connection->session);
     wheel_clear(&connection->worker->wheel, &connection->deadline);
 }
@@ -406,7 +407,7 @@ static void read_channel(struct connection *connection)
         if (channel->socket < 0)
             return;
     } while (result == CHANNEL_OK && channel->in_stalled && buffer_length(&channel->in) == 0);
-    bool here = connection->phase != PHASE_LOADING && connection->phase != PHASE_CONNECTING;
+    bool here = connection->phase != PHASE_LOADING;
     if (result == CHANNEL_FAILED && here)
         connection_lost(connection, channel_why(channel));
     else if (result == CHANNEL_ENDED && here)
@@ -416,7 +417,7 @@ static void read_channel(struct connection *connection)
 /* What came while the spool was read had its event then. */
 void connection_catch_up(struct connection *connection)
 {
-    if (connection->channel.socket >= 0 && connection->phase != PHASE_CONNECTING)
+    if (connection->channel.socket >= 0)
         read_channel(connection);
 }
 
@@ -430,30 +431,12 @@ static void write_channel(struct connection *connection)
         connection_lost(connection, channel_why(channel));
 }
 
-static void connected(struct connection *connection)
-{
-    int error = os_connect_result(connection->channel.socket);
-    if (error < 0) {
-        char why[128];
-        snprintf(why, sizeof(why), "cannot connect: %s", strerror(-error));
-        connection_lost(connection, why);
-        return;
-    }
-    connection->phase = PHASE_TALKING;
-    connection_set_deadline(connection, session_timeout_ms(&connection->session));
-}
-
 void connection_ready(struct watcher *watcher, unsigned what)
 {
     struct channel *channel = container_of(watcher, struct channel, watcher);
     struct connection *connection = container_of(channel, struct connection, channel);
     if (channel->socket < 0)
         return; /* closed earlier in this turn */
-    if (connection->phase == PHASE_CONNECTING) {
-        connected(connection);
-        if (connection->phase != PHASE_TALKING)
-            return;
-    }
     if (connection->phase == PHASE_HANDSHAKING) {
         enum session_ask ask;
         if (connection_handshake(connection, &ask))
@@ -481,11 +464,7 @@ static void deadline_passed(struct timer *timer)
     struct connection *connection = container_of(timer, struct connection, deadline);
     struct session *session = &connection->session;
     switch (connection->phase) {
-    case PHASE_CONNECTING:
-        if (session->failure.kind == VERDICT_NONE)
-            session_lost(session, "timed out connecting");
-        connection_host_failed(connection);
-        return;
+    case PHASE_CONNECTING: connection_race_late(connection); return;
     case PHASE_HANDSHAKING:
         connection_act(connection,
                        session_tls_failed(session, TLS_STALLED, "timed out in the TLS handshake"));
@@ -501,8 +480,9 @@ static void deadline_passed(struct timer *timer)
 /* Still on its way to a host, for what it will not be given any more. */
 static bool comes_too_late(const struct connection *connection)
 {
-    return connection->attempt == NULL && connection->phase != PHASE_CLOSED &&
-           connection->phase != PHASE_LOADING && !connection->session.ready;
+    bool talks = connection->phase == PHASE_TALKING || connection->phase == PHASE_HANDSHAKING;
+    return connection->attempt == NULL &&
+           (connection->phase == PHASE_CONNECTING || (talks && !connection->session.ready));
 }
 
 void connections_drain(struct worker *worker)

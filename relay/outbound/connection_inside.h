@@ -1,6 +1,6 @@
-/* The inside of a connection, for its own three files: connecting.c (which host, and how to get
- * to one that takes mail), sending.c (a body on its way out) and connection.c (claiming,
- * talking, idling). */
+/* The inside of a connection, for its own four files: connecting.c (which host, and how to get
+ * to one that takes mail), racing.c (to which of its addresses), sending.c (a body on its way out)
+ * and connection.c (claiming, talking, idling). */
 #pragma once
 
 #include "queue/loader.h"
@@ -8,10 +8,12 @@
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/dispatch.h"
+#include "relay/outbound/race.h"
 #include "relay/smtp/data.h"
 #include "relay/worker.h"
 
 #define HOST_TEXT_MAX (DOMAIN_MAX_BYTES + IP_TEXT_MAX + 16)
+#define TRIES_MAX 20 /* addresses tried before the site is given up for now */
 
 enum phase {
     PHASE_CONNECTING,
@@ -21,6 +23,15 @@ enum phase {
     PHASE_SENDING, /* the body goes out */
     PHASE_IDLE,    /* in the pool */
     PHASE_CLOSED,  /* its wake has still to come; then it opens anew */
+};
+
+/* One attempt to connect. */
+struct lane {
+    struct watcher watcher;
+    struct connection *connection;
+    int socket; /* -1: free */
+    unsigned address;
+    int64_t ends_ms; /* monotonic: it has failed then */
 };
 
 struct connection {
@@ -38,13 +49,16 @@ struct connection {
 
     /* Which host. */
     unsigned order[RESOLVE_HOSTS_MAX]; /* the site's hosts in the order of trying */
-    unsigned host_at, address_at;      /* where in it */
-    unsigned tries;                    /* addresses tried since it was opened */
-    unsigned hosts_seen;               /* that took a session, for the envelope in hand */
-    bool plain;       /* TLS failed here under `may`: in clear, on this new socket */
-    bool one_shot;    /* a lesser host, for one envelope that a better one deferred */
-    bool turned_away; /* the last host to see mail ended it, before any mail was through */
-    bool given_back;  /* the slot: only the reply to QUIT is waited for */
+    unsigned host_at;                  /* where in it */
+    struct race race;                  /* to that host */
+    struct lane lanes[RACE_LANES];
+    unsigned address_at; /* of that host: which won */
+    unsigned tries;      /* addresses tried since it was opened */
+    unsigned hosts_seen; /* that took a session, for the envelope in hand */
+    bool plain;          /* TLS failed here under `may`: in clear, on this new socket */
+    bool one_shot;       /* a lesser host, for one envelope that a better one deferred */
+    bool turned_away;    /* the last host to see mail ended it, before any mail was through */
+    bool given_back;     /* the slot: only the reply to QUIT is waited for */
     char host_text[HOST_TEXT_MAX];
     int64_t opened_ms;      /* monotonic: when it began to connect; 0 once told */
     struct verdict failure; /* of the last host that did not work; texts in the arena */
@@ -72,7 +86,30 @@ bool connection_begin_body(struct connection *connection, enum session_ask *ask)
 bool connection_begin_chunk(struct connection *connection, enum session_ask *ask);
 void connection_go_on_sending(struct connection *connection);
 
+/* racing.c */
+
+/* To the host that host_at points to. */
+void connection_race_begin(struct connection *connection);
+/* Begins what may be begun. False when nothing is under way: no address is left. */
+bool connection_race_on(struct connection *connection);
+/* Once more to the address that won, and to no other beside it. */
+void connection_race_repeat(struct connection *connection);
+/* The deadline has passed: somebody has taken too long, or the next may begin. */
+void connection_race_late(struct connection *connection);
+void connection_race_stop(struct connection *connection);
+/* "mx.example[192.0.2.1]:25" */
+void connection_describe(const struct connection *connection, unsigned address,
+                         char text[HOST_TEXT_MAX]);
+
 /* connecting.c */
+
+/* The race goes on, or the next one begins; or all have been lost, and the connection ends. */
+void connection_try_on(struct connection *connection);
+/* An attempt failed. `tells`: that says more of the host than what is known already. */
+void connection_cannot_connect(struct connection *connection, const char *host, const char *why,
+                               bool tells);
+/* The race is won: the greeting is awaited. */
+void connection_begin_session(struct connection *connection);
 
 /* Begins with the first host of the site, for a slot that is a claimant. */
 void connection_start(struct connection *connection);
