@@ -18,18 +18,24 @@ static const struct row {
     const char *otherwise; /* the reply in any other */
     bool in_clear;         /* it may come in clear where TLS is required (RFC 3207 4) */
 } rows[] = {
-    [COMMAND_EHLO] = {do_ehlo, ANY, .in_clear = true},
-    [COMMAND_HELO] = {do_helo, ANY},
-    [COMMAND_MAIL] = {inbound_mail, IN(INBOUND_READY), "503 5.5.1 EHLO first, one MAIL at a time"},
-    [COMMAND_RCPT] = {inbound_rcpt, IN(INBOUND_MAIL) | IN(INBOUND_RCPT), "503 5.5.1 MAIL first"},
-    [COMMAND_DATA] = {inbound_data, IN(INBOUND_RCPT), "503 5.5.1 RCPT first"},
-    [COMMAND_RSET] = {do_rset, ANY},
-    [COMMAND_NOOP] = {do_noop, ANY, .in_clear = true},
-    [COMMAND_QUIT] = {do_quit, ANY, .in_clear = true},
-    [COMMAND_VRFY] = {do_vrfy, ANY},
-    [COMMAND_HELP] = {do_help, ANY},
-    [COMMAND_STARTTLS] = {do_starttls, ANY, .in_clear = true},
-    [COMMAND_UNKNOWN] = {do_unknown, ANY},
+    [COMMAND_EHLO] = {.handler = do_ehlo, .states = ANY, .in_clear = true},
+    [COMMAND_HELO] = {.handler = do_helo, .states = ANY},
+    [COMMAND_MAIL] = {.handler = inbound_mail,
+                      .states = IN(INBOUND_READY),
+                      .otherwise = "503 5.5.1 EHLO first, one MAIL at a time"},
+    [COMMAND_RCPT] = {.handler = inbound_rcpt,
+                      .states = IN(INBOUND_MAIL) | IN(INBOUND_RCPT),
+                      .otherwise = "503 5.5.1 MAIL first"},
+    [COMMAND_DATA] = {.handler = inbound_data,
+                      .states = IN(INBOUND_RCPT),
+                      .otherwise = "503 5.5.1 RCPT first"},
+    [COMMAND_RSET] = {.handler = do_rset, .states = ANY},
+    [COMMAND_NOOP] = {.handler = do_noop, .states = ANY, .in_clear = true},
+    [COMMAND_QUIT] = {.handler = do_quit, .states = ANY, .in_clear = true},
+    [COMMAND_VRFY] = {.handler = do_vrfy, .states = ANY},
+    [COMMAND_HELP] = {.handler = do_help, .states = ANY},
+    [COMMAND_STARTTLS] = {.handler = do_starttls, .states = ANY, .in_clear = true},
+    [COMMAND_UNKNOWN] = {.handler = do_unknown, .states = ANY},
 };
 _Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
 
