@@ -3,6 +3,8 @@
 
 #include "tlspolicy/tls.h"
 
+struct evp_cipher_ctx_st;
+struct evp_mac_ctx_st;
 struct ssl_ctx_st;
 struct ssl_session_st;
 
@@ -19,6 +21,19 @@ int openssl_no_passphrase(char *to, int size, int for_writing, void *asked);
 /* Puts certificate, chain and key into the context. False with one line in `why`. */
 bool certificate_load(struct ssl_ctx_st *context, const struct tls_server_options *options,
                       char why[TLS_WHY_MAX]);
+
+/* Seal and open tickets, for SSL_CTX_set_tlsext_ticket_key_evp_cb: what its callback returns. */
+enum ticket_key_result {
+    TICKET_FAILED = -1,
+    TICKET_UNKNOWN = 0, /* no key of that name: a full handshake */
+    TICKET_OPENED = 1,
+    TICKET_SEALED = 1,
+    TICKET_RENEWED = 2, /* opened, and the client is sent a new one */
+};
+int ticket_keys_seal(unsigned char name[16], unsigned char *iv, struct evp_cipher_ctx_st *cipher,
+                     struct evp_mac_ctx_st *mac, int64_t now_ms);
+int ticket_keys_open(const unsigned char name[16], const unsigned char *iv,
+                     struct evp_cipher_ctx_st *cipher, struct evp_mac_ctx_st *mac, int64_t now_ms);
 
 /* A session as bytes for the ticket store, usable until `until_ms`. How many; 0 when they are
  * more than TICKET_BYTES_MAX. */

@@ -10,11 +10,9 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #define RECORD_MAX 16384 /* plaintext of one record, RFC 8446 5.1 */
-#define TICKET_KEYS_BYTES 80
 #define GROUPS "X25519:P-256:P-384:P-521"
 
 /* A client that authenticates nobody can lose nothing by a weak key that it would not lose by
@@ -32,6 +30,7 @@ struct tls_client {
 
 struct tls_server {
     SSL_CTX *context;
+    int64_t (*now_ms)(void);
 };
 
 struct tls {
@@ -153,7 +152,6 @@ static long buffers_control(BIO *bio, int command, long number, void *pointer)
 /* ---- once per process ---- */
 
 static BIO_METHOD *buffers_method;
-static unsigned char ticket_keys[TICKET_KEYS_BYTES];
 
 static void prepare_process(void)
 {
@@ -162,7 +160,6 @@ static void prepare_process(void)
     BIO_meth_set_read_ex(buffers_method, incoming_read);
     BIO_meth_set_write_ex(buffers_method, outgoing_write);
     BIO_meth_set_ctrl(buffers_method, buffers_control);
-    must(RAND_priv_bytes(ticket_keys, sizeof(ticket_keys)) == 1);
 }
 
 static SSL_CTX *context_create(const SSL_METHOD *method, const char *ciphers)
@@ -265,6 +262,18 @@ void tls_client_destroy(struct tls_client **client)
 
 /* ---- the server's context ---- */
 
+static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                      EVP_MAC_CTX *mac, int seal)
+{
+    const struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    int64_t now_ms = server->now_ms ? server->now_ms() : 0;
+    if (seal)
+        return ticket_keys_seal(name, iv, cipher, mac, now_ms);
+    int opened = ticket_keys_open(name, iv, cipher, mac, now_ms);
+    /* A ticket of 1.3 is used once (RFC 8446 C.4): its client needs a new one. */
+    return opened == TICKET_OPENED && SSL_version(ssl) == TLS1_3_VERSION ? TICKET_RENEWED : opened;
+}
+
 /* Any worker's context must know the tickets of any other: one set of keys per process. What
  * keeps listeners with different certificates apart is the session id context. */
 static void allow_resumption(SSL_CTX *context, unsigned tickets)
@@ -280,7 +289,7 @@ static void allow_resumption(SSL_CTX *context, unsigned tickets)
     must(X509_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), digest, &length));
     must(length <= SSL_MAX_SID_CTX_LENGTH);
     must(SSL_CTX_set_session_id_context(context, digest, length));
-    must(SSL_CTX_set_tlsext_ticket_keys(context, ticket_keys, sizeof(ticket_keys)));
+    must(SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key));
     SSL_CTX_set_timeout(context, TICKET_LIFE_MS / 1000);
 }
 
@@ -308,6 +317,8 @@ struct tls_server *tls_server_create(const struct tls_server_options *options,
     why[0] = '\0';
     struct tls_server *server = must_calloc(1, sizeof(*server));
     server->context = context_create(TLS_server_method(), SERVER_CIPHERS);
+    server->now_ms = options->now_ms;
+    must(SSL_CTX_set_app_data(server->context, server));
     if (!server_fill(server->context, options, why))
         tls_server_destroy(&server);
     return server;

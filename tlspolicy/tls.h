@@ -38,7 +38,8 @@ struct tls_server_options {
     const char *certificate; /* PEM file: leaf first, then its chain */
     const char *key;         /* PEM file */
     enum tls_version least, most;
-    unsigned tickets; /* TLS 1.3 tickets per full handshake; 0: none, no resumption */
+    unsigned tickets;        /* TLS 1.3 tickets per full handshake; 0: none, no resumption */
+    int64_t (*now_ms)(void); /* the clock by which their keys grow old; NULL: they do not */
 };
 
 /* NULL with one line in `why` (what, which file, what to do), as for a key that does not

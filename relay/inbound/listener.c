@@ -38,8 +38,10 @@ static bool make_tls(const struct listen_config *config, struct server_tls **tls
     *tls = NULL;
     if (config->tls == LISTEN_TLS_OFF)
         return true;
-    struct tls_server_options options = {
-        .certificate = config->certificate, .key = config->key, .tickets = SERVER_TICKETS};
+    struct tls_server_options options = {.certificate = config->certificate,
+                                         .key = config->key,
+                                         .tickets = SERVER_TICKETS,
+                                         .now_ms = os_now};
     struct tls_server *server = tls_server_create(&options, reason);
     if (server == NULL) {
         snprintf(why, why_size, "%s", reason);

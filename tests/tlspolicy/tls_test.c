@@ -8,11 +8,19 @@
 
 #define ALL SIZE_MAX /* a piece as large as what there is */
 
+#define HOUR INT64_C(3600000)
+
 static int64_t now_ms = 1000000;
+static int64_t server_ms = 1000000;
 
 static int64_t clock_ms(void)
 {
     return now_ms;
+}
+
+static int64_t server_clock_ms(void)
+{
+    return server_ms;
 }
 
 /* ---- both ends ---- */
@@ -27,7 +35,7 @@ static struct tls_server *make_server(enum tls_version least, enum tls_version m
 {
     char why[TLS_WHY_MAX];
     struct tls_server_options options = {
-        scratch.certificate, scratch.key, least, most, count,
+        scratch.certificate, scratch.key, least, most, count, server_clock_ms,
     };
     struct tls_server *made = tls_server_create(&options, why);
     ck_assert_msg(made != NULL, "%s", why);
@@ -510,6 +518,35 @@ START_TEST(tickets_expire_by_our_clock)
 }
 END_TEST
 
+/* The keys are the process's: each test that looks at their age begins with a fresh one. */
+START_TEST(ticket_keys_grow_old)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    static const struct {
+        int64_t sealed_ms, opened_ms; /* since the key was made */
+        bool resumed;
+    } rows[] = {
+        {0, 11 * HOUR, true},
+        {0, 13 * HOUR, true}, /* it seals no more, and opens still */
+        {12 * HOUR - 1, 12 * HOUR + TICKET_LIFE_MS - 1, true},
+        {0, 12 * HOUR + TICKET_LIFE_MS, false},
+        {12 * HOUR, 24 * HOUR, true}, /* by the next key */
+        {0, 100 * HOUR, false},
+    };
+    for (size_t i = 0; i < countof(rows) * countof(most); i++) {
+        begin(most[i % countof(most)], 1);
+        server_ms += 1000 * HOUR;
+        ck_assert(!talk("other")); /* the key is made */
+        int64_t born_ms = server_ms;
+        server_ms = born_ms + rows[i / countof(most)].sealed_ms;
+        ck_assert(!talk("key"));
+        server_ms = born_ms + rows[i / countof(most)].opened_ms;
+        ck_assert_msg(talk("key") == rows[i / countof(most)].resumed, "row %zu", i / countof(most));
+        end();
+    }
+}
+END_TEST
+
 START_TEST(a_connection_brings_so_many_tickets)
 {
     begin(TLS_VERSION_1_3, TICKETS_PER_CONNECTION + 3);
@@ -577,6 +614,6 @@ TEST_MAIN("tlspolicy/tls", versions, handshakes_in_pieces, names_are_sent_and_ad
           close_notify, a_byte_changed_on_the_way, resumption_1_3, resumption_1_2,
           tickets_hold_no_certificate, no_resumption_after_a_purge, no_resumption_without_tickets,
           every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
-          tickets_expire_by_our_clock, a_connection_brings_so_many_tickets,
+          tickets_expire_by_our_clock, ticket_keys_grow_old, a_connection_brings_so_many_tickets,
           a_handshake_that_fails_with_a_ticket_forgets_its_key,
           a_failure_without_a_ticket_forgets_nothing, versions_as_text)
