@@ -29,7 +29,8 @@ struct committer {
     bool full_told;
     bool broken; /* everything is answered so, nothing is tried */
 
-    _Atomic uint64_t commits, changes, commit_us;
+    _Atomic uint64_t commits, changes;
+    struct distribution times, sizes;
 };
 
 /* ---- chains ---- */
@@ -258,7 +259,8 @@ static enum spool_result commit_batch(struct committer *committer)
         atomic_fetch_add_explicit(&committer->commits, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&committer->changes, committer->batch_count,
                                   memory_order_relaxed);
-        atomic_fetch_add_explicit(&committer->commit_us, now_us() - began, memory_order_relaxed);
+        distribution_add(&committer->times, (int64_t)(now_us() - began));
+        distribution_add(&committer->sizes, (int64_t)committer->batch_count);
     }
     return result;
 }
@@ -387,5 +389,15 @@ void committer_facts(struct committer *committer, struct committer_facts *facts)
 {
     facts->commits = atomic_load_explicit(&committer->commits, memory_order_relaxed);
     facts->changes = atomic_load_explicit(&committer->changes, memory_order_relaxed);
-    facts->commit_us = atomic_load_explicit(&committer->commit_us, memory_order_relaxed);
+    facts->commit_us = (uint64_t)atomic_load_explicit(&committer->times.sum, memory_order_relaxed);
+}
+
+const struct distribution *committer_times(const struct committer *committer)
+{
+    return &committer->times;
+}
+
+const struct distribution *committer_sizes(const struct committer *committer)
+{
+    return &committer->sizes;
 }

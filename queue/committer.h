@@ -9,6 +9,7 @@
  * process must end: committer_step returns false. */
 #pragma once
 
+#include "base/distribution.h"
 #include "base/mailbox.h"
 #include "queue/spool.h"
 
@@ -59,3 +60,6 @@ struct committer_facts {
     uint64_t commit_us; /* sum over commits: from the first write to durable */
 };
 void committer_facts(struct committer *committer, struct committer_facts *facts);
+/* How long commits took (us), and how many changes each made durable. Any thread. */
+const struct distribution *committer_times(const struct committer *committer);
+const struct distribution *committer_sizes(const struct committer *committer);

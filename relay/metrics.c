@@ -1,6 +1,15 @@
 #include "relay/metrics.h"
 
-#include "base/must.h"
+#include "relay/metrics_inside.h"
+
+#include <string.h>
+#include <time.h>
+
+#define STEADY_TRIES 100
+#define BALANCE_TRIES 20
+#define BALANCE_PAUSE_MS                                                                           \
+    5 /* a thread that was interrupted between two counts gets on meanwhile                        \
+       */
 
 /* Each on a cache line of its own: all workers count at once. */
 struct counter {
@@ -8,118 +17,154 @@ struct counter {
 };
 
 static struct counter counters[METRIC_COUNT];
+static struct distribution timings[TIMING_COUNT];
+static atomic_int_least64_t tls_policies[TLS_LEVELS][TLS_OUTCOMES];
+static atomic_int_least64_t refusals[REFUSAL_CLASSES][REFUSAL_SUBJECTS];
 
-static const char *const names[] = {
-    [METRIC_MESSAGES_RECEIVED] = "messages_received",
-    [METRIC_RECEIVED] = "received",
-    [METRIC_RESTORED] = "restored",
-    [METRIC_DELIVERED] = "delivered",
-    [METRIC_BOUNCED] = "bounced",
-    [METRIC_EXPIRED] = "expired",
-    [METRIC_DROPPED] = "dropped",
-    [METRIC_DEFERRALS] = "deferrals",
-    [METRIC_IN_DOUBT] = "in_doubt",
-    [METRIC_QUEUED] = "queued",
-    [METRIC_ATTEMPTS] = "attempts",
-    [METRIC_INBOUND_CONNECTIONS] = "inbound_connections",
-    [METRIC_INBOUND_OPEN] = "inbound_open",
-    [METRIC_INBOUND_REFUSED] = "inbound_refused",
-    [METRIC_CONNECTIONS_OPENED] = "connections_opened",
-    [METRIC_CONNECTIONS_REUSED] = "connections_reused",
-    [METRIC_CONNECTIONS_OPEN] = "connections_open",
-    [METRIC_HANDSHAKES_FULL] = "handshakes_full",
-    [METRIC_HANDSHAKES_RESUMED] = "handshakes_resumed",
-    [METRIC_HANDSHAKES_FAILED] = "handshakes_failed",
-    [METRIC_BODY_MEMORY] = "body_memory",
-};
-_Static_assert(countof(names) == METRIC_COUNT, "one name per metric");
+static int64_t read_relaxed(const atomic_int_least64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void add_relaxed(atomic_int_least64_t *value, int64_t amount)
+{
+    atomic_fetch_add_explicit(value, amount, memory_order_relaxed);
+}
 
 const char *metric_name(enum metric metric)
 {
-    must(metric < METRIC_COUNT && names[metric] != NULL);
-    return names[metric];
+    return metric_row(metric)->name;
 }
 
 void metric_add(enum metric metric, int64_t amount)
 {
     must(metric < METRIC_COUNT);
-    atomic_fetch_add_explicit(&counters[metric].value, amount, memory_order_relaxed);
+    add_relaxed(&counters[metric].value, amount);
 }
 
 int64_t metric_read(enum metric metric)
 {
     must(metric < METRIC_COUNT);
-    return atomic_load_explicit(&counters[metric].value, memory_order_relaxed);
+    return read_relaxed(&counters[metric].value);
+}
+
+int64_t metric_sum(enum metric first, enum metric last)
+{
+    int64_t sum = 0;
+    for (unsigned i = first; i <= last; i++)
+        sum += metric_read((enum metric)i);
+    return sum;
+}
+
+void metric_handshake(bool inbound, bool resumed, const char *version)
+{
+    unsigned first = inbound ? METRIC_INBOUND_HANDSHAKES_FULL_1_2 : METRIC_HANDSHAKES_FULL_1_2;
+    bool newest = strcmp(version, "TLSv1.3") == 0;
+    metric_add((enum metric)(first + (resumed ? 2 : 0) + (newest ? 1 : 0)), 1);
+}
+
+void metric_tls_policy(enum tls_level level, enum tls_outcome outcome)
+{
+    add_relaxed(&tls_policies[level][outcome], 1);
+}
+
+int64_t metric_tls_policies(enum tls_level level, enum tls_outcome outcome)
+{
+    return read_relaxed(&tls_policies[level][outcome]);
+}
+
+/* ---- refusals ---- */
+
+/* "550 5.7.1 …" → the subject 7; 0 where there is no enhanced status code (RFC 3463 3.1). */
+static unsigned subject_of(struct span reply)
+{
+    bool enhanced = reply.length > 7 && reply.data[4] == reply.data[0] && reply.data[5] == '.' &&
+                    reply.data[7] == '.';
+    unsigned subject = enhanced ? (unsigned)(reply.data[6] - '0') : 0;
+    return subject < REFUSAL_SUBJECTS ? subject : 0;
+}
+
+static void count_refusal(struct span reply)
+{
+    if (span_starts_nocase(reply, SPAN("452 4.3.1")))
+        metric_add(METRIC_THROTTLED_FULL, 1);
+    else if (span_starts_nocase(reply, SPAN("452 4.5.3")))
+        metric_add(METRIC_THROTTLED_RECIPIENTS, 1);
+    add_relaxed(&refusals[reply.data[0] - '4'][subject_of(reply)], 1);
+}
+
+void metric_replies(struct span replies)
+{
+    struct span reply;
+    while (span_line(&replies, &reply)) /* the last line of a reply has a blank, others a dash */
+        if (reply.length > 3 && (reply.data[0] == '4' || reply.data[0] == '5') &&
+            reply.data[3] == ' ')
+            count_refusal(reply);
+}
+
+int64_t metric_refusals(unsigned class, unsigned subject)
+{
+    return read_relaxed(&refusals[class][subject]);
+}
+
+/* ---- times ---- */
+
+void metric_time(enum timing timing, int64_t time)
+{
+    must(timing < TIMING_COUNT);
+    distribution_add(&timings[timing], time);
+}
+
+const struct distribution *metric_times(enum timing timing)
+{
+    must(timing < TIMING_COUNT);
+    return &timings[timing];
+}
+
+/* ---- the books ---- */
+
+static int64_t difference_of(const int64_t values[METRIC_COUNT])
+{
+    return values[METRIC_RECEIVED] + values[METRIC_RESTORED] - values[METRIC_DELIVERED] -
+           values[METRIC_BOUNCED] - values[METRIC_EXPIRED] - values[METRIC_DROPPED] -
+           values[METRIC_QUEUED];
+}
+
+static void read_all(int64_t values[METRIC_COUNT])
+{
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        values[i] = metric_read((enum metric)i);
+}
+
+static void read_steady(int64_t values[METRIC_COUNT])
+{
+    int64_t again[METRIC_COUNT];
+    read_all(values);
+    for (int i = 0; i < STEADY_TRIES; i++) {
+        read_all(again);
+        if (memcmp(values, again, sizeof(again)) == 0)
+            return;
+        memcpy(values, again, sizeof(again));
+    }
+}
+
+bool metrics_snapshot(int64_t values[METRIC_COUNT], int64_t *difference)
+{
+    const struct timespec pause = {.tv_nsec = BALANCE_PAUSE_MS * 1000000L};
+    for (int i = 0; i < BALANCE_TRIES; i++) {
+        if (i > 0)
+            nanosleep(&pause, NULL);
+        read_steady(values);
+        *difference = difference_of(values);
+        if (*difference == 0)
+            return true;
+    }
+    return false;
 }
 
 bool metrics_balanced(void)
 {
-    int64_t came = metric_read(METRIC_RECEIVED) + metric_read(METRIC_RESTORED);
-    int64_t went = metric_read(METRIC_DELIVERED) + metric_read(METRIC_BOUNCED) +
-                   metric_read(METRIC_EXPIRED) + metric_read(METRIC_DROPPED);
-    return came == went + metric_read(METRIC_QUEUED);
-}
-
-/* ---- delays ---- */
-
-/* Below 2^FINE_BITS a bucket for each value; above, as many for each power of two. */
-#define FINE_BITS 3
-#define FINE (1 << FINE_BITS)
-#define MOST_BITS 40 /* 34 years; what is longer counts there */
-#define BUCKETS ((MOST_BITS - FINE_BITS + 1) * FINE)
-
-static atomic_int_least64_t delays[BUCKETS];
-static atomic_int_least64_t delay_max;
-
-static unsigned bucket_of(int64_t ms)
-{
-    uint64_t value = (uint64_t)ms;
-    if (value >> MOST_BITS)
-        return BUCKETS - 1;
-    if (value < FINE)
-        return (unsigned)value;
-    unsigned power = 63 - (unsigned)__builtin_clzll(value); /* FINE_BITS .. MOST_BITS - 1 */
-    unsigned shift = power - FINE_BITS;
-    return (shift + 1) * FINE + (unsigned)(value >> shift) - FINE;
-}
-
-/* The largest value that falls into the bucket. */
-static int64_t bucket_most(unsigned bucket)
-{
-    if (bucket < FINE)
-        return bucket;
-    unsigned shift = bucket / FINE - 1;
-    return ((int64_t)(bucket % FINE + FINE + 1) << shift) - 1;
-}
-
-void metric_delay(int64_t ms)
-{
-    if (ms < 0)
-        ms = 0; /* the clock was set back in between */
-    atomic_fetch_add_explicit(&delays[bucket_of(ms)], 1, memory_order_relaxed);
-    int64_t most = atomic_load_explicit(&delay_max, memory_order_relaxed);
-    while (ms > most && !atomic_compare_exchange_weak_explicit(
-                            &delay_max, &most, ms, memory_order_relaxed, memory_order_relaxed))
-        continue;
-}
-
-int64_t metric_delay_quantile(double share)
-{
-    int64_t counts[BUCKETS], all = 0, seen = 0;
-    for (unsigned i = 0; i < BUCKETS; i++)
-        all += counts[i] = atomic_load_explicit(&delays[i], memory_order_relaxed);
-    if (all == 0)
-        return 0;
-    int64_t most = metric_delay_max();
-    for (unsigned i = 0; i < BUCKETS - 1; i++) {
-        seen += counts[i];
-        if (counts[i] > 0 && (double)seen >= share * (double)all)
-            return bucket_most(i) < most ? bucket_most(i) : most;
-    }
-    return most;
-}
-
-int64_t metric_delay_max(void)
-{
-    return atomic_load_explicit(&delay_max, memory_order_relaxed);
+    int64_t values[METRIC_COUNT];
+    read_all(values);
+    return difference_of(values) == 0;
 }

@@ -4,6 +4,7 @@
 #include "relay/resolve.h"
 
 #include "base/list.h"
+#include "relay/metrics.h"
 #include "relay/mx.h"
 #include "relay/os.h"
 #include "relay/smtp/address.h"
@@ -56,6 +57,7 @@ struct task {
     struct resolve *resolve;
     struct resolution *resolution;
     bool begun;
+    int64_t came_us;
     int64_t deadline_ms;
     uint32_t ttl_seconds;
     unsigned pending;
@@ -85,6 +87,7 @@ static void finish(struct task *task, enum resolve_result result, const char *wh
         what ? arena_print(&resolution->arena, "%s: %s", resolution->domain, what) : task->failure;
     /* With a part of the answer missing, look again soon. */
     resolution->ttl_ms = bounded_ttl_ms(task->failure ? 0 : task->ttl_seconds);
+    metric_time(TIMING_DNS, os_now_us() - task->came_us);
     list_remove(&task->node);
     task->resolve->under_way_count -= task->begun;
     mailbox_post(resolution->reply_to, &resolution->mail);
@@ -274,6 +277,7 @@ static void add_task(struct resolve *resolve, struct resolution *resolution)
     struct task *task = arena_take(&resolution->arena, sizeof(*task));
     task->resolve = resolve;
     task->resolution = resolution;
+    task->came_us = os_now_us();
     task->ttl_seconds = UINT32_MAX;
     list_append(&resolve->waiting, &task->node);
 }

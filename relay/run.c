@@ -326,16 +326,19 @@ static void reload(struct running *running)
 static void log_statistics(void)
 {
     struct log_line line;
+    int64_t values[METRIC_COUNT], difference;
+    bool balanced = metrics_snapshot(values, &difference);
     log_begin(&line, "statistics");
     for (unsigned i = 0; i < METRIC_COUNT; i++)
-        log_number(&line, metric_name((enum metric)i), metric_read((enum metric)i));
-    log_string(&line, "balanced", metrics_balanced() ? "yes" : "no");
+        log_number(&line, metric_name((enum metric)i), values[i]);
+    log_string(&line, "balanced", balanced ? "yes" : "no");
     log_end(&line);
 }
 
 static bool all_quiet(struct running *running)
 {
-    return metric_read(METRIC_INBOUND_OPEN) == 0 && metric_read(METRIC_CONNECTIONS_OPEN) == 0 &&
+    return metric_read(METRIC_INBOUND_OPEN) == 0 &&
+           metric_sum(METRIC_CONNECTIONS_CLAIMING, METRIC_CONNECTIONS_CLOSING) == 0 &&
            dispatch_out(running->relay.dispatch) == 0;
 }
 

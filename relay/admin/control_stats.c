@@ -4,33 +4,10 @@
 #include "relay/os.h"
 #include "relay/outbound/dispatch_operator.h"
 
-#include <string.h>
-
-#define STEADY_TRIES 100
-
-/* All metrics at one moment. Threads count on meanwhile, so it is read until nothing moved. */
 struct snapshot {
     int64_t values[METRIC_COUNT];
     bool balanced;
 };
-
-static void read_all(int64_t values[METRIC_COUNT])
-{
-    for (int i = 0; i < METRIC_COUNT; i++)
-        values[i] = metric_read((enum metric)i);
-}
-
-static void snapshot_take(struct snapshot *snapshot)
-{
-    int64_t again[METRIC_COUNT];
-    for (int i = 0; i < STEADY_TRIES; i++) {
-        read_all(snapshot->values);
-        snapshot->balanced = metrics_balanced();
-        read_all(again);
-        if (snapshot->balanced && memcmp(snapshot->values, again, sizeof(again)) == 0)
-            return;
-    }
-}
 
 static void put_books(json_t *to, const struct snapshot *snapshot)
 {
@@ -54,12 +31,21 @@ static json_t *queue_json(struct dispatch *dispatch)
     return queue;
 }
 
+static int64_t sum(const int64_t *values, enum metric first, enum metric last)
+{
+    int64_t sum_of = 0;
+    for (unsigned i = first; i <= last; i++)
+        sum_of += values[i];
+    return sum_of;
+}
+
 static json_t *connections_json(const int64_t values[METRIC_COUNT])
 {
     json_t *connections = json_object();
     json_put_number(connections, "opened", values[METRIC_CONNECTIONS_OPENED]);
     json_put_number(connections, "reused", values[METRIC_CONNECTIONS_REUSED]);
-    json_put_number(connections, "open", values[METRIC_CONNECTIONS_OPEN]);
+    json_put_number(connections, "open",
+                    sum(values, METRIC_CONNECTIONS_CLAIMING, METRIC_CONNECTIONS_CLOSING));
     return connections;
 }
 
@@ -68,26 +54,30 @@ static json_t *inbound_json(const int64_t values[METRIC_COUNT])
     json_t *inbound = json_object();
     json_put_number(inbound, "connections", values[METRIC_INBOUND_CONNECTIONS]);
     json_put_number(inbound, "open", values[METRIC_INBOUND_OPEN]);
-    json_put_number(inbound, "refused", values[METRIC_INBOUND_REFUSED]);
+    json_put_number(inbound, "refused",
+                    sum(values, METRIC_THROTTLED_CONNECTIONS, METRIC_THROTTLED_CLIENT));
     return inbound;
 }
 
 static json_t *handshakes_json(const int64_t values[METRIC_COUNT])
 {
     json_t *handshakes = json_object();
-    json_put_number(handshakes, "full", values[METRIC_HANDSHAKES_FULL]);
-    json_put_number(handshakes, "resumed", values[METRIC_HANDSHAKES_RESUMED]);
+    json_put_number(handshakes, "full",
+                    sum(values, METRIC_HANDSHAKES_FULL_1_2, METRIC_HANDSHAKES_FULL_1_3));
+    json_put_number(handshakes, "resumed",
+                    sum(values, METRIC_HANDSHAKES_RESUMED_1_2, METRIC_HANDSHAKES_RESUMED_1_3));
     json_put_number(handshakes, "failed", values[METRIC_HANDSHAKES_FAILED]);
     return handshakes;
 }
 
 static json_t *delay_json(void)
 {
+    const struct distribution *times = metric_times(TIMING_DELIVERY);
     json_t *delay = json_object();
-    json_put_number(delay, "p50", metric_delay_quantile(0.5));
-    json_put_number(delay, "p90", metric_delay_quantile(0.9));
-    json_put_number(delay, "p99", metric_delay_quantile(0.99));
-    json_put_number(delay, "max", metric_delay_max());
+    json_put_number(delay, "p50", distribution_quantile(times, 0.5));
+    json_put_number(delay, "p90", distribution_quantile(times, 0.9));
+    json_put_number(delay, "p99", distribution_quantile(times, 0.99));
+    json_put_number(delay, "max", distribution_most(times));
     return delay;
 }
 
@@ -114,8 +104,9 @@ void answer_stats(struct answer *answer)
 {
     const struct control_parts *parts = answer->parts;
     struct snapshot now;
+    int64_t difference;
     json_t *stats = json_object();
-    snapshot_take(&now);
+    now.balanced = metrics_snapshot(now.values, &difference);
     json_put_text(stats, "version", MILLRACE_VERSION);
     json_put_number(stats, "uptime_seconds", (os_now() - parts->started_ms) / 1000);
     put_books(stats, &now);

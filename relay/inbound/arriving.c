@@ -37,6 +37,7 @@ static void handshaken(struct inbound_connection *connection)
 {
     struct tls_facts facts;
     tls_facts(connection->channel.tls, &facts);
+    metric_handshake(true, facts.resumed, facts.version);
     inbound_secured(&connection->session, facts.version);
     if (connection->session.greeted) {
         connection->phase = INBOUND_TALKING;
@@ -54,6 +55,7 @@ void inbound_handshake(struct inbound_connection *connection)
     case TLS_DONE: handshaken(connection); return;
     case TLS_CLOSED:
     case TLS_FAILED:
+        metric_add(METRIC_INBOUND_HANDSHAKES_FAILED, 1);
         log_refused(connection, "tls-failed", channel_why(&connection->channel));
         inbound_close(connection);
         return;
@@ -116,7 +118,8 @@ static bool count(struct inbound_connection *connection)
         clients, &connection->counted_as, connection->config->limits.connections_per_client);
     if (connection->is_counted)
         return true;
-    metric_add(METRIC_INBOUND_REFUSED, 1);
+    metric_add(METRIC_THROTTLED_CLIENT, 1);
+    metric_replies(SPAN(INBOUND_TOO_MANY));
     if (!is_implicit(connection))
         buffer_append(&connection->channel.out, SPAN(INBOUND_TOO_MANY));
     inbound_close_politely(connection);

@@ -123,7 +123,9 @@ void inbound_answer_commit(struct inbound_connection *connection, enum commit_re
         die(connection);
         return;
     }
+    size_t before = buffer_length(&connection->channel.out);
     inbound_committed(&connection->session, result);
+    metric_replies(span_skip(buffer_span(&connection->channel.out), before));
     inbound_progress(connection);
     inbound_pump(connection);
     if (connection->channel.socket >= 0)
@@ -167,10 +169,12 @@ static bool converse(struct inbound_connection *connection)
         return false;
     struct inbound_facts facts = {.full = is_full(connection),
                                   .draining = connection->inbound->draining};
+    size_t before = buffer_length(&channel->out);
     /* Also in the middle of a body: behind its end the next message may begin. */
     uint64_t next_id = spool_next_id(worker->relay->spool, worker->wall_ms);
     enum inbound_ask ask = inbound_receive(session, buffer_span(&channel->in), &used, &facts,
                                            next_id, worker->wall_ms);
+    metric_replies(span_skip(buffer_span(&channel->out), before));
     buffer_consume(&channel->in, used);
     inbound_tend_body(connection);
     bool in_body = session->state == INBOUND_DATA;

@@ -55,12 +55,13 @@ static bool make_tls(const struct listen_config *config, struct server_tls **tls
 
 /* ---- accepting ---- */
 
-static void refuse(int socket, const struct arrival *arrival, const char *reply)
+static void refuse(int socket, const struct arrival *arrival, enum metric why, const char *reply)
 {
     if (arrival->listen->tls != LISTEN_TLS_IMPLICIT) /* there it would be no TLS */
         os_write(socket, reply, strlen(reply));      /* as far as it goes */
     os_close(socket);
-    metric_add(METRIC_INBOUND_REFUSED, 1);
+    metric_add(why, 1);
+    metric_replies(span_of(reply));
 }
 
 void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *arrival)
@@ -69,11 +70,12 @@ void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *
     bool proxied = networks_hold(&arrival->listen->proxies, &arrival->client.ip);
     metric_add(METRIC_INBOUND_CONNECTIONS, 1);
     if (metric_read(METRIC_INBOUND_OPEN) >= (int64_t)limits->connections)
-        refuse(socket, arrival, "421 4.3.2 Too many connections, try again later\r\n");
+        refuse(socket, arrival, METRIC_THROTTLED_CONNECTIONS,
+               "421 4.3.2 Too many connections, try again later\r\n");
     else if (!proxied &&
              !inbound_clients_enter(inbound->worker->relay->clients, &arrival->counted_as,
                                     limits->connections_per_client))
-        refuse(socket, arrival, INBOUND_TOO_MANY);
+        refuse(socket, arrival, METRIC_THROTTLED_CLIENT, INBOUND_TOO_MANY);
     else
         inbound_connection_open(inbound, socket, arrival, proxied);
 }

@@ -226,7 +226,8 @@ static void count(const struct attempt *attempt, const struct verdict *verdict)
     switch (verdict->kind) {
     case VERDICT_DELIVERED:
         metric_add(METRIC_DELIVERED, 1);
-        metric_delay(attempt->worker->wall_ms - attempt->envelope->message->arrived_ms);
+        metric_time(TIMING_DELIVERY,
+                    attempt->worker->wall_ms - attempt->envelope->message->arrived_ms);
         break;
     case VERDICT_BOUNCED: metric_add(METRIC_BOUNCED, 1); break;
     case VERDICT_EXPIRED: metric_add(METRIC_EXPIRED, 1); break;

@@ -229,6 +229,7 @@ void connection_tell_tls(struct connection *connection)
     if (!session->decided || connection->tls_told)
         return;
     connection->tls_told = true;
+    metric_tls_policy(session->policy.level, session->outcome);
     bool downgrade = dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
                                           connection->order[connection->host_at], session->outcome);
     if (downgrade)
@@ -276,6 +277,7 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
         .least = site->tls->least,
         .most = site->tls->most,
     };
+    connection->handshake_us = os_now_us();
     connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
     channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
     return connection_handshake(connection, ask);
@@ -285,7 +287,8 @@ static void secured(struct connection *connection)
 {
     struct tls_facts facts;
     tls_facts(connection->channel.tls, &facts);
-    metric_add(facts.resumed ? METRIC_HANDSHAKES_RESUMED : METRIC_HANDSHAKES_FULL, 1);
+    metric_handshake(false, facts.resumed, facts.version);
+    metric_time(TIMING_HANDSHAKE, os_now_us() - connection->handshake_us);
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s",
              tls_level_name(site_of(connection)->tls->policy.level), facts.version,
              facts.resumed ? "resumed" : "full");

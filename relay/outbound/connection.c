@@ -22,7 +22,6 @@ void connection_open(struct mail *take_opening, void *taker)
     slot_init(&connection->slot, opening->site, worker->index, opening->probe);
     free(opening);
     list_append(&worker->outbound, &connection->node);
-    metric_add(METRIC_CONNECTIONS_OPEN, 1);
     connection_start(connection);
 }
 
@@ -37,7 +36,7 @@ void connection_die(struct connection *connection)
     wheel_clear(&connection->worker->wheel, &connection->deadline);
     list_remove(&connection->node);
     arena_free(&connection->failure_arena);
-    metric_add(METRIC_CONNECTIONS_OPEN, -1);
+    slot_forget(&connection->slot);
     worker_bury(connection->worker, &connection->grave, bury);
 }
 

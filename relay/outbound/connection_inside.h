@@ -60,6 +60,7 @@ struct connection {
     bool turned_away;    /* the last host to see mail ended it, before any mail was through */
     bool given_back;     /* the slot: only the reply to QUIT is waited for */
     char host_text[HOST_TEXT_MAX];
+    int64_t handshake_us;   /* monotonic: when the handshake began */
     int64_t opened_ms;      /* monotonic: when it began to connect; 0 once told */
     struct verdict failure; /* of the last host that did not work; texts in the arena */
     struct arena failure_arena;

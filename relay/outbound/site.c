@@ -1,5 +1,7 @@
 #include "relay/outbound/site.h"
 
+#include "relay/metrics.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,12 +142,22 @@ static void leave_state(struct slot *slot)
     }
 }
 
+/* The gauges are in the order of the states. */
+static void count(const struct slot *slot, int amount)
+{
+    _Static_assert(METRIC_CONNECTIONS_CLOSING - METRIC_CONNECTIONS_CLAIMING == SLOT_LEFT,
+                   "one gauge per state");
+    metric_add((enum metric)(METRIC_CONNECTIONS_CLAIMING + slot->state), amount);
+}
+
 void slot_move(struct slot *slot, enum slot_state state)
 {
     struct site *site = slot->site;
     must(slot->state != SLOT_LEFT);
     leave_state(slot);
+    count(slot, -1);
     slot->state = state;
+    count(slot, 1);
     switch (state) {
     case SLOT_CLAIMANT: site->claimants++; break;
     case SLOT_IDLE: list_prepend(&site->idle[slot->worker], &slot->pooled); break;
@@ -160,6 +172,12 @@ void slot_move(struct slot *slot, enum slot_state state)
 void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe)
 {
     *slot = (struct slot){.site = site, .worker = worker, .state = SLOT_CLAIMANT, .probe = probe};
+    count(slot, 1);
+}
+
+void slot_forget(struct slot *slot)
+{
+    count(slot, -1);
 }
 
 /* ---- recruiting ---- */

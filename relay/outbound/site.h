@@ -115,3 +115,5 @@ struct entry *site_next(struct site *site);
 /* A slot for a place that site_recruit took. */
 void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe);
 void slot_move(struct slot *slot, enum slot_state state);
+/* Its connection is gone, and is counted no more. */
+void slot_forget(struct slot *slot);

@@ -271,9 +271,9 @@ START_TEST(what_was_counted)
     metric_add(METRIC_RECEIVED, 10);
     metric_add(METRIC_DELIVERED, 7);
     metric_add(METRIC_QUEUED, 3);
-    metric_add(METRIC_HANDSHAKES_RESUMED, 5);
-    metric_add(METRIC_CONNECTIONS_OPEN, 2);
-    metric_add(METRIC_INBOUND_REFUSED, 1);
+    metric_add(METRIC_HANDSHAKES_RESUMED_1_3, 5);
+    metric_add(METRIC_CONNECTIONS_IDLE, 2);
+    metric_add(METRIC_THROTTLED_CLIENT, 1);
     json_t *all = ask("{\"command\":\"stats\"}");
     ck_assert_uint_eq(json_array_size(all), 2);
     const json_t *stats = json_array_get(all, 0);
