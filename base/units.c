@@ -67,6 +67,26 @@ bool units_size(struct span text, uint64_t *bytes)
     return parse(text, sizes, countof(sizes), UINT64_MAX, bytes);
 }
 
+/* The units of a duration that a rate may be per: all but ms. */
+#define RATE_UNITS (countof(durations) - 1)
+
+bool units_rate(struct span text, struct rate *rate)
+{
+    uint64_t number;
+    size_t digits = count_digits(text);
+    struct span unit_name = span_skip(text, digits);
+    if (!span_number((struct span){text.data, digits}, &number) || number > UINT32_MAX)
+        return false;
+    *rate = (struct rate){(unsigned)number, 1000};
+    if (unit_name.length == 0)
+        return number == 0;
+    const struct unit *unit = find_unit(durations, RATE_UNITS, span_skip(unit_name, 1));
+    if (unit_name.data[0] != '/' || unit == NULL)
+        return false;
+    rate->per_ms = (int64_t)unit->worth;
+    return true;
+}
+
 static char *format(uint64_t value, const struct unit *units, char text[UNITS_TEXT_MAX])
 {
     while (value % units->worth != 0) /* ends: the last unit is worth 1 */
@@ -91,5 +111,17 @@ char *units_size_format(uint64_t bytes, char text[UNITS_TEXT_MAX])
         snprintf(text, UNITS_TEXT_MAX, "0");
     else
         format(bytes, sizes, text);
+    return text;
+}
+
+char *units_rate_format(struct rate rate, char text[UNITS_TEXT_MAX])
+{
+    const struct unit *unit = durations;
+    while ((int64_t)unit->worth > rate.per_ms && unit->worth > 1000)
+        unit++;
+    if (rate.count == 0)
+        snprintf(text, UNITS_TEXT_MAX, "0");
+    else
+        snprintf(text, UNITS_TEXT_MAX, "%u/%s", rate.count, unit->name);
     return text;
 }

@@ -55,6 +55,46 @@ START_TEST(durations)
 }
 END_TEST
 
+START_TEST(rates)
+{
+    static const struct {
+        const char *text;
+        unsigned count;
+        int64_t per_ms; /* 0: refused */
+        const char *again;
+    } rows[] = {
+        {"0", 0, 1000, "0"},
+        {"0/s", 0, 1000, "0"},
+        {"5/s", 5, 1000, "5/s"},
+        {"60/m", 60, 60000, "60/m"},
+        {"100/h", 100, 3600000, "100/h"},
+        {"1000/D", 1000, DAY_MS, "1000/d"},
+        {"4294967295/s", UINT32_MAX, 1000, "4294967295/s"},
+        {"4294967296/s", 0, 0, NULL},
+        {"5/ms", 0, 0, NULL},
+        {"5", 0, 0, NULL},
+        {"5h", 0, 0, NULL},
+        {"5/", 0, 0, NULL},
+        {"/h", 0, 0, NULL},
+        {"5 / h", 0, 0, NULL},
+        {"-5/h", 0, 0, NULL},
+        {"5/hour", 0, 0, NULL},
+        {"", 0, 0, NULL},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct rate rate = {0};
+        char again[UNITS_TEXT_MAX];
+        ck_assert_msg(units_rate(span_of(rows[i].text), &rate) == (rows[i].per_ms > 0), "\"%s\"",
+                      rows[i].text);
+        if (rows[i].per_ms == 0)
+            continue;
+        ck_assert_uint_eq(rate.count, rows[i].count);
+        ck_assert_int_eq(rate.per_ms, rows[i].per_ms);
+        ck_assert_str_eq(units_rate_format(rate, again), rows[i].again);
+    }
+}
+END_TEST
+
 START_TEST(sizes)
 {
     static const struct {
@@ -203,5 +243,5 @@ START_TEST(utf8_characters)
 }
 END_TEST
 
-TEST_MAIN("base/units", durations, sizes, written_out, nearest_names,
+TEST_MAIN("base/units", durations, rates, sizes, written_out, nearest_names,
           long_words_are_near_to_nothing, utf8_characters)
