@@ -1,21 +1,14 @@
 #include "queue/bounce.h"
 
+#include "base/utf8.h"
+#include "queue/bounce_inside.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define LINE_TEXT_MAX 900 /* RFC 5322 2.1.1 allows 998 to a line */
 #define FOLD_AT 72
-
-bool bounce_is_owed(const struct message *message, const struct verdict *verdicts, unsigned count)
-{
-    if (message->sender[0] == '\0' || (message->flags & MESSAGE_BOUNCE))
-        return false;
-    for (unsigned i = 0; i < count; i++)
-        if (verdicts[i].kind == VERDICT_BOUNCED || verdicts[i].kind == VERDICT_EXPIRED)
-            return true;
-    return false;
-}
 
 char *mail_date(int64_t wall_ms, char text[MAIL_DATE_MAX])
 {
@@ -31,244 +24,272 @@ char *mail_date(int64_t wall_ms, char text[MAIL_DATE_MAX])
     return text;
 }
 
-/* ---- foreign text: printable ASCII on one line, whatever came ---- */
+/* ---- what is owed ---- */
 
-static char clean(char c)
+static bool wants(const struct recipient *recipient, enum notify_flag flag, bool unless_said)
 {
-    if (c == '\t' || c == '\r' || c == '\n')
-        return ' ';
-    return c >= ' ' && c <= '~' ? c : '?';
+    return recipient->notify == 0 ? unless_said : (recipient->notify & flag) != 0;
 }
 
-static void put_clean(struct buffer *to, struct span text)
+enum notice notice_owed(const struct message *message, const struct recipient *recipient,
+                        const struct verdict *verdict, bool warn)
 {
-    for (size_t i = 0; i < text.length && i < LINE_TEXT_MAX; i++) {
-        char c = clean(text.data[i]);
-        buffer_append(to, (struct span){&c, 1});
+    bool by_notify = (message->flags & MESSAGE_BY_NOTIFY) != 0;
+    bool by_trace = (message->flags & MESSAGE_BY_TRACE) != 0;
+    if (message->sender[0] == '\0' || (message->flags & MESSAGE_BOUNCE) ||
+        (recipient->notify & NOTIFY_NEVER))
+        return NOTICE_NONE;
+    switch (verdict->kind) {
+    case VERDICT_BOUNCED:
+    case VERDICT_EXPIRED:
+        return wants(recipient, NOTIFY_FAILURE, true) ? NOTICE_FAILED : NOTICE_NONE;
+    case VERDICT_DEFERRED:
+    case VERDICT_IN_DOUBT: /* who gave a deadline wants to hear of it */
+        return warn && (by_notify || wants(recipient, NOTIFY_DELAY, true)) ? NOTICE_DELAYED
+                                                                           : NOTICE_NONE;
+    case VERDICT_DELIVERED:
+        return by_trace || (verdict->relayed && wants(recipient, NOTIFY_SUCCESS, false))
+                   ? NOTICE_RELAYED
+                   : NOTICE_NONE;
+    case VERDICT_NONE:
+    case VERDICT_DROPPED: return NOTICE_NONE;
+    }
+    must_not_reach();
+}
+
+enum notice notice_gravest(const struct bounce *bounce)
+{
+    enum notice gravest = NOTICE_NONE;
+    for (unsigned i = 0; i < bounce->envelope->count; i++) {
+        enum notice notice = bounce->notices[i];
+        if (notice != NOTICE_NONE && (gravest == NOTICE_NONE || notice < gravest))
+            gravest = notice;
+    }
+    return gravest;
+}
+
+/* Binary content needs a transport that few offer; and what did not fail is with whoever took it
+ * (RFC 3461 4.3). */
+bool bounce_is_full(const struct bounce *bounce)
+{
+    const struct message *original = bounce->envelope->message;
+    return (original->flags & MESSAGE_RET_FULL) && !(original->flags & MESSAGE_BINARYMIME) &&
+           bounce->copy_to == NULL && original->place.length <= bounce->full_max &&
+           notice_gravest(bounce) == NOTICE_FAILED;
+}
+
+/* ---- foreign text ---- */
+
+bool text_is_ascii(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if ((unsigned char)text.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* The next character of `rest` as it may be written: itself, a blank, or a question mark. */
+static struct span next_clean(const struct writing *writing, struct span *rest)
+{
+    const char *start = rest->data;
+    uint32_t code;
+    bool whole = utf8_next(rest, &code);
+    if (code == '\t' || code == '\r' || code == '\n')
+        return SPAN(" ");
+    if (code >= ' ' && code <= '~')
+        return (struct span){start, 1};
+    bool separator = code == 0x2028 || code == 0x2029;
+    if (!writing->utf8 || !whole || code < 0xa0 || separator)
+        return SPAN("?");
+    return (struct span){start, (size_t)(rest->data - start)};
+}
+
+void put_clean(const struct writing *writing, struct span text)
+{
+    size_t written = 0;
+    while (text.length > 0 && written < LINE_TEXT_MAX) {
+        struct span next = next_clean(writing, &text);
+        put(writing, next);
+        written += next.length;
     }
 }
 
-/* Lines broken at blanks once they are long; each further one begins with `indent`. */
-static void put_folded(struct buffer *to, struct span text, const char *indent)
+void put_folded(const struct writing *writing, struct span text, const char *indent)
 {
-    size_t column = 0;
+    size_t column = 0, written = 0;
     text = span_trim(text);
-    for (size_t i = 0; i < text.length && i < LINE_TEXT_MAX; i++) {
-        char c = clean(text.data[i]);
-        if (c == ' ' && column >= FOLD_AT) {
-            buffer_print(to, "\r\n%s", indent);
+    while (text.length > 0 && written < LINE_TEXT_MAX) {
+        struct span next = next_clean(writing, &text);
+        written += next.length;
+        if (next.data[0] == ' ' && column >= FOLD_AT) {
+            buffer_print(writing->to, "\r\n%s", indent);
             column = 0;
             continue;
         }
-        buffer_append(to, (struct span){&c, 1});
-        column++;
+        put(writing, next);
+        column += next.length;
     }
 }
 
-static void put_field(struct buffer *to, const char *name, struct span value)
-{
-    buffer_print(to, "%s: ", name);
-    put_folded(to, value, "    ");
-    buffer_append(to, SPAN("\r\n"));
-}
-
-/* ---- what the parts say ---- */
-
-static bool is_reported(const struct verdict *verdict)
-{
-    return verdict->kind == VERDICT_BOUNCED || verdict->kind == VERDICT_EXPIRED;
-}
-
-/* The code that was given when it fits what happened; else the one that says only that
- * (RFC 3463 3.1 and X.4.7, delivery time expired). */
-static struct status reported_status(const struct verdict *verdict)
-{
-    bool expired = verdict->kind == VERDICT_EXPIRED;
-    if (verdict->status.class == (expired ? 4 : 5))
-        return verdict->status;
-    return expired ? (struct status){4, 4, 7} : (struct status){5, 0, 0};
-}
-
-static const char *advice(const struct verdict *verdict)
-{
-    struct status status = reported_status(verdict);
-    if (verdict->kind == VERDICT_EXPIRED)
-        return "It was tried for as long as mail is kept here. Send it again when the other\r\n"
-               "    side is back, or reach the recipient in another way.";
-    switch (status.subject) {
-    case 1: return "Check the address for a mistake and send the message again.";
-    case 2: return "The mailbox cannot take it now. Ask the recipient in another way.";
-    case 3: return "The other system cannot take this message. It may be too large.";
-    case 6: return "The other system cannot take this form of content.";
-    case 7: return "The other system refuses it by its rules. Its administrator can tell why.";
-    }
-    return "It will not be tried again. The words above say what was wrong.";
-}
-
-static struct span recipient_path(const struct bounce *bounce, unsigned i)
-{
-    return span_of(bounce->envelope->recipients[i].path);
-}
-
-/* "550 5.1.1 No such user", or our own words without codes. */
-static void put_reply(struct buffer *to, const struct verdict *verdict, const char *indent)
+void put_reply(const struct writing *writing, const struct verdict *verdict, const char *indent)
 {
     char status[STATUS_TEXT_MAX];
     if (verdict->code != 0)
-        buffer_print(to, "%03u ", verdict->code % 1000u);
+        buffer_print(writing->to, "%03u ", verdict->code % 1000u);
     if (verdict->code != 0 && status_belongs(verdict->status, verdict->code))
-        buffer_print(to, "%s ", status_format(verdict->status, status));
-    put_folded(to, verdict->text.length > 0 ? verdict->text : SPAN("(no words given)"), indent);
+        buffer_print(writing->to, "%s ", status_format(verdict->status, status));
+    put_folded(writing, verdict->text.length > 0 ? verdict->text : SPAN("(no words given)"),
+               indent);
 }
 
-static void put_duration(struct buffer *to, int64_t ms)
-{
-    static const struct {
-        int64_t ms;
-        const char *name;
-    } units[] = {{86400000, "day"}, {3600000, "hour"}, {60000, "minute"}, {1000, "second"}};
-    size_t i = 0;
-    while (i + 1 < countof(units) && ms < units[i].ms)
-        i++;
-    long count = ms > 0 ? (long)(ms / units[i].ms) : 0;
-    buffer_print(to, "%ld %s%s", count, units[i].name, count == 1 ? "" : "s");
-}
+/* ---- the header ---- */
 
-static void put_explanation(const struct bounce *bounce, unsigned i, struct buffer *to)
+static const char *subject_of(enum notice notice)
 {
-    const struct verdict *verdict = &bounce->verdicts[i];
-    buffer_append(to, SPAN("\r\n<"));
-    put_clean(to, recipient_path(bounce, i));
-    buffer_append(to, SPAN(">\r\n    "));
-    if (verdict->kind == VERDICT_EXPIRED) {
-        buffer_append(to, SPAN("could not be reached for "));
-        put_duration(to, bounce->now_ms - bounce->envelope->message->arrived_ms);
-        buffer_append(to, SPAN(". At the last attempt "));
+    switch (notice) {
+    case NOTICE_FAILED: return "Your message could not be delivered";
+    case NOTICE_DELAYED: return "Your message is delayed";
+    case NOTICE_RELAYED: return "Your message was passed on";
+    case NOTICE_NONE: break;
     }
-    if (verdict->host.length > 0)
-        put_clean(to, verdict->host);
-    else
-        buffer_append(to, SPAN("this mail server"));
-    buffer_append(to, SPAN(" said:\r\n        "));
-    put_reply(to, verdict, "        ");
-    buffer_print(to, "\r\n    %s\r\n", advice(verdict));
+    must_not_reach();
 }
 
-/* "mx1.example.test[192.0.2.1]:25" -> "mx1.example.test"; "[192.0.2.1]:25" -> "[192.0.2.1]" */
-static struct span host_name(struct span host)
+static void put_fields_of(const struct writing *writing, const char *hostname, const char *to,
+                          uint64_t id, int64_t now_ms)
 {
-    bool literal = host.length > 0 && host.data[0] == '[';
-    const char *end = host.length > 0 ? memchr(host.data, literal ? ']' : '[', host.length) : NULL;
-    if (end != NULL)
-        host.length = (size_t)(end - host.data) + literal;
-    return host;
-}
-
-static void put_recipient_fields(const struct bounce *bounce, unsigned i, struct buffer *to)
-{
-    const struct verdict *verdict = &bounce->verdicts[i];
     char text[MAIL_DATE_MAX];
-    buffer_append(to, SPAN("\r\nFinal-Recipient: rfc822; "));
-    put_clean(to, recipient_path(bounce, i));
-    buffer_append(to, SPAN("\r\nAction: failed\r\n"));
-    put_field(to, "Status", span_of(status_format(reported_status(verdict), text)));
-    if (verdict->host.length > 0) {
-        buffer_append(to, SPAN("Remote-MTA: dns; "));
-        put_clean(to, host_name(verdict->host));
-        buffer_append(to, SPAN("\r\n"));
-    }
-    buffer_print(to, "Diagnostic-Code: %s; ", verdict->code != 0 ? "smtp" : "x-millrace");
-    put_reply(to, verdict, "    ");
-    buffer_append(to, SPAN("\r\n"));
-    put_field(to, "Last-Attempt-Date", span_of(mail_date(bounce->now_ms, text)));
+    buffer_print(writing->to, "Date: %s\r\n", mail_date(now_ms, text));
+    put(writing, SPAN("From: Mail Delivery System <MAILER-DAEMON@"));
+    put_clean(writing, span_of(hostname));
+    put(writing, SPAN(">\r\nTo: <"));
+    put_clean(writing, span_of(to));
+    buffer_print(writing->to, ">\r\nMessage-ID: <%s@", message_id_format(id, text));
+    put_clean(writing, span_of(hostname));
+    put(writing, SPAN(">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"));
+}
+
+static const char *receiver(const struct bounce *bounce)
+{
+    return bounce->copy_to != NULL ? bounce->copy_to : bounce->envelope->message->sender;
+}
+
+static void put_header(const struct writing *writing)
+{
+    const struct bounce *bounce = writing->bounce;
+    buffer_print(writing->to, "Subject: %s%s\r\n", bounce->copy_to != NULL ? "Copy: " : "",
+                 subject_of(notice_gravest(bounce)));
+    put_fields_of(writing, bounce->hostname, receiver(bounce), bounce->id, bounce->now_ms);
+    if (writing->eight_bit)
+        put(writing, SPAN("Content-Transfer-Encoding: 8bit\r\n"));
+    buffer_print(writing->to,
+                 "Content-Type: multipart/report; report-type=%s;\r\n"
+                 "    boundary=\"%s\"\r\n\r\n"
+                 "This is a delivery status notification in MIME format.\r\n",
+                 writing->utf8 ? "global-delivery-status" : "delivery-status", writing->boundary);
 }
 
 /* ---- the parts ---- */
 
-static void put_boundary(const struct bounce *bounce, struct buffer *to)
+static void begin_part(const struct writing *writing, const char *type, bool eight_bit)
 {
-    char id[MESSAGE_ID_TEXT];
-    buffer_print(to, "=_%s/", message_id_format(bounce->id, id));
-    put_clean(to, span_of(bounce->hostname));
+    buffer_print(writing->to, "\r\n--%s\r\nContent-Type: %s\r\n", writing->boundary, type);
+    if (eight_bit)
+        put(writing, SPAN("Content-Transfer-Encoding: 8bit\r\n"));
+    put(writing, SPAN("\r\n"));
 }
 
-static void begin_part(const struct bounce *bounce, struct buffer *to, const char *type)
+/* The original's header up to its empty line, in whole lines. */
+static void put_original_header(const struct writing *writing)
 {
-    buffer_append(to, SPAN("\r\n--"));
-    put_boundary(bounce, to);
-    buffer_print(to, "\r\nContent-Type: %s\r\n\r\n", type);
-}
-
-static void put_header(const struct bounce *bounce, struct buffer *to)
-{
-    char text[MAIL_DATE_MAX];
-    put_field(to, "Date", span_of(mail_date(bounce->now_ms, text)));
-    buffer_append(to, SPAN("From: Mail Delivery System <MAILER-DAEMON@"));
-    put_clean(to, span_of(bounce->hostname));
-    buffer_append(to, SPAN(">\r\nTo: <"));
-    put_clean(to, span_of(bounce->envelope->message->sender));
-    buffer_append(to, SPAN(">\r\nSubject: Your message could not be delivered\r\nMessage-ID: <"));
-    buffer_print(to, "%s@", message_id_format(bounce->id, text));
-    put_clean(to, span_of(bounce->hostname));
-    buffer_append(to, SPAN(">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
-                           "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-                           "    boundary=\""));
-    put_boundary(bounce, to);
-    buffer_append(to, SPAN("\"\r\n\r\nThis is a delivery status notification in MIME format.\r\n"));
-}
-
-static void put_text_part(const struct bounce *bounce, struct buffer *to)
-{
-    begin_part(bounce, to, "text/plain; charset=us-ascii");
-    buffer_append(to, SPAN("This is the mail server "));
-    put_clean(to, span_of(bounce->hostname));
-    buffer_append(
-        to,
-        SPAN(".\r\n\r\nYour message could not be delivered to the recipients named here, and\r\n"
-             "will not be tried again for them. This says nothing about any others.\r\n"
-             "The header of your message is attached.\r\n"));
-    for (unsigned i = 0; i < bounce->envelope->count; i++)
-        if (is_reported(&bounce->verdicts[i]))
-            put_explanation(bounce, i, to);
-}
-
-static void put_status_part(const struct bounce *bounce, struct buffer *to)
-{
-    char text[MAIL_DATE_MAX];
-    begin_part(bounce, to, "message/delivery-status");
-    buffer_append(to, SPAN("Reporting-MTA: dns; "));
-    put_clean(to, span_of(bounce->hostname));
-    buffer_append(to, SPAN("\r\n"));
-    put_field(to, "Arrival-Date", span_of(mail_date(bounce->envelope->message->arrived_ms, text)));
-    for (unsigned i = 0; i < bounce->envelope->count; i++)
-        if (is_reported(&bounce->verdicts[i]))
-            put_recipient_fields(bounce, i, to);
-}
-
-/* The original's header up to its empty line, in whole lines. No line of it can be taken for
- * a boundary of ours: one that begins with a dash becomes a continuation. */
-static void put_original_part(const struct bounce *bounce, struct buffer *to)
-{
-    struct span rest = bounce->body;
+    struct span rest = writing->bounce->body;
     struct span line;
     size_t room = BOUNCE_HEADERS_MAX;
-    begin_part(bounce, to, "text/rfc822-headers");
+    begin_part(writing, writing->utf8 ? "message/global-headers" : "text/rfc822-headers",
+               writing->utf8);
     while (span_line(&rest, &line) && line.length > 0 && line.length + 2 <= room) {
         room -= line.length + 2;
-        if (line.data[0] == '-')
-            buffer_append(to, SPAN(" "));
-        put_clean(to, line);
-        buffer_append(to, SPAN("\r\n"));
+        put_clean(writing, line);
+        put(writing, SPAN("\r\n"));
     }
 }
 
-void bounce_write(const struct bounce *bounce, struct buffer *to)
+static void put_original(const struct writing *writing)
 {
-    put_header(bounce, to);
-    put_text_part(bounce, to);
-    put_status_part(bounce, to);
-    put_original_part(bounce, to);
-    buffer_append(to, SPAN("\r\n--"));
-    put_boundary(bounce, to);
-    buffer_append(to, SPAN("--\r\n"));
+    if (!writing->full) {
+        put_original_header(writing);
+        return;
+    }
+    begin_part(writing, writing->utf8 ? "message/global" : "message/rfc822",
+               !text_is_ascii(writing->bounce->body));
+    put(writing, writing->bounce->body);
+}
+
+/* One that stands nowhere in the original. */
+static void choose_boundary(struct writing *writing)
+{
+    char id[MESSAGE_ID_TEXT];
+    struct span body = writing->bounce->body;
+    message_id_format(writing->bounce->id, id);
+    unsigned number = 0;
+    do
+        snprintf(writing->boundary, sizeof(writing->boundary), "=_%s.%u", id, ++number);
+    while (body.length > 0 &&
+           memmem(body.data, body.length, writing->boundary, strlen(writing->boundary)) != NULL);
+}
+
+static uint32_t flags_needed(const struct writing *writing, const char *to)
+{
+    uint32_t flags = MESSAGE_BOUNCE;
+    if (!text_is_ascii(span_of(to)))
+        flags |= MESSAGE_SMTPUTF8;
+    if (!text_is_ascii(buffer_span(writing->to)))
+        flags |= MESSAGE_8BITMIME;
+    return flags;
+}
+
+uint32_t bounce_write(const struct bounce *bounce, struct buffer *to)
+{
+    struct writing writing = {
+        .bounce = bounce,
+        .to = to,
+        .utf8 = (bounce->envelope->message->flags & MESSAGE_SMTPUTF8) != 0,
+        .full = bounce_is_full(bounce) &&
+                bounce->body.length == bounce->envelope->message->place.length,
+    };
+    writing.eight_bit = writing.utf8 || (writing.full && !text_is_ascii(bounce->body));
+    choose_boundary(&writing);
+    put_header(&writing);
+    begin_part(&writing,
+               writing.utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
+               writing.utf8);
+    put_text_part(&writing);
+    begin_part(&writing,
+               writing.utf8 ? "message/global-delivery-status" : "message/delivery-status",
+               writing.utf8);
+    put_status_part(&writing);
+    put_original(&writing);
+    buffer_print(to, "\r\n--%s--\r\n", writing.boundary);
+    return flags_needed(&writing, receiver(bounce));
+}
+
+/* ---- the summary ---- */
+
+uint32_t bounce_summary_write(const struct bounce_summary *summary, struct buffer *to)
+{
+    char since[MAIL_DATE_MAX];
+    struct writing writing = {.to = to, .utf8 = !text_is_ascii(span_of(summary->sender))};
+    put(&writing, SPAN("Subject: More of your messages could not be delivered\r\n"));
+    put_fields_of(&writing, summary->hostname, summary->sender, summary->id, summary->now_ms);
+    put(&writing, SPAN("Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+                       "This is the mail server "));
+    put_clean(&writing, span_of(summary->hostname));
+    buffer_print(
+        to,
+        ".\r\n\r\nSo much of your mail came back that you were not told of each message.\r\n"
+        "Since %s,\r\n%llu further notifications were not sent to you.\r\n\r\n"
+        "The log of this server names every message and recipient; look there for\r\n"
+        "lines that say \"bounce-suppressed\".\r\n",
+        mail_date(summary->since_ms, since), (unsigned long long)summary->withheld);
+    return flags_needed(&writing, summary->sender);
 }

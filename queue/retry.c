@@ -1,7 +1,7 @@
 #include "queue/retry.h"
 
 /* first, first * factor, first * factor^2, …, but never more than the longest. */
-static int64_t delay_after(const struct retry *retry, unsigned attempts)
+static int64_t back_off(const struct retry *retry, unsigned attempts)
 {
     double delay = (double)retry->first_ms;
     double longest = (double)retry->longest_ms;
@@ -20,15 +20,44 @@ static int64_t jitter(int64_t delay, int64_t longest, struct random_state *rando
     return least + (int64_t)random_below(random, (uint64_t)(most - least) + 1);
 }
 
-int64_t retry_due(const struct retry *retry, unsigned attempts, int64_t arrived_ms, int64_t now_ms,
-                  struct random_state *random)
+static int64_t delay_after(const struct retry *retry, unsigned attempts,
+                           struct random_state *random)
 {
-    int64_t delay = jitter(delay_after(retry, attempts), retry->longest_ms, random);
-    int64_t last = arrived_ms + retry->give_up_ms;
-    return now_ms + delay < last ? now_ms + delay : last;
+    const struct schedule *schedule = &retry->schedule;
+    if (schedule->count == 0)
+        return jitter(back_off(retry, attempts), retry->longest_ms, random);
+    unsigned at = attempts < schedule->count ? attempts - 1 : schedule->count - 1;
+    return jitter(schedule->delays_ms[at], INT64_MAX, random);
 }
 
-bool retry_expired(const struct retry *retry, int64_t arrived_ms, int64_t now_ms)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    return now_ms - arrived_ms >= retry->give_up_ms;
+    return a < b ? a : b;
+}
+
+int64_t retry_last_ms(const struct retry *retry, const struct message *message)
+{
+    int64_t last = message_began_ms(message) + retry->give_up_ms;
+    bool returns = (message->flags & MESSAGE_BY_RETURN) && message->deliver_by_ms != 0;
+    return returns ? earlier(last, message->deliver_by_ms) : last;
+}
+
+int64_t retry_warn_ms(const struct retry *retry, const struct message *message)
+{
+    if ((message->flags & MESSAGE_BY_NOTIFY) && message->deliver_by_ms != 0)
+        return message->deliver_by_ms; /* the sender said when */
+    return retry->warn_ms > 0 ? message_began_ms(message) + retry->warn_ms : INT64_MAX;
+}
+
+int64_t retry_look_ms(const struct retry *retry, const struct message *message, bool warned)
+{
+    int64_t last = retry_last_ms(retry, message);
+    return warned ? last : earlier(last, retry_warn_ms(retry, message));
+}
+
+int64_t retry_due_ms(const struct retry *retry, const struct message *message, bool warned,
+                     unsigned attempts, int64_t now_ms, struct random_state *random)
+{
+    int64_t due = now_ms + delay_after(retry, attempts, random);
+    return earlier(due, retry_look_ms(retry, message, warned));
 }

@@ -11,6 +11,8 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/units.h"
+#include "queue/bounce.h"
 #include "queue/retry.h"
 #include "queue/spool.h"
 #include "relay/smtp/data.h"
@@ -23,6 +25,7 @@
 #define CONFIG_OWN_MAX 256      /* of the machine's own addresses */
 #define CONFIG_HOSTS_MAX 20     /* of a route: as many as are used of a domain's MX hosts */
 #define CONFIG_ADDRESSES_MAX 20 /* used of a host */
+#define CONFIG_SCHEDULE_MAX 100 /* delays of a schedule */
 #define CONFIG_USER_MAX 32      /* bytes of the name of a user of this machine */
 #define CONFIG_SOCKET_MAX 107   /* bytes of a unix socket's path: sun_path less its NUL */
 
@@ -69,6 +72,12 @@ enum families {                      /* which addresses of a host are used, and 
                 FAMILIES_IPV6,
 };
 
+enum in_doubt {                 /* what becomes of mail whose final dot was sent and got no reply */
+                IN_DOUBT_RETRY, /* sent again: it may arrive twice */
+                IN_DOUBT_HOLD,  /* held: a person decides */
+                IN_DOUBT_FAIL,  /* bounced: it may not arrive at all */
+};
+
 struct destination_config { /* a `destination "NAME"` section */
     const char *name;
     unsigned max_connections;         /* to the site, over all workers; default 20 */
@@ -78,11 +87,18 @@ struct destination_config { /* a `destination "NAME"` section */
     unsigned max_hosts;               /* used of its mail hosts, best first; default 20 */
     unsigned max_addresses;           /* used of each of them; default 10 */
     enum families families;
+    enum in_doubt in_doubt; /* default retry */
 };
 
 struct retry_config { /* a `retry "NAME"` section */
     const char *name;
     struct retry retry;
+};
+
+struct bounce_config {           /* the `bounce` section */
+    uint64_t full_max;           /* larger mail comes back as its header only; default 1 MiB */
+    struct rate per_sender;      /* notifications; default 100/h */
+    const char *postmaster_copy; /* who gets a copy of each failure; NULL: nobody */
 };
 
 struct limits {                      /* the `limits` section; each with its reply */
@@ -125,6 +141,7 @@ struct config {
     const char **submit_users; /* names, numbers, or "*" */
     unsigned submit_user_count;
     struct limits limits;
+    struct bounce_config bounce;
 
     struct names routes;       /* struct route_config; may be empty: MX */
     struct names tls;          /* struct tls_config; "*" always there */

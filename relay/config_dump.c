@@ -31,6 +31,16 @@ static void print_hosts(const struct route_config *route, struct buffer *to)
     buffer_print(to, " }");
 }
 
+static void print_schedule(const struct schedule *schedule, struct buffer *to)
+{
+    char text[UNITS_TEXT_MAX];
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < schedule->count; i++)
+        buffer_print(to, "%s%s", i > 0 ? ", " : " ",
+                     units_duration_format(schedule->delays_ms[i], text));
+    buffer_print(to, " }");
+}
+
 static void print_key(const struct key *key, const void *item, struct buffer *to,
                       const char *indent)
 {
@@ -41,6 +51,8 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
         print_networks((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_USERS)
         print_users(item, &value);
+    else if (key->kind == KEY_SCHEDULE)
+        print_schedule((const void *)((const char *)item + key->offset), &value);
     else if (!value_print(key, item, &value))
         return;
     buffer_print(to, "%s%s = %.*s\n", indent, key->name, SPAN_FORMAT(buffer_span(&value)));
@@ -72,6 +84,7 @@ void config_dump(const struct config *config, struct buffer *to)
     char at[ENDPOINT_TEXT_MAX];
     print_keys(SECTION_TOP, config, to, "");
     print_section(SECTION_LIMITS, NULL, &config->limits, to);
+    print_section(SECTION_BOUNCE, NULL, &config->bounce, to);
     for (unsigned i = 0; i < config->listen_count; i++)
         print_section(SECTION_LISTEN, endpoint_format(&config->listen[i].at, at),
                       &config->listen[i], to);

@@ -55,6 +55,12 @@ static const char *const families_words[] = {
     [FAMILIES_BOTH] = "both", [FAMILIES_IPV4_FIRST] = "ipv4-first", [FAMILIES_IPV4] = "ipv4",
     [FAMILIES_IPV6] = "ipv6", [FAMILIES_IPV6 + 1] = NULL,
 };
+static const char *const in_doubt_words[] = {
+    [IN_DOUBT_RETRY] = "retry",
+    [IN_DOUBT_HOLD] = "hold",
+    [IN_DOUBT_FAIL] = "fail",
+    [IN_DOUBT_FAIL + 1] = NULL,
+};
 
 /* ---- keys ---- */
 
@@ -119,6 +125,7 @@ static const struct key destination_keys[] = {
     {"max-hosts", KEY_NUMBER, DESTINATION(max_hosts), .least = 1, .most = CONFIG_HOSTS_MAX},
     {"max-addresses", KEY_NUMBER, DESTINATION(max_addresses), 1, CONFIG_ADDRESSES_MAX},
     {"address-families", KEY_WORD, DESTINATION(families), .words = families_words},
+    {"in-doubt", KEY_WORD, DESTINATION(in_doubt), .words = in_doubt_words},
     LATER("rate"),
 };
 
@@ -127,7 +134,8 @@ static const struct key retry_keys[] = {
     {"factor", KEY_FACTOR, AT(retry_config, retry.factor), .least = 1, .most = 100},
     {"longest", KEY_DURATION, AT(retry_config, retry.longest_ms), .least = 1, .most = LONGEST},
     {"give-up", KEY_DURATION, AT(retry_config, retry.give_up_ms), .least = 1, .most = LONGEST},
-    LATER("warn-after"),
+    {"warn-after", KEY_DURATION, AT(retry_config, retry.warn_ms), .most = LONGEST},
+    {"schedule", KEY_SCHEDULE, AT(retry_config, retry.schedule), .least = 1, .most = LONGEST},
 };
 
 static const struct key limits_keys[] = {
@@ -141,6 +149,12 @@ static const struct key limits_keys[] = {
     {"memory", KEY_SIZE, AT(limits, memory), .least = MIB, .most = TIB},
 };
 
+static const struct key bounce_keys[] = {
+    {"full-max", KEY_SIZE, AT(bounce_config, full_max), .most = BOUNCE_FULL_MAX},
+    {"per-sender", KEY_RATE, AT(bounce_config, per_sender), .most = 1000000},
+    {"postmaster-copy", KEY_ADDRESS, AT(bounce_config, postmaster_copy)},
+};
+
 /* ---- sections ---- */
 
 static const struct section sections[] = {
@@ -151,6 +165,7 @@ static const struct section sections[] = {
     [SECTION_DESTINATION] = {"destination", true, destination_keys, countof(destination_keys)},
     [SECTION_RETRY] = {"retry", true, retry_keys, countof(retry_keys)},
     [SECTION_LIMITS] = {"limits", false, limits_keys, countof(limits_keys)},
+    [SECTION_BOUNCE] = {"bounce", false, bounce_keys, countof(bounce_keys)},
 };
 _Static_assert(countof(sections) == SECTIONS, "one row per section");
 

@@ -14,10 +14,13 @@ enum key_kind {
     KEY_SIZE,     /* uint64_t bytes: "64K" */
     KEY_DURATION, /* int64_t ms: "250ms" */
     KEY_FACTOR,   /* double */
+    KEY_RATE,     /* struct rate: "100/h" */
+    KEY_ADDRESS,  /* const char *: a mailbox */
     KEY_FLAG,     /* bool */
     KEY_WORD,     /* an enum: one of `words` */
     KEY_HOSTS,    /* list: the hosts of a route */
     KEY_NETWORKS, /* list: networks */
+    KEY_SCHEDULE, /* list: struct schedule, durations */
     KEY_USERS,    /* list: users of this machine, by name or number; "*" for all */
     KEY_LATER,    /* a key or section of a later version: known, and refused */
 };
@@ -39,8 +42,9 @@ enum section_kind {
     SECTION_DESTINATION,
     SECTION_RETRY,
     SECTION_LIMITS,
+    SECTION_BOUNCE,
 };
-#define SECTIONS 7
+#define SECTIONS 8
 
 struct section {
     const char *name; /* "" for the top level */
@@ -64,5 +68,6 @@ void config_unknown(enum section_kind kind, struct span name, bool is_key,
 
 static inline bool key_is_list(const struct key *key)
 {
-    return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS;
+    return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS ||
+           key->kind == KEY_SCHEDULE;
 }

@@ -2,23 +2,15 @@
  * checked here, key by key and then section by section. */
 #include "relay/config.h"
 
-#include "relay/config_scan.h"
+#include "relay/config_read_inside.h"
 #include "relay/config_value.h"
 #include "relay/os.h"
 #include "relay/smtp/address.h"
 
-#include <confuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct reader {
-    struct config *config;
-    struct scan scan;
-    struct report report;
-    cfg_t *root;
-};
 
 /* ---- libconfuse ---- */
 
@@ -81,15 +73,7 @@ static void parse(struct reader *reader)
     reading = NULL;
 }
 
-/* The sections of one kind that libconfuse has read, one after the other. */
-struct walk {
-    size_t section; /* in the scan */
-    unsigned number;
-    cfg_t *cfg;
-    const struct place *place;
-};
-
-static bool walk_next(struct reader *reader, enum section_kind kind, struct walk *walk)
+bool walk_next(struct reader *reader, enum section_kind kind, struct walk *walk)
 {
     const char *name = config_section(kind)->name;
     for (walk->section++; walk->section < reader->scan.section_count; walk->section++) {
@@ -160,8 +144,28 @@ static void read_users(struct reader *reader, cfg_opt_t *option, const struct pl
     }
 }
 
+static void read_schedule(struct reader *reader, cfg_opt_t *option, const struct key *key,
+                          const struct place *place, struct schedule *schedule)
+{
+    char why[VALUE_WHY_MAX];
+    struct key one = {
+        .name = key->name, .kind = KEY_DURATION, .least = key->least, .most = key->most};
+    unsigned count = cfg_opt_size(option);
+    if (count > CONFIG_SCHEDULE_MAX) {
+        report_add(&reader->report, place, "%s: %u delays are too many, %d at most", key->name,
+                   count, CONFIG_SCHEDULE_MAX);
+        count = CONFIG_SCHEDULE_MAX;
+    }
+    int64_t *delays = arena_take(&reader->config->arena, count * sizeof(*delays));
+    for (unsigned i = 0; i < count; i++)
+        if (!value_read(&one, span_of(cfg_opt_getnstr(option, i)), &delays[i],
+                        &reader->config->arena, why))
+            report_add(&reader->report, place, "%s: %s", key->name, why);
+    *schedule = (struct schedule){delays, count};
+}
+
 /* All keys that are set in this section, into `item`. */
-static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *item)
+void read_keys(struct reader *reader, size_t section, cfg_t *from, void *item)
 {
     char why[VALUE_WHY_MAX];
     const struct section *keys = config_section(reader->scan.sections[section].kind);
@@ -173,6 +177,8 @@ static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *
             continue;
         if (key->kind == KEY_HOSTS)
             read_hosts(reader, option, place, item);
+        else if (key->kind == KEY_SCHEDULE)
+            read_schedule(reader, option, key, place, (void *)((char *)item + key->offset));
         else if (key->kind == KEY_NETWORKS)
             read_networks(reader, option, place, key->name, (void *)((char *)item + key->offset));
         else if (key->kind == KEY_USERS)
@@ -184,7 +190,7 @@ static void read_keys(struct reader *reader, size_t section, cfg_t *from, void *
 }
 
 /* Where the key is set, else where its section begins. */
-static const struct place *place_of(const struct reader *reader, size_t section, const char *key)
+const struct place *place_of(const struct reader *reader, size_t section, const char *key)
 {
     const struct scan_section *found = &reader->scan.sections[section];
     const struct place *place =
@@ -192,161 +198,17 @@ static const struct place *place_of(const struct reader *reader, size_t section,
     return place ? place : &found->place;
 }
 
-static bool is_set(const struct reader *reader, size_t section, const char *key)
+bool is_set(const struct reader *reader, size_t section, const char *key)
 {
     return place_of(reader, section, key) != &reader->scan.sections[section].place;
 }
 
-static const char *where(struct reader *reader, const struct place *place)
+const char *where(struct reader *reader, const struct place *place)
 {
     struct arena *arena = &reader->config->arena;
     if (place->line == 0)
         return arena_copy(arena, span_of(place->file));
     return arena_print(arena, "%s:%u", place->file, place->line);
-}
-
-/* ---- the sections that go by names ---- */
-
-/* By our name, or by an address at which we listen. */
-static bool is_ourselves(const struct config *config, const struct next_hop_host *host)
-{
-    if (host->name == NULL)
-        return config_is_own_listener(config, &host->ip, host->port);
-    if (!span_equal_nocase(span_of(host->name), span_of(config->hostname)))
-        return false;
-    for (unsigned i = 0; i < config->listen_count; i++)
-        if (config->listen[i].at.port == host->port)
-            return true;
-    return false;
-}
-
-static void check_route(struct reader *reader, size_t section, const void *item)
-{
-    const struct route_config *route = item;
-    for (unsigned i = 0; i < route->count; i++)
-        if (is_ourselves(reader->config, &route->hosts[i]))
-            report_add(&reader->report, place_of(reader, section, "hosts"),
-                       "route \"%s\" leads to this relay itself: mail would loop", route->name);
-    if (route->count == 0)
-        report_add(&reader->report, place_of(reader, section, "hosts"),
-                   "route \"%s\" has no hosts: hosts = { \"mx.example:25\" }", route->name);
-}
-
-static void check_tls(struct reader *reader, size_t section, const void *item)
-{
-    const struct tls_config *tls = item;
-    if (tls->least != TLS_VERSION_ANY && tls->most != TLS_VERSION_ANY && tls->least > tls->most)
-        report_add(&reader->report, place_of(reader, section, "min-version"),
-                   "min-version is above max-version");
-}
-
-static void check_retry(struct reader *reader, size_t section, const void *item)
-{
-    const struct retry_config *retry = item;
-    if (retry->retry.longest_ms < retry->retry.first_ms)
-        report_add(&reader->report, place_of(reader, section, "longest"),
-                   "longest is below first: no delay fits both");
-}
-
-struct table {
-    enum section_kind kind;
-    struct names *names;
-    size_t item_size;     /* of a struct that begins with its name */
-    const void *defaults; /* the section "*" when there is none; NULL: none is needed */
-    void (*check)(struct reader *reader, size_t section, const void *item);
-};
-
-static bool name_is_valid(struct span name)
-{
-    bool below = name.length > 1 && name.data[0] == '.';
-    return span_equal(name, SPAN("*")) || domain_is_valid(below ? span_skip(name, 1) : name);
-}
-
-static bool is_star(const struct walk *walk)
-{
-    const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
-    return title != NULL && strcmp(title, "*") == 0;
-}
-
-static void read_item(struct reader *reader, const struct table *table, const struct walk *walk,
-                      void *item)
-{
-    const char *section = config_section(table->kind)->name;
-    const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
-    char *name = arena_copy(&reader->config->arena, span_of(title ? title : ""));
-    text_lower(name);
-    memcpy(item, &name, sizeof(name));
-    size_t problems = reader->report.count;
-    read_keys(reader, walk->section, walk->cfg, item);
-    if (!name_is_valid(span_of(name)))
-        report_add(
-            &reader->report, walk->place,
-            "%s \"%.80s\": not a domain, as in example.com, .example.com (all below it) or *",
-            section, name);
-    else if (!names_add(table->names, span_of(name), item))
-        report_add(&reader->report, walk->place, "%s \"%.80s\" is there twice", section, name);
-    else if (table->check != NULL && reader->report.count == problems && !reader->scan.broken)
-        table->check(reader, walk->section, item);
-}
-
-/* The items as an array; "*" comes first, and is what the others start from. */
-static void *read_table(struct reader *reader, const struct table *table, unsigned *count)
-{
-    struct walk walk = {0};
-    size_t room = cfg_size(reader->root, config_section(table->kind)->name) + 1;
-    char *items = arena_take(&reader->config->arena, room * table->item_size);
-    *count = 0;
-    if (table->defaults != NULL) {
-        memcpy(items, table->defaults, table->item_size);
-        while (walk_next(reader, table->kind, &walk) && !is_star(&walk))
-            continue;
-        if (walk.cfg != NULL && is_star(&walk))
-            read_item(reader, table, &walk, items);
-        else
-            names_add(table->names, SPAN("*"), items);
-        *count = 1;
-    }
-    size_t star = walk.section;
-    for (walk = (struct walk){0}; walk_next(reader, table->kind, &walk);) {
-        if (table->defaults != NULL && walk.section == star && is_star(&walk))
-            continue;
-        char *item = items + *count * table->item_size;
-        if (table->defaults != NULL)
-            memcpy(item, items, table->item_size);
-        read_item(reader, table, &walk, item);
-        (*count)++;
-    }
-    return items;
-}
-
-static void read_tables(struct reader *reader)
-{
-    struct config *config = reader->config;
-    static const struct tls_config tls = {.name = "*", .policy = TLS_POLICY_DEFAULT};
-    static const struct destination_config destination = {.name = "*",
-                                                          .max_connections = 20,
-                                                          .messages_per_connection = 500,
-                                                          .idle_ms = 30000,
-                                                          .back_off_ms = 60000,
-                                                          .max_hosts = CONFIG_HOSTS_MAX,
-                                                          .max_addresses = 10};
-    static const struct retry_config retry = {.name = "*", .retry = RETRY_DEFAULT};
-    config->route_list = read_table(reader,
-                                    &(struct table){SECTION_ROUTE, &config->routes,
-                                                    sizeof(struct route_config), NULL, check_route},
-                                    &config->route_count);
-    config->tls_list =
-        read_table(reader, &(struct table){SECTION_TLS, &config->tls, sizeof(tls), &tls, check_tls},
-                   &config->tls_count);
-    config->destination_list =
-        read_table(reader,
-                   &(struct table){SECTION_DESTINATION, &config->destinations, sizeof(destination),
-                                   &destination, NULL},
-                   &config->destination_count);
-    config->retry_list = read_table(
-        reader,
-        &(struct table){SECTION_RETRY, &config->retries, sizeof(retry), &retry, check_retry},
-        &config->retry_count);
 }
 
 /* ---- listeners ---- */
@@ -433,6 +295,7 @@ static void set_defaults(struct config *config)
                    .idle_ms = 300000,
                    .queue = 2000000,
                    .memory = 256u << 20},
+        .bounce = {.full_max = BOUNCE_FULL_MAX, .per_sender = {100, 3600000}},
     };
     atomic_init(&config->references, 1);
     names_init(&config->routes);
@@ -506,14 +369,21 @@ static void finish_top(struct reader *reader)
     finish_paths(reader);
 }
 
+/* A section that is there once at most. */
+static void read_only(struct reader *reader, enum section_kind kind, void *item)
+{
+    struct walk walk = {0};
+    if (walk_next(reader, kind, &walk))
+        read_keys(reader, walk.section, walk.cfg, item);
+}
+
 static void read_all(struct reader *reader)
 {
-    struct walk limits = {0};
     read_keys(reader, 0, reader->root, reader->config);
     finish_top(reader);
     read_listens(reader);
-    if (walk_next(reader, SECTION_LIMITS, &limits))
-        read_keys(reader, limits.section, limits.cfg, &reader->config->limits);
+    read_only(reader, SECTION_LIMITS, &reader->config->limits);
+    read_only(reader, SECTION_BOUNCE, &reader->config->bounce);
     read_tables(reader);
 }
 

@@ -107,6 +107,27 @@ static void print_number(const struct key *key, const void *at, struct buffer *t
     buffer_print(to, "%s", counted_of(key->kind)->format(load_number(key, at), text));
 }
 
+/* ---- rates ---- */
+
+static bool read_rate(const struct key *key, struct span text, struct rate *value,
+                      char why[VALUE_WHY_MAX])
+{
+    if (!units_rate(text, value))
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not a rate, as in 5/s, 100/h, or 0 for no limit",
+                 SHOWN(text));
+    else if (value->count > key->most)
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is more than %" PRId64, SHOWN(text), key->most);
+    else
+        return true;
+    return false;
+}
+
+static void print_rate(struct buffer *to, struct rate value)
+{
+    char text[UNITS_TEXT_MAX];
+    buffer_print(to, "\"%s\"", units_rate_format(value, text));
+}
+
 /* ---- factors ---- */
 
 static bool read_factor(const struct key *key, struct span text, double *value,
@@ -208,6 +229,9 @@ static bool read_text(const struct key *key, struct span text, const char **valu
     else if (key->kind == KEY_ENDPOINT && (!endpoint_parse(text, &endpoint) || endpoint.port == 0))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
                  SHOWN(text));
+    else if (key->kind == KEY_ADDRESS && !address_is_valid(text))
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not an address, as in postmaster@example.com",
+                 SHOWN(text));
     else {
         *value = arena_copy(arena, text);
         return true;
@@ -232,16 +256,19 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     switch (key->kind) {
     case KEY_PATH:
     case KEY_HOSTNAME:
-    case KEY_ENDPOINT: return read_text(key, text, at, arena, why);
+    case KEY_ENDPOINT:
+    case KEY_ADDRESS: return read_text(key, text, at, arena, why);
     case KEY_NUMBER:
     case KEY_PORT:
     case KEY_SIZE:
     case KEY_DURATION: return read_number(key, text, at, why);
     case KEY_FACTOR: return read_factor(key, text, at, why);
+    case KEY_RATE: return read_rate(key, text, at, why);
     case KEY_FLAG: return read_flag(text, at, why);
     case KEY_WORD: return read_word(key, text, at, why);
     case KEY_HOSTS:
     case KEY_NETWORKS:
+    case KEY_SCHEDULE:
     case KEY_USERS:
     case KEY_LATER: must_not_reach();
     }
@@ -255,6 +282,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_PATH:
     case KEY_HOSTNAME:
     case KEY_ENDPOINT:
+    case KEY_ADDRESS:
         if (*(const char *const *)at == NULL)
             return false;
         value_print_text(to, *(const char *const *)at);
@@ -264,10 +292,12 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_SIZE:
     case KEY_DURATION: print_number(key, at, to); return true;
     case KEY_FACTOR: print_factor(to, *(const double *)at); return true;
+    case KEY_RATE: print_rate(to, *(const struct rate *)at); return true;
     case KEY_FLAG: buffer_print(to, "%s", *(const bool *)at ? "true" : "false"); return true;
     case KEY_WORD: value_print_text(to, key->words[*(const unsigned *)at]); return true;
     case KEY_HOSTS:
     case KEY_NETWORKS:
+    case KEY_SCHEDULE:
     case KEY_USERS:
     case KEY_LATER: return false;
     }

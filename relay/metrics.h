@@ -50,6 +50,7 @@ enum metric {
     METRIC_THROTTLED_FULL,        /* 452 4.3.1 */
     METRIC_THROTTLED_RECIPIENTS,  /* 452 4.5.3 */
     METRIC_THROTTLED_BACK_OFF,    /* a site began to back off */
+    METRIC_THROTTLED_BOUNCES,     /* notifications beyond what their sender may get */
     METRIC_BODY_MEMORY,           /* a gauge: bytes of bodies in memory */
     METRIC_COUNT,
 };

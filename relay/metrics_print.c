@@ -48,6 +48,7 @@ static const struct metric_row rows[] = {
     [METRIC_THROTTLED_RECIPIENTS] = {"throttled_recipients", "throttled_total",
                                      "reason=\"recipients\""},
     [METRIC_THROTTLED_BACK_OFF] = {"throttled_back_off", "throttled_total", "reason=\"back-off\""},
+    [METRIC_THROTTLED_BOUNCES] = {"throttled_bounces", "throttled_total", "reason=\"bounces\""},
     [METRIC_BODY_MEMORY] = {"body_memory", "body_memory_bytes", NULL},
 };
 _Static_assert(countof(rows) == METRIC_COUNT, "one row per metric");

@@ -5,6 +5,7 @@
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/dispatch.h"
+#include "relay/outbound/notifier.h"
 #include "relay/restore.h"
 #include "relay/worker.h"
 
@@ -166,6 +167,7 @@ static bool create_workers(struct running *running)
     running->mailboxes = must_calloc(running->worker_count, sizeof(*running->mailboxes));
     running->workers = must_calloc(running->worker_count, sizeof(struct worker *));
     running->relay.clients = inbound_clients_create();
+    running->relay.notifier = notifier_create();
     for (unsigned i = 0; i < running->worker_count; i++)
         running->workers[i] =
             worker_create(&running->relay, i, &running->mailboxes[i], running->config);
@@ -417,6 +419,7 @@ static void stop(struct running *running)
         worker_destroy(&running->workers[i]);
     if (running->relay.dispatch != NULL)
         dispatch_destroy(&running->relay.dispatch);
+    notifier_destroy(&running->relay.notifier);
     if (running->relay.clients != NULL)
         inbound_clients_destroy(&running->relay.clients);
     if (running->relay.spool != NULL) {

@@ -3,6 +3,7 @@
 #include "relay/inbound/inbound.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/dispatch.h"
+#include "relay/outbound/notifier.h"
 
 #include <stdlib.h>
 
@@ -100,6 +101,8 @@ void worker_step(struct worker *worker, int wait_ms)
     wheel_turn(&worker->wheel, worker->now_ms);
     if (keeps_time(worker) && dispatch_wait_ms(worker->relay->dispatch) == 0)
         dispatch_turn(worker->relay->dispatch);
+    if (keeps_time(worker))
+        notifier_turn(worker->relay->notifier, worker);
     bury_dead(worker);
     log_flush();
     current = NULL;

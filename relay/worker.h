@@ -19,6 +19,7 @@
 struct dispatch;
 struct envelope;
 struct inbound;
+struct notifier;
 
 /* What all workers have in common; lives as long as they do. */
 struct relay {
@@ -26,6 +27,7 @@ struct relay {
     struct committer *committer;
     struct loader *loader;
     struct dispatch *dispatch;
+    struct notifier *notifier;
     struct inbound_clients *clients; /* how many connections each client has */
     _Atomic uint64_t connection_numbers;
 };

@@ -12,9 +12,9 @@ struct snapshot {
 static void put_books(json_t *to, const struct snapshot *snapshot)
 {
     static const enum metric books[] = {
-        METRIC_MESSAGES_RECEIVED, METRIC_RECEIVED, METRIC_RESTORED, METRIC_DELIVERED,
-        METRIC_BOUNCED,           METRIC_EXPIRED,  METRIC_DROPPED,  METRIC_DEFERRALS,
-        METRIC_IN_DOUBT,          METRIC_QUEUED,
+        METRIC_MESSAGES_RECEIVED, METRIC_RECEIVED,          METRIC_RESTORED, METRIC_DELIVERED,
+        METRIC_BOUNCED,           METRIC_EXPIRED,           METRIC_DROPPED,  METRIC_DEFERRALS,
+        METRIC_IN_DOUBT,          METRIC_THROTTLED_BOUNCES, METRIC_QUEUED,
     };
     for (size_t i = 0; i < countof(books); i++)
         json_put_number(to, metric_name(books[i]), snapshot->values[books[i]]);

@@ -3,7 +3,9 @@
  * the committer and one event per recipient. */
 #pragma once
 
+#include "queue/bounce.h"
 #include "queue/committer.h"
+#include "queue/loader.h"
 #include "queue/scheduler.h"
 #include "relay/outbound/session.h"
 
@@ -22,6 +24,12 @@ struct attempt {
     uint64_t connection; /* its number; 0: none */
     const char *tls;     /* "may:TLSv1.3:resumed", "none"; in the arena */
 
+    /* What its sender is told. */
+    bool warns;           /* it has waited so long that this is told */
+    enum notice *notices; /* one per recipient; in the arena */
+    struct load load;     /* of an original that is not in memory … */
+    struct buffer body;   /* … as much as was read of it */
+
     /* On its way to the committer. */
     struct change change;
     struct envelope *rest;   /* the recipients that stay; NULL: none */
@@ -34,9 +42,9 @@ struct attempt *attempt_create(struct worker *worker, struct entry *entry,
 /* Every recipient without a verdict gets this one. */
 void attempt_settle(struct attempt *attempt, const struct verdict *verdict);
 
-/* All verdicts are there: makes the change and posts it. What follows the commit (events,
- * metrics, the entry's end or its next due time, the bounce's submission) happens when it
- * comes back, and frees the attempt. */
+/* All verdicts are there: what stays and who is told is decided, and the change posted. What
+ * follows the commit (events, metrics, the entry's end or its next due time, the notification's
+ * submission) happens when it comes back, and frees the attempt. */
 void attempt_end(struct attempt **take_attempt);
 
 /* Nothing was tried: the entry goes back to the head of its queue. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What cannot be delivered comes back: one notification (RFC 3464) to the sender for each message
-and destination, through the relay like any other mail; never one for a notification."""
+and destination, through the relay like any other mail; never one for a notification. What waits
+for long is told of once, and what is in doubt by policy."""
 import email
 import email.policy
 import email.utils
@@ -23,24 +24,32 @@ class Net:
 
     def __init__(self, workshop):
         self.home = Sink(workshop, "home", dump=True).start()
+        self.postmaster = Sink(workshop, "postmaster", dump=True).start()
         self.good = Sink(workshop, "good").start()
         servers = {
-            "app.test": self.home, "good.test": self.good,
+            "app.test": self.home, "good.test": self.good, "copy.test": self.postmaster,
             "eod.test": Sink(workshop, "eod", faults=["eod:554:1"]).start(),
             "rcpt.test": Sink(workshop, "rcpt", faults=["rcpt:550:1"]).start(),
             "late.test": Sink(workshop, "late", faults=["mail:451:1"]).start(),
+            "slow.test": Sink(workshop, "slow", faults=["mail:451:1"]).start(),
+            "doubt.test": Sink(workshop, "doubt", faults=["eod:drop:1"]).start(),
             "strange.test": OddServer(workshop, ["PIPELINING"], {"RCPT": STRANGE}).start(),
             "dead.test": OddServer(workshop),       # never started
         }
         top = routes({domain: server.next_hop for domain, server in servers.items()})
         for domain in ("late.test", "dead.test"):
             top += f'\nretry "{domain}" {{ first = 100ms longest = 100ms give-up = 1s }}'
+        top += """
+            retry "slow.test" { first = 50ms longest = 50ms warn-after = 100ms give-up = 1h }
+            destination "doubt.test" { in-doubt = "fail" }
+            bounce { postmaster-copy = "postmaster@copy.test" }
+            """
         self.relay = Relay(workshop, level="may", back_off="100ms", top=top).start()
         self.expected = 0
         self.seen = set()
 
-    def send(self, name, recipients, sender=SENDER):
-        mail = (HEADER.format(name) + BODY).encode()
+    def send(self, name, recipients, sender=SENDER, body=BODY):
+        mail = (HEADER.format(name) + body).encode()
         with RawClient(self.relay.host, self.relay.port) as client:
             client.deliver(sender, recipients, mail)
 
@@ -91,7 +100,7 @@ def look_at_frame(raw, name):
     return parts[0].get_content(), blocks[1:]
 
 
-def look(net, name, recipients, status, words, code=True):
+def look(net, name, recipients, status, words, code=True, action="failed"):
     """The notification about `name`: a block for each of `recipients`, with this status."""
     text, blocks = look_at_frame(net.bounce(), name)
     final = [block["Final-Recipient"].replace(" ", "") for block in blocks]
@@ -99,11 +108,11 @@ def look(net, name, recipients, status, words, code=True):
           f"{name}: a block for each of {len(recipients)} recipients", final)
     for block in blocks:
         diagnosis = " ".join(block["Diagnostic-Code"].split())
-        check(block["Action"] == "failed" and block["Status"] == status and
+        check(block["Action"] == action and ("Will-Retry-Until" in block) == (action == "delayed") and block["Status"] == status and
               diagnosis.startswith("smtp;" if code else "x-millrace;") and
               all(word in diagnosis for word in words) and
               email.utils.parsedate_to_datetime(block["Last-Attempt-Date"]),
-              f"{name}: Status: {status}, Diagnostic-Code: {diagnosis[:80]}", block.as_string())
+              f"{name}: Action: {action}, Status: {status}, Diagnostic-Code: {diagnosis[:80]}", block.as_string())
     in_one_line = " ".join(text.split())
     check(all(word in in_one_line for word in [*recipients, *words]),
           f"{name}: and the same in words for eyes", text)
@@ -129,6 +138,42 @@ def expiries(net):
     look(net, "dead", ["bob@dead.test"], "4.4.1", ["Connection refused"], code=False)
 
 
+def large(net):
+    """A body that is not kept in memory: its header comes back all the same."""
+    net.send("large", ["bob@eod.test"], body="\r\nthe body\r\n" + ("y" * 998 + "\r\n") * 2000)
+    look(net, "large", ["bob@eod.test"], "5.0.0", ["554"])
+
+
+def delays(net):
+    """Told once, however often it is tried after that; then the operator drops it."""
+    net.send("slow", ["bob@slow.test"])
+    look(net, "slow", ["bob@slow.test"], "4.0.0", ["451", "A fault of the sink's"],
+         action="delayed")
+    seen = len(net.relay.events("deferred"))
+    wait_until(lambda: len(net.relay.events("deferred")) > seen + 3, "it is tried again and again")
+    delayed = [e for e in net.relay.events("bounce-sent") if "delayed" in e]
+    check(len(delayed) == 1, "its sender was told once", delayed)
+    [waiting] = net.relay.queue()
+    net.relay.command("queue", "drop", waiting["id"])
+    wait_until(lambda: not net.relay.queue(), "it is dropped")
+
+
+def in_doubt(net):
+    net.send("doubt", ["bob@doubt.test"])
+    look(net, "doubt", ["bob@doubt.test"], "5.4.2", ["it may have arrived"], code=False)
+
+
+def copies(net):
+    """The postmaster has a copy of each failure, and of nothing else."""
+    failed = [e for e in net.relay.events("bounce-sent") if "failed" in e]
+    net.postmaster.wait_for(len(failed))
+    mails = [email.message_from_bytes(raw, policy=email.policy.default)
+             for raw in net.postmaster.dumped()]
+    check(len(mails) == len(failed) and
+          all(mail["Subject"].startswith("Copy: Your message could not") for mail in mails) and
+          not any(defects(mail) for mail in mails), f"{len(mails)} copies for the postmaster")
+
+
 def never_for_a_bounce(net):
     """The null sender gets none; and a notification that is refused itself ends there."""
     before = net.relay.stats()
@@ -137,8 +182,9 @@ def never_for_a_bounce(net):
     stats = net.relay.wait_until_empty()
     check(stats["bounced"] == before["bounced"] + 3,
           "two messages and one notification are refused", stats)
-    check(stats["messages_received"] == before["messages_received"] + 3,
-          "and that was the only one made", stats)
+    check(stats["messages_received"] == before["messages_received"] + 4,
+          "and that was the only one made, with its copy", stats)
+    wait_until(lambda: len(net.relay.events("double-bounce")) == 1, "its end is told in the log")
     check(net.home.count() == net.expected, "none of it came home")
 
 
@@ -157,9 +203,13 @@ def test(workshop):
     binary()
     net = Net(workshop)
     refusals(net)
+    large(net)
     expiries(net)
+    delays(net)
+    in_doubt(net)
     never_for_a_bounce(net)
     books(net)
+    copies(net)
     check(net.relay.stop() == 0, "the relay ends with 0")
 
 

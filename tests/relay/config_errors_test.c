@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SECTION_NAMES "listen, route, tls, destination, retry, limits, bounce, include"
+
 struct bad {
     const char *text, *errors;
 };
@@ -27,8 +29,7 @@ START_TEST(names_that_are_not_known)
         {"tls \"*\" { xyzzy = 1 }",
          "t.conf:1: unknown key \"xyzzy\" in tls: known are level, on-454, plain-after, "
          "min-version, max-version\n"},
-        {"xyzzy { }", "t.conf:1: unknown section \"xyzzy\": known are listen, route, tls, "
-                      "destination, retry, limits, include\n"},
+        {"xyzzy { }", "t.conf:1: unknown section \"xyzzy\": known are " SECTION_NAMES "\n"},
         {"max-connections = 3",
          "t.conf:1: \"max-connections\" stands in the wrong place: it belongs to destination\n"},
         {"idle = 3s",
@@ -44,12 +45,9 @@ START_TEST(names_that_are_not_known)
          "submit-users, origin, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
          "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
          "submit-users, origin, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
-         "t.conf:3: unknown section \"three\": known are listen, route, tls, destination, retry, "
-         "limits, include\n"
-         "t.conf:4: unknown section \"four\": known are listen, route, tls, destination, retry, "
-         "limits, include\n"
-         "t.conf:5: unknown section \"five\": known are listen, route, tls, destination, retry, "
-         "limits, include\n"
+         "t.conf:3: unknown section \"three\": known are " SECTION_NAMES "\n"
+         "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
+         "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
          "t.conf:6: unknown key \"spol\": did you mean \"spool\"?\n"},
         /* of a later version */
         {"users = \"/etc/users\"\nadmin \"127.0.0.1:8025\" { x = 1 }\nlogin \"corp\" { user = a }",
@@ -59,8 +57,7 @@ START_TEST(names_that_are_not_known)
         {"tls \"a.test\" { level = \"dane\" match = { \"nexthop\" } }",
          "t.conf:1: level: \"dane\" is not supported yet: use one of none, may, encrypt\n"
          "t.conf:1: match is not supported yet\n"},
-        {"destination \"*\" { rate = \"0/s\" }\nretry \"*\" { warn-after = 4h }",
-         "t.conf:1: rate is not supported yet\nt.conf:2: warn-after is not supported yet\n"},
+        {"destination \"*\" { rate = \"0/s\" }", "t.conf:1: rate is not supported yet\n"},
     };
     expect_each(rows, countof(rows));
 }
@@ -106,6 +103,15 @@ START_TEST(values_that_are_wrong)
          "t.conf:1: factor: \"1e1\" is not a number, as in 2 or 1.5\n"},
         {"retry \"*\" { factor = nan }",
          "t.conf:1: factor: \"nan\" is not a number, as in 2 or 1.5\n"},
+        {"bounce { per-sender = 100 }",
+         "t.conf:1: per-sender: \"100\" is not a rate, as in 5/s, 100/h, or 0 for no limit\n"},
+        {"bounce { per-sender = \"1000001/h\" full-max = 2M postmaster-copy = me }",
+         "t.conf:1: per-sender: \"1000001/h\" is more than 1000000\n"
+         "t.conf:1: full-max: \"2M\" is not within 0 to 1M\n"
+         "t.conf:1: postmaster-copy: \"me\" is not an address, as in postmaster@example.com\n"},
+        {"retry \"*\" { schedule = { 5m, 0s, soon } }",
+         "t.conf:1: schedule: \"0s\" is not within 1ms to 1000d\n"
+         "t.conf:1: schedule: \"soon\" is not a duration, as in 250ms, 30s, 5m, 4h or 5d\n"},
         {"relay-from = { \"10.0.0.0/8\", \"10.0.0.1/8\", \"localhost\" }",
          "t.conf:1: relay-from: \"10.0.0.1/8\" is not a network, as in 192.0.2.0/24 or "
          "2001:db8::/32 (no bits set behind the prefix)\n"
@@ -201,8 +207,7 @@ START_TEST(syntax_errors)
         {"listen = 3", "t.conf:1: a name in quotes is missing before =\n"},
         {"relay-from = { \"10.0.0.0/8\" \"11.0.0.0/8\" }",
          "t.conf:1: \",\" or \"}\" is missing before \"11.0.0.0/8\"\n"},
-        {"xyz {\n a = 1\n", "t.conf:1: unknown section \"xyz\": known are listen, route, tls, "
-                            "destination, retry, limits, include\n"
+        {"xyz {\n a = 1\n", "t.conf:1: unknown section \"xyz\": known are " SECTION_NAMES "\n"
                             "t.conf:3: \"}\" is missing at the end of the file\n"},
         {"hostname = \"x\nspool = \"y\"", "t.conf:1: the closing quote is missing after \"x\n"},
         {"hostname = 'x", "t.conf:1: the closing quote is missing after 'x\n"},

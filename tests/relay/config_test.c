@@ -8,29 +8,34 @@
 
 START_TEST(all_values)
 {
-    static const char text[] = "# one of each, and comments\n"
-                               "hostname = relay.example.com// bare words will do\r\n"
-                               "spool = /var/lib/millrace/* without quotes */\n"
-                               "control = \"/run/mill\\\"race\\$/control.sock\"\n"
-                               "submit = \"/run/s\" submit-users = { ann, 1000 }\n"
-                               "origin = example.com\n"
-                               "workers = 3 durability = \"none\" /* several\n"
-                               "on a line */ log = \"json\"\n"
-                               "map-size = 1G min-free = 100m resolver = \"[::1]:5353\"\n"
-                               "smtp-port = 2526 allow-loopback = yes drain = 250ms\n"
-                               "relay-from = { 10.0.0.0/8, \"2001:db8::/32\", }\n"
-                               "listen \"0.0.0.0:25\" { bare-newlines = \"normalise\" }\n"
-                               "listen \"[::]:587\" { certificate = \"c.pem\" key = \"k.pem\" }\n"
-                               "route \".Example.test\" { hosts = { \"[127.0.0.1]:26\", "
-                               "\"mx.example\", \"[IPv6:2001:db8::1]\", \"192.0.2.1:27\" } }\n"
-                               "tls \"bank.test\" { level = \"encrypt\" on-454 = \"next-host\" "
-                               "plain-after = 0 min-version = \"1.3\" }\n"
-                               "destination \"slow.test\" { max-connections = 1 "
-                               "messages-per-connection = 0 idle = 0s back-off = 5s "
-                               "max-hosts = 2 max-addresses = 3 address-families = ipv4-first }\n"
-                               "retry \"*\" { first = 1s factor = 1.5 longest = 1h give-up = 2d }\n"
-                               "limits { connections = 1 connections-per-client = 2 recipients = 3 "
-                               "message-size = 64K errors = 4 idle = 5s queue = 6 memory = 7M }\n";
+    static const char text[] =
+        "# one of each, and comments\n"
+        "hostname = relay.example.com// bare words will do\r\n"
+        "spool = /var/lib/millrace/* without quotes */\n"
+        "control = \"/run/mill\\\"race\\$/control.sock\"\n"
+        "submit = \"/run/s\" submit-users = { ann, 1000 }\n"
+        "origin = example.com\n"
+        "workers = 3 durability = \"none\" /* several\n"
+        "on a line */ log = \"json\"\n"
+        "map-size = 1G min-free = 100m resolver = \"[::1]:5353\"\n"
+        "smtp-port = 2526 allow-loopback = yes drain = 250ms\n"
+        "relay-from = { 10.0.0.0/8, \"2001:db8::/32\", }\n"
+        "listen \"0.0.0.0:25\" { bare-newlines = \"normalise\" }\n"
+        "listen \"[::]:587\" { certificate = \"c.pem\" key = \"k.pem\" }\n"
+        "route \".Example.test\" { hosts = { \"[127.0.0.1]:26\", "
+        "\"mx.example\", \"[IPv6:2001:db8::1]\", \"192.0.2.1:27\" } }\n"
+        "tls \"bank.test\" { level = \"encrypt\" on-454 = \"next-host\" "
+        "plain-after = 0 min-version = \"1.3\" }\n"
+        "destination \"slow.test\" { max-connections = 1 "
+        "messages-per-connection = 0 idle = 0s back-off = 5s in-doubt = hold "
+        "max-hosts = 2 max-addresses = 3 address-families = ipv4-first }\n"
+        "retry \"*\" { first = 1s factor = 1.5 longest = 1h give-up = 2d "
+        "warn-after = 0 }\n"
+        "retry \"listed.test\" { schedule = { 1m, 5m, \"2h\" } }\n"
+        "bounce { full-max = 10K per-sender = \"7/m\" "
+        "postmaster-copy = \"pm@example.com\" }\n"
+        "limits { connections = 1 connections-per-client = 2 recipients = 3 "
+        "message-size = 64K errors = 4 idle = 5s queue = 6 memory = 7M }\n";
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
     struct config *c CLEANUP(config_drop) = read_fine(&scratch, text);
     ck_assert_str_eq(c->hostname, "relay.example.com");
@@ -80,6 +85,15 @@ START_TEST(all_values)
     const struct retry *retry = config_retry(c, SPAN("any.test"));
     ck_assert(retry->first_ms == 1000 && retry->longest_ms == 3600000);
     ck_assert(retry->give_up_ms == 2 * 86400000LL && retry->factor == 1.5);
+    ck_assert(retry->warn_ms == 0 && retry->schedule.count == 0);
+    retry = config_retry(c, SPAN("listed.test"));
+    ck_assert(retry->schedule.count == 3 && retry->first_ms == 1000);
+    ck_assert(retry->schedule.delays_ms[0] == 60000 && retry->schedule.delays_ms[2] == 7200000);
+    ck_assert_int_eq(config_destination(c, SPAN("slow.test"))->in_doubt, IN_DOUBT_HOLD);
+    ck_assert_int_eq(config_destination(c, SPAN("other.test"))->in_doubt, IN_DOUBT_RETRY);
+    ck_assert(c->bounce.full_max == 10240 && c->bounce.per_sender.count == 7);
+    ck_assert_int_eq(c->bounce.per_sender.per_ms, 60000);
+    ck_assert_str_eq(c->bounce.postmaster_copy, "pm@example.com");
 
     const struct limits *limits = &c->limits;
     ck_assert(limits->connections == 1 && limits->connections_per_client == 2);
@@ -103,6 +117,9 @@ START_TEST(defaults)
     ck_assert(config_may_submit(c, 0, "root") && config_may_submit(c, 4711, ""));
     ck_assert_uint_ge(c->workers, 1);
     ck_assert(c->durability == DURABILITY_COMMIT && c->log == LOG_TEXT && c->resolver == NULL);
+    ck_assert(c->bounce.full_max == 1u << 20 && c->bounce.per_sender.count == 100);
+    ck_assert(c->bounce.per_sender.per_ms == 3600000 && c->bounce.postmaster_copy == NULL);
+    ck_assert(config_retry(c, SPAN("x.test"))->warn_ms == 4 * 3600000);
     ck_assert(c->smtp_port == 25 && !c->allow_loopback && c->drain_ms == 30000);
     ck_assert_uint_eq(c->listen_count, 1);
     ck_assert(c->listen[0].at.port == 2525 && ip_is_loopback(&c->listen[0].at.ip));
@@ -248,6 +265,8 @@ START_TEST(a_dump_reads_as_the_same)
         "tls \".x.test\" { level = none max-version = 1.2 }\n"
         "destination \"y.test\" { idle = 90s }\n"
         "retry \"z.test\" { factor = 1.1 give-up = 36h }\n"
+        "retry \"s.test\" { schedule = { 90s, 1h } warn-after = 0 }\n"
+        "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
         "limits { memory = 1025K }\n",
     };
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
