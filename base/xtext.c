@@ -77,6 +77,11 @@ static bool is_plain_in_utf8(uint32_t code)
     return code < 0x80 && is_plain((char)code) && code != '\\';
 }
 
+static bool is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
 /* Cuts "\x{4E00}" off `rest`: no leading zero but that of two digits, no surrogate, and nothing
  * that stands for itself. */
 static bool next_embedded(struct span *rest, uint32_t *code)
@@ -96,15 +101,17 @@ static bool next_embedded(struct span *rest, uint32_t *code)
         *code = *code << 4 | (uint32_t)digit_value(number.data[i]);
     }
     *rest = span_skip(*rest, 4 + number.length);
-    return *code > 0 && *code <= 0x10ffff && (*code < 0xd800 || *code > 0xdfff) &&
-           !is_plain_in_utf8(*code);
+    bool surrogate = *code >= 0xd800 && *code <= 0xdfff;
+    return *code <= 0x10ffff && !surrogate && !is_plain_in_utf8(*code);
 }
 
 static bool next_character(struct span *rest, bool eight_bit, uint32_t *code)
 {
     if (rest->data[0] == '\\')
-        return next_embedded(rest, code);
-    return utf8_next(rest, code) && (is_plain_in_utf8(*code) || (eight_bit && *code >= 0x80));
+        return next_embedded(rest, code) && !is_control(*code);
+    if (!utf8_next(rest, code) || is_control(*code))
+        return false;
+    return is_plain_in_utf8(*code) || (eight_bit && *code >= 0x80);
 }
 
 bool utf8_xtext_valid(struct span text, bool eight_bit)
@@ -141,7 +148,10 @@ bool utf8_xtext_decode(struct span text, struct buffer *to)
 bool utf8_xtext_encode(struct span utf8, struct buffer *to)
 {
     uint32_t code;
-    if (!utf8_valid(utf8) || (utf8.length > 0 && memchr(utf8.data, '\0', utf8.length)))
+    for (struct span rest = utf8; rest.length > 0;)
+        if (!utf8_next(&rest, &code) || is_control(code))
+            return false;
+    if (utf8.length == 0)
         return false;
     while (utf8.length > 0) {
         utf8_next(&utf8, &code);

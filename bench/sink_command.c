@@ -2,8 +2,11 @@
 #include "base/map.h"
 #include "bench/dump.h"
 #include "bench/sink_session.h"
+#include "relay/smtp/parameters.h"
 
 #include <string.h>
+
+#define OFFERED (EXTENSION_SIZE | EXTENSION_8BITMIME) /* of what has parameters */
 
 static bool is_secured(const struct sink_session *session)
 {
@@ -38,8 +41,7 @@ static void say_bad_parameters(struct sink_session *session, enum parameter_resu
     case PARAMETERS_OK: must_not_reach();
     case PARAMETERS_SYNTAX: sink_session_say(session, SPAN("501 5.5.4 Syntax error\r\n")); return;
     case PARAMETERS_BAD_ADDRESS:
-        sink_session_say(session, SPAN("553 5.1.3 Bad address\r\n"));
-        return;
+    case PARAMETERS_NEED_UTF8: sink_session_say(session, SPAN("553 5.1.3 Bad address\r\n")); return;
     case PARAMETERS_UNKNOWN:
         sink_session_say(session, SPAN("555 5.5.4 Parameter not offered\r\n"));
         return;
@@ -50,7 +52,7 @@ static void say_bad_parameters(struct sink_session *session, enum parameter_resu
 static void on_mail(struct sink_session *session, const struct command *command)
 {
     struct mail_parameters parameters;
-    enum parameter_result result = mail_read(command->argument, &parameters);
+    enum parameter_result result = mail_read(command->argument, OFFERED, &parameters);
     if (!session->greeted || session->has_mail) {
         sink_session_say(session, SPAN("503 5.5.1 Bad sequence of commands\r\n"));
     } else if (result != PARAMETERS_OK) {
@@ -70,8 +72,8 @@ static size_t recipient_count(const struct sink_session *session)
 
 static void on_rcpt(struct sink_session *session, const struct command *command)
 {
-    struct span path;
-    enum parameter_result result = rcpt_read(command->argument, &path);
+    struct rcpt_parameters parameters;
+    enum parameter_result result = rcpt_read(command->argument, OFFERED, false, &parameters);
     if (!session->has_mail) {
         sink_session_say(session, SPAN("503 5.5.1 Need MAIL first\r\n"));
     } else if (result != PARAMETERS_OK) {
@@ -79,7 +81,7 @@ static void on_rcpt(struct sink_session *session, const struct command *command)
     } else if (recipient_count(session) == SINK_RECIPIENTS_MAX) {
         sink_session_say(session, SPAN("452 4.5.3 Too many recipients\r\n"));
     } else {
-        uint64_t hash = span_hash_nocase(path);
+        uint64_t hash = span_hash_nocase(parameters.path);
         buffer_append(&session->recipients, (struct span){(const char *)&hash, sizeof(hash)});
         sink_session_say(session, SPAN("250 2.1.5 Ok\r\n"));
     }
@@ -163,6 +165,8 @@ static const struct {
     [COMMAND_VRFY] = {FAULT_NOWHERE, on_vrfy},
     [COMMAND_HELP] = {FAULT_NOWHERE, on_help},
     [COMMAND_STARTTLS] = {FAULT_STARTTLS, on_starttls},
+    [COMMAND_BDAT] = {FAULT_NOWHERE, on_unknown},
+    [COMMAND_REFUSED] = {FAULT_NOWHERE, on_unknown},
     [COMMAND_UNKNOWN] = {FAULT_NOWHERE, on_unknown},
 };
 _Static_assert(countof(commands) == COMMAND_VERBS, "each command has its row");

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static command_handler do_ehlo, do_helo, do_rset, do_noop, do_quit, do_vrfy, do_help, do_starttls,
-    do_unknown;
+    do_refused, do_unknown;
 
 #define IN(state) (1u << (state))
 #define ANY (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT))
@@ -35,6 +35,8 @@ static const struct row {
     [COMMAND_VRFY] = {.handler = do_vrfy, .states = ANY},
     [COMMAND_HELP] = {.handler = do_help, .states = ANY},
     [COMMAND_STARTTLS] = {.handler = do_starttls, .states = ANY, .in_clear = true},
+    [COMMAND_BDAT] = {.handler = do_unknown, .states = ANY},
+    [COMMAND_REFUSED] = {.handler = do_refused, .states = ANY},
     [COMMAND_UNKNOWN] = {.handler = do_unknown, .states = ANY},
 };
 _Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
@@ -225,6 +227,14 @@ static enum inbound_ask do_help(struct inbound_session *session, const struct co
     (void)command;
     (void)facts;
     return say(session, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS");
+}
+
+static enum inbound_ask do_refused(struct inbound_session *session, const struct command *command,
+                                   const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    return complain(session, "502 5.5.1 Command not implemented");
 }
 
 static enum inbound_ask do_unknown(struct inbound_session *session, const struct command *command,

@@ -1,10 +1,22 @@
 #include "relay/smtp/address.h"
 
+#include "base/must.h"
+#include "base/utf8.h"
+#include "relay/smtp/idna.h"
+
+#include <stdio.h>
 #include <string.h>
 
 #define LOCAL_PART_MAX 64 /* RFC 5321 4.5.3.1.1 */
-#define DOMAIN_MAX 255    /* RFC 5321 4.5.3.1.2 */
 #define LABEL_MAX 63      /* RFC 1035 2.3.4 */
+
+bool is_ascii(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if ((unsigned char)text.data[i] >= 0x80)
+            return false;
+    return true;
+}
 
 static bool is_letter_or_digit(char c)
 {
@@ -17,9 +29,23 @@ static bool is_atext(char c)
     return is_letter_or_digit(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+bool atom_is_valid(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!is_atext(text.data[i]))
+            return false;
+    return text.length > 0;
+}
+
 static bool is_printable(char c)
 {
     return c >= ' ' && c <= '~';
+}
+
+/* Bytes of characters outside ASCII, once the whole is known to be good UTF-8. */
+static bool is_high(char c)
+{
+    return (unsigned char)c >= 0x80;
 }
 
 /* Dot-string: atoms with one dot between each two. */
@@ -28,7 +54,7 @@ static bool dot_string_is_valid(struct span text)
     bool after_atext = false;
     for (size_t i = 0; i < text.length; i++) {
         bool dot = text.data[i] == '.';
-        if (dot ? !after_atext : !is_atext(text.data[i]))
+        if (dot ? !after_atext : !is_atext(text.data[i]) && !is_high(text.data[i]))
             return false;
         after_atext = !dot;
     }
@@ -42,11 +68,10 @@ static bool quoted_string_is_valid(struct span text)
         return false;
     struct span inside = {text.data + 1, text.length - 2};
     for (size_t i = 0; i < inside.length; i++) {
-        if (inside.data[i] == '"')
+        bool escaped = inside.data[i] == '\\';
+        if (inside.data[i] == '"' || (escaped && ++i == inside.length))
             return false;
-        if (inside.data[i] == '\\' && ++i == inside.length)
-            return false;
-        if (!is_printable(inside.data[i]))
+        if (!is_printable(inside.data[i]) && (escaped || !is_high(inside.data[i])))
             return false;
     }
     return true;
@@ -71,17 +96,58 @@ struct span address_domain(struct span path)
     return at ? span_skip(path, (size_t)(at - path.data) + 1) : (struct span){0};
 }
 
-bool address_is_valid(struct span path)
+static bool domain_or_literal_is_valid(struct span domain)
+{
+    char ascii[IDNA_DOMAIN_MAX + 1];
+    struct ip ip;
+    if (!is_ascii(domain))
+        return idna_to_ascii(domain, ascii);
+    return domain_is_valid(domain) || address_literal_parse(domain, &ip);
+}
+
+static bool is_local_at_domain(struct span path)
 {
     const char *at = last_at(path);
     if (at == NULL)
         return false;
     struct span local = {path.data, (size_t)(at - path.data)};
+    return local_part_is_valid(local) && domain_or_literal_is_valid(address_domain(path));
+}
+
+bool address_is_valid(struct span path)
+{
+    return is_ascii(path) && is_local_at_domain(path);
+}
+
+/* No control characters of Unicode's either, nor its ends of lines: some terminals and logs take
+ * them for such. */
+static bool is_printable_utf8(struct span text)
+{
+    uint32_t code;
+    while (text.length > 0) {
+        if (!utf8_next(&text, &code))
+            return false;
+        if ((code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029)
+            return false;
+    }
+    return true;
+}
+
+bool address_is_valid_utf8(struct span path)
+{
+    return is_printable_utf8(path) && is_local_at_domain(path);
+}
+
+char *address_destination(struct span path, char name[ADDRESS_DOMAIN_MAX + 1])
+{
     struct span domain = address_domain(path);
-    struct ip ip;
-    if (!local_part_is_valid(local))
-        return false;
-    return domain_is_valid(domain) || address_literal_parse(domain, &ip);
+    if (is_ascii(domain)) {
+        snprintf(name, ADDRESS_DOMAIN_MAX + 1, "%.*s", SPAN_FORMAT(domain));
+        text_lower(name);
+    } else {
+        must(idna_to_ascii(domain, name));
+    }
+    return name;
 }
 
 /* A '-' at either end is left out by RFC 5321 4.1.2, and would be an option to many a tool.
@@ -100,7 +166,7 @@ static bool label_is_valid(struct span label)
 
 bool domain_is_valid(struct span domain)
 {
-    if (domain.length == 0 || domain.length > DOMAIN_MAX)
+    if (domain.length == 0 || domain.length > ADDRESS_DOMAIN_MAX)
         return false;
     for (;;) {
         const char *dot = memchr(domain.data, '.', domain.length);

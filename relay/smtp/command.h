@@ -18,9 +18,11 @@ enum command_verb {
     COMMAND_VRFY,
     COMMAND_HELP,
     COMMAND_STARTTLS,
+    COMMAND_BDAT,    /* RFC 3030 */
+    COMMAND_REFUSED, /* one of an RFC that is not for a relay: EXPN, ETRN, TURN, … */
     COMMAND_UNKNOWN,
 };
-#define COMMAND_VERBS 12
+#define COMMAND_VERBS 14
 
 struct command {
     enum command_verb verb;
@@ -31,23 +33,6 @@ struct command {
  * whatever it begins with: it would pass for two lines somewhere else. */
 struct command command_read(struct span line);
 
-/* The parameters of MAIL and RCPT. */
-struct mail_parameters {
-    struct span path; /* reverse-path without brackets and source route; empty: null sender */
-    bool has_size;
-    uint64_t size;  /* SIZE= (RFC 1870) */
-    bool eight_bit; /* BODY=8BITMIME (RFC 6152) */
-};
-
-enum parameter_result {
-    PARAMETERS_OK,
-    PARAMETERS_SYNTAX,      /* 501 5.5.4 */
-    PARAMETERS_BAD_ADDRESS, /* 553 5.1.7 for MAIL, 553 5.1.3 for RCPT */
-    PARAMETERS_UNKNOWN,     /* 555 5.5.4: a parameter we do not offer */
-};
-
-/* "FROM:<path> [parameters]" and "TO:<path> [parameters]"; blanks behind the colon are
- * tolerated. "<postmaster>" without a domain (RFC 5321 4.5.1) is a bad address here: a relay
- * has no mailboxes of its own, so it is nobody's. */
-enum parameter_result mail_read(struct span argument, struct mail_parameters *parameters);
-enum parameter_result rcpt_read(struct span argument, struct span *path);
+/* BDAT's argument (RFC 3030 2): the octets that follow, and whether they are the last. False when
+ * it is none, or the number does not fit: then nobody knows where the next command begins. */
+bool bdat_read(struct span argument, uint64_t *size, bool *last);

@@ -26,6 +26,8 @@ static const struct {
     {"SMTPUTF8", EXTENSION_SMTPUTF8, NULL},
     {"DELIVERBY", EXTENSION_DELIVERBY, read_least_by},
     {"LIMITS", EXTENSION_LIMITS, read_limits},
+    {"FUTURERELEASE", EXTENSION_FUTURERELEASE, NULL},
+    {"AUTH", EXTENSION_AUTH, NULL},
 };
 _Static_assert(countof(known) == EXTENSIONS, "each extension has its row");
 

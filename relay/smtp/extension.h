@@ -15,8 +15,10 @@ enum extension {
     EXTENSION_SMTPUTF8 = 1 << 8,            /* RFC 6531 */
     EXTENSION_DELIVERBY = 1 << 9,           /* RFC 2852 */
     EXTENSION_LIMITS = 1 << 10,             /* RFC 9422 */
+    EXTENSION_FUTURERELEASE = 1 << 11,      /* RFC 4865 */
+    EXTENSION_AUTH = 1 << 12,               /* RFC 4954 */
 };
-#define EXTENSIONS 11
+#define EXTENSIONS 13
 
 struct extensions {
     unsigned offered;         /* enum extension bits */

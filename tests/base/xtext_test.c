@@ -74,7 +74,7 @@ START_TEST(utf8_to_its_ascii_form_and_back)
         {"a@b.test", "a@b.test"},
         {"\xc3\xa4@b", "\\x{E4}@b"},
         {"\xe4\xb8\x80+=\\ x", "\\x{4E00}\\x{2B}\\x{3D}\\x{5C}\\x{20}x"},
-        {"\xf0\x9f\x98\x80\x01", "\\x{1F600}\\x{01}"},
+        {"\xf0\x9f\x98\x80", "\\x{1F600}"},
         {"\xf4\x8f\xbf\xbf", "\\x{10FFFF}"},
         {"\xef\xbf\xbd\xdf\xbf\xe0\xa0\x80", "\\x{FFFD}\\x{7FF}\\x{800}"},
     };
@@ -113,7 +113,8 @@ START_TEST(what_is_not_its_form)
         SPAN("\\x{04E00}"), SPAN("\\x{110000}"),  SPAN("\\x{D800}"), SPAN("\\x{DFFF}"),
         SPAN("\\x{41}"),    SPAN("\\x{1234567}"), SPAN("\\x{00}"),   SPAN("\\x{4E G}"),
         SPAN("\\\\"),       SPAN("a\0b"),         SPAN("\x7f"),      SPAN("\xc3"),
-        SPAN("\xc0\xaf"),   SPAN("\xed\xa0\x80"),
+        SPAN("\xc0\xaf"),   SPAN("\xed\xa0\x80"), SPAN("\\x{0D}"),   SPAN("\\x{7F}"),
+        SPAN("\\x{85}"),    SPAN("\xc2\x85"),     SPAN("a\n"),
     };
     for (size_t i = 0; i < countof(bad); i++) {
         struct buffer utf8 = {0};
@@ -125,6 +126,9 @@ START_TEST(what_is_not_its_form)
     struct buffer text = {0};
     ck_assert(!utf8_xtext_encode(SPAN("a\xff"), &text));
     ck_assert(!utf8_xtext_encode(SPAN("a\0"), &text));
+    ck_assert(!utf8_xtext_encode(SPAN("a\r\nb"), &text));
+    ck_assert(!utf8_xtext_encode(SPAN("\xc2\x85"), &text));
+    ck_assert(!utf8_xtext_encode(SPAN(""), &text));
     ck_assert_uint_eq(buffer_length(&text), 0);
     buffer_free(&text);
 }

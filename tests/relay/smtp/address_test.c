@@ -98,7 +98,7 @@ START_TEST(bad_addresses)
         SPAN("\"a\x7f\"@b"),
         SPAN("\"a\tb\"@c"),
         SPAN("a\tb@c"),
-        /* SMTPUTF8 is not offered yet */
+        /* only with SMTPUTF8 */
         SPAN("\xc3\xa4@b"),
         SPAN("\"\xc3\xa4\"@b"),
         SPAN("\"\\\xc3\"@b"),
@@ -112,6 +112,92 @@ START_TEST(bad_addresses)
     };
     for (size_t i = 0; i < countof(bad); i++)
         ck_assert_msg(!address_is_valid(bad[i]), "row %zu: \"%.*s\"", i, SPAN_FORMAT(bad[i]));
+}
+END_TEST
+
+/* ---- with SMTPUTF8 ---- */
+
+#define A_UMLAUT "\xc3\xa4"
+#define IDEOGRAPH "\xe4\xb8\x80"
+
+START_TEST(good_addresses_in_utf8)
+{
+    static const struct {
+        const char *path, *destination;
+    } rows[] = {
+        {"a@B.test", "b.test"},
+        {A_UMLAUT "@b.test", "b.test"},
+        {IDEOGRAPH "." A_UMLAUT "@b", "b"},
+        {"\"" A_UMLAUT " " IDEOGRAPH "\"@b", "b"},
+        {"a@b\xc3\xbc"
+         "cher.example",
+         "xn--bcher-kva.example"},
+        {"a@B\xc3\x9c"
+         "CHER.Example",
+         "xn--bcher-kva.example"},
+        {"a@bu\xcc\x88"
+         "cher.example",
+         "xn--bcher-kva.example"}, /* not in NFC */
+        {"a@stra\xc3\x9f"
+         "e.de",
+         "xn--strae-oqa.de"}, /* non-transitional */
+        {"a@" IDEOGRAPH "." IDEOGRAPH, "xn--4gq.xn--4gq"},
+        {"a@xn--bcher-kva.example", "xn--bcher-kva.example"},
+        {"a@[IPv6:2001:DB8::1]", "[ipv6:2001:db8::1]"},
+        {"\xf0\x9f\x98\x80@b", "b"},
+        {A_UMLAUT A_UMLAUT A_UMLAUT A_UMLAUT A_UMLAUT A10 A10 A10 A10 A10 "aaaa@b", "b"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        char name[ADDRESS_DOMAIN_MAX + 1];
+        struct span path = span_of(rows[i].path);
+        ck_assert_msg(address_is_valid_utf8(path), "%s", rows[i].path);
+        ck_assert_msg(address_is_valid(path) == is_ascii(path), "%s", rows[i].path);
+        ck_assert_str_eq(address_destination(path, name), rows[i].destination);
+    }
+}
+END_TEST
+
+START_TEST(bad_addresses_in_utf8)
+{
+    static const struct span bad[] = {
+        SPAN(A_UMLAUT),
+        SPAN("@" A_UMLAUT),
+        SPAN(A_UMLAUT "@"),
+        SPAN("\"" A_UMLAUT "@b"),
+        SPAN("\"\\" A_UMLAUT "\"@b"), /* a '\' quotes ASCII only */
+        SPAN("\xc3@b"),               /* cut off */
+        SPAN("\xa4@b"),               /* begins in the middle */
+        SPAN("\xc0\xaf@b"),           /* overlong */
+        SPAN("\xe0\x80\xaf@b"),
+        SPAN("\xc0\x8d\xc0\x8a@b"), /* overlong CR and LF */
+        SPAN("\xed\xa0\x80@b"),     /* a surrogate */
+        SPAN("\xf4\x90\x80\x80@b"), /* beyond Unicode */
+        SPAN("\xff@b"),
+        SPAN("\xc2\x85@b"),         /* NEL */
+        SPAN("\"\xc2\x9b\"@b"),     /* CSI */
+        SPAN("\xe2\x80\xa8@b"),     /* line separator */
+        SPAN("\"\xe2\x80\xa9\"@b"), /* paragraph separator */
+        SPAN(A_UMLAUT "\r\n@b"),
+        SPAN("\"" A_UMLAUT "\0\"@b"),
+        SPAN("a@" A_UMLAUT ".."),
+        SPAN("a@-" A_UMLAUT ".b"),
+        SPAN("a@b\xc3\xbc cher.example"),
+        SPAN("a@\xef\xbc\xa0"
+             "b"), /* a wide '@' is mapped to one */
+        SPAN("a@\xe2\x80\x8b"
+             "b@c"),
+        SPAN("a@b\xcc"),
+        SPAN("a@\xcc\x88"
+             "b"), /* begins with a combining mark */
+        SPAN("a@\xd7\x90"
+             "b"),                              /* against the rule for two directions */
+        SPAN("a@\xf0\x9f\x98\x80\xef\xbf\xbe"), /* no character */
+        SPAN(A60 "aaa" A_UMLAUT "@b"),
+        SPAN("a@" A60 IDEOGRAPH IDEOGRAPH ".b"),
+        SPAN("a@[" A_UMLAUT "]"),
+    };
+    for (size_t i = 0; i < countof(bad); i++)
+        ck_assert_msg(!address_is_valid_utf8(bad[i]), "row %zu: \"%.*s\"", i, SPAN_FORMAT(bad[i]));
 }
 END_TEST
 
@@ -223,5 +309,5 @@ START_TEST(literals)
 }
 END_TEST
 
-TEST_MAIN("relay/smtp/address", good_addresses, bad_addresses, no_harmful_byte_passes,
-          domains_of_addresses, domains, literals)
+TEST_MAIN("relay/smtp/address", good_addresses, bad_addresses, good_addresses_in_utf8,
+          bad_addresses_in_utf8, no_harmful_byte_passes, domains_of_addresses, domains, literals)

@@ -19,7 +19,7 @@ START_TEST(keywords)
         {"STARTTLS\nSTARTTLS", EXTENSION_STARTTLS, 0},
         {"mx\nPIPELINING\nSIZE 1000\n8BITMIME\nSTARTTLS\nENHANCEDSTATUSCODES\nDSN", ALL, 1000},
         {"mx\nPipelining\nsize 1000\n8bitmime\nStartTLS\nEnhancedStatusCodes\ndsn", ALL, 1000},
-        {"mx\nDSN\nAUTH PLAIN\nHELP", EXTENSION_DSN, 0},
+        {"mx\nDSN\nAUTH PLAIN\nHELP", EXTENSION_DSN | EXTENSION_AUTH, 0},
         {"mx\nSIZE", EXTENSION_SIZE, 0},
         {"mx\nSIZE 0", EXTENSION_SIZE, 0},
         {"mx\nSIZE   20 ", EXTENSION_SIZE, 20},
@@ -31,7 +31,7 @@ START_TEST(keywords)
         {"mx\nXSIZE 10\nSIZES 10\nSTARTTLSX\n8BITMIME?", 0, 0},
         {"mx\nSTARTTLS now", EXTENSION_STARTTLS, 0},
         {"mx\n\nSTARTTLS\n", EXTENSION_STARTTLS, 0},
-        {"mx\nAUTH STARTTLS", 0, 0},
+        {"mx\nAUTH STARTTLS", EXTENSION_AUTH, 0},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         struct extensions got = extensions_read(span_of(rows[i].text), 0);
