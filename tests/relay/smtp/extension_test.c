@@ -2,9 +2,12 @@
 
 #include "tests/suite.h"
 
+#include <stdio.h>
+
 #define ALL                                                                                        \
     (EXTENSION_PIPELINING | EXTENSION_SIZE | EXTENSION_8BITMIME | EXTENSION_STARTTLS |             \
-     EXTENSION_ENHANCEDSTATUSCODES | EXTENSION_DSN)
+     EXTENSION_ENHANCEDSTATUSCODES | EXTENSION_DSN | EXTENSION_CHUNKING | EXTENSION_BINARYMIME |   \
+     EXTENSION_SMTPUTF8 | EXTENSION_DELIVERBY | EXTENSION_LIMITS)
 
 START_TEST(keywords)
 {
@@ -17,8 +20,12 @@ START_TEST(keywords)
         {"mx.example.test", 0, 0},
         {"STARTTLS", 0, 0}, /* the greeting, whatever it says */
         {"STARTTLS\nSTARTTLS", EXTENSION_STARTTLS, 0},
-        {"mx\nPIPELINING\nSIZE 1000\n8BITMIME\nSTARTTLS\nENHANCEDSTATUSCODES\nDSN", ALL, 1000},
-        {"mx\nPipelining\nsize 1000\n8bitmime\nStartTLS\nEnhancedStatusCodes\ndsn", ALL, 1000},
+        {"mx\nPIPELINING\nSIZE 1000\n8BITMIME\nSTARTTLS\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\n"
+         "BINARYMIME\nSMTPUTF8\nDELIVERBY\nLIMITS",
+         ALL, 1000},
+        {"mx\nPipelining\nsize 1000\n8bitmime\nStartTLS\nEnhancedStatusCodes\ndsn\n"
+         "chunking\nbinarymime\nsmtputf8\ndeliverby\nlimits",
+         ALL, 1000},
         {"mx\nDSN\nAUTH PLAIN\nHELP", EXTENSION_DSN | EXTENSION_AUTH, 0},
         {"mx\nSIZE", EXTENSION_SIZE, 0},
         {"mx\nSIZE 0", EXTENSION_SIZE, 0},
@@ -41,6 +48,58 @@ START_TEST(keywords)
 }
 END_TEST
 
+START_TEST(limits_and_times)
+{
+    static const struct {
+        const char *line;
+        unsigned mail_max, rcpt_max, rcpt_domain_max, least_by;
+    } rows[] = {
+        {"LIMITS MAILMAX=5 RCPTMAX=20 RCPTDOMAINMAX=1", 5, 20, 1, 0},
+        {"limits rcptmax=20 mailmax=5", 5, 20, 0, 0},
+        {"LIMITS OTHER=1 RCPTMAX=999999 FLAG", 0, 999999, 0, 0},
+        {"LIMITS RCPTMAX=1000000", 0, 0, 0, 0},
+        {"LIMITS RCPTMAX=0 MAILMAX= RCPTDOMAINMAX=x", 0, 0, 0, 0},
+        {"LIMITS RCPTMAX XRCPTMAX=3 RCPTMAXX=3", 0, 0, 0, 0},
+        {"LIMITS", 0, 0, 0, 0},
+        {"XLIMITS RCPTMAX=1", 0, 0, 0, 0},
+        {"DELIVERBY", 0, 0, 0, 0},
+        {"DELIVERBY 240", 0, 0, 0, 240},
+        {"DELIVERBY 240,more", 0, 0, 0, 240},
+        {"DELIVERBY soon", 0, 0, 0, 0},
+        {"DELIVERBY 4294967296", 0, 0, 0, 0},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "mx\n%s", rows[i].line);
+        struct extensions got = extensions_read(span_of(text), 0);
+        ck_assert_msg(got.mail_max == rows[i].mail_max && got.rcpt_max == rows[i].rcpt_max &&
+                          got.rcpt_domain_max == rows[i].rcpt_domain_max &&
+                          got.least_by == rows[i].least_by,
+                      "%s", rows[i].line);
+    }
+}
+END_TEST
+
+START_TEST(what_is_discarded_was_not_offered)
+{
+    struct extensions got = extensions_read(SPAN("mx\nSIZE 9\nLIMITS RCPTMAX=2\nDSN"),
+                                            EXTENSION_SIZE | EXTENSION_LIMITS);
+    ck_assert_uint_eq(got.offered, EXTENSION_DSN);
+    ck_assert_uint_eq(got.size, 0);
+    ck_assert_uint_eq(got.rcpt_max, 0);
+}
+END_TEST
+
+START_TEST(names)
+{
+    for (unsigned i = 0; i < EXTENSIONS; i++)
+        ck_assert_uint_eq(extension_find(span_of(extension_name(1u << i))), 1u << i);
+    ck_assert_uint_eq(extension_find(SPAN("chunking")), EXTENSION_CHUNKING);
+    ck_assert_uint_eq(extension_find(SPAN("CHUNK")), 0);
+    ck_assert_uint_eq(extension_find(SPAN("")), 0);
+}
+END_TEST
+
 START_TEST(asking_for_one)
 {
     struct extensions some = {.offered = EXTENSION_SIZE | EXTENSION_STARTTLS};
@@ -52,4 +111,5 @@ START_TEST(asking_for_one)
 }
 END_TEST
 
-TEST_MAIN("relay/smtp/extension", keywords, asking_for_one)
+TEST_MAIN("relay/smtp/extension", keywords, limits_and_times, what_is_discarded_was_not_offered,
+          names, asking_for_one)
