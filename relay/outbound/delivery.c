@@ -184,22 +184,22 @@ bool only_chunk_owed(const struct session *session)
            session->expected_count == 1;
 }
 
+static bool may_send(const struct session *session)
+{
+    return session->expected_count == 0 || has(session, EXTENSION_PIPELINING);
+}
+
 /* Sends all that may be sent now: with PIPELINING as much as can be, one command without. */
 static enum session_ask advance(struct session *session)
 {
-    struct transaction *now = &session->now;
-    if (session->expected_count == 0 && now->mail_sent && !any_open(session))
+    if (may_send(session) && !session->now.mail_sent)
+        send_mail(session);
+    while (may_send(session) && has_next_recipient(session))
+        send_rcpt(session);
+    if (session->expected_count == 0 && !any_open(session))
         return transaction_over(session);
-    while (session->expected_count == 0 || has(session, EXTENSION_PIPELINING)) {
-        if (!now->mail_sent) {
-            send_mail(session);
-        } else if (has_next_recipient(session)) {
-            send_rcpt(session);
-        } else {
-            send_content(session);
-            break;
-        }
-    }
+    if (may_send(session))
+        send_content(session);
     return ASK_BYTES;
 }
 
