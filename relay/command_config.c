@@ -71,7 +71,7 @@ int command_check_config(int argc, char **argv)
     int code;
     if (!read_options(argc, argv, &options, &code))
         return code;
-    struct config *config CLEANUP(config_drop) = config_check(options.path, &errors);
+    struct config *config CLEANUP(config_drop) = config_check_strictly(options.path, &errors);
     if (config == NULL) {
         fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));
         return EX_CONFIG;

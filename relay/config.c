@@ -205,6 +205,36 @@ bool config_check_files(const struct config *config, struct buffer *errors)
     return fine;
 }
 
+/* ---- addresses to connect from ---- */
+
+static bool check_sources(const struct addresses *sources, struct buffer *doubts)
+{
+    char ip[IP_TEXT_MAX];
+    bool fine = true;
+    for (unsigned i = 0; i < sources->count; i++) {
+        struct endpoint at = {.ip = sources->list[i]};
+        int error = os_listen_check(&at); /* binds there, and no more */
+        if (error < 0)
+            buffer_print(doubts, "%s: source %s cannot be used: %s\n", sources->where,
+                         ip_format(&at.ip, ip), strerror(-error));
+        fine &= error == 0;
+    }
+    return fine;
+}
+
+bool config_doubts(const struct config *config, struct buffer *doubts)
+{
+    bool fine = true;
+    for (unsigned i = 0; i < config->route_count; i++)
+        fine &= check_sources(&config->route_list[i].sources, doubts);
+    for (unsigned i = 0; i < config->destination_count; i++) {
+        const struct addresses *sources = &config->destination_list[i].sources;
+        if (i == 0 || sources->list != config->destination_list[0].sources.list) /* its own */
+            fine &= check_sources(sources, doubts);
+    }
+    return fine;
+}
+
 void config_find_own(struct config *config)
 {
     config->own = arena_take(&config->arena, CONFIG_OWN_MAX * sizeof(*config->own));

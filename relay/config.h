@@ -24,6 +24,7 @@
 #define CONFIG_WORKERS_MAX 256
 #define CONFIG_OWN_MAX 256      /* of the machine's own addresses */
 #define CONFIG_HOSTS_MAX 20     /* of a route: as many as are used of a domain's MX hosts */
+#define CONFIG_SOURCES_MAX 64   /* addresses to connect from */
 #define CONFIG_ADDRESSES_MAX 20 /* used of a host */
 #define CONFIG_SCHEDULE_MAX 100 /* delays of a schedule */
 #define CONFIG_USER_MAX 32      /* bytes of the name of a user of this machine */
@@ -45,6 +46,12 @@ struct listen_config { /* a `listen "ADDRESS:PORT"` section */
     const char *where;             /* "FILE:LINE", for what is found wrong with it later */
 };
 
+struct addresses { /* of this machine, to connect from */
+    struct ip *list;
+    unsigned count;
+    const char *where; /* "FILE:LINE" */
+};
+
 struct next_hop_host { /* "[192.0.2.1]:2526", "mail1.example:587", "mx.example" (port: smtp-port) */
     const char *name;  /* NULL for an address */
     struct ip ip;
@@ -55,6 +62,8 @@ struct route_config { /* a `route "NAME"` section; tried in order */
     const char *name;
     struct next_hop_host *hosts;
     unsigned count;
+    struct addresses sources; /* used in turn; none: the destination's */
+    const char *hello;        /* the name in EHLO; NULL: the destination's */
 };
 
 /* Of these three kinds there is always a section "*"; what another section leaves out is as in
@@ -87,7 +96,9 @@ struct destination_config { /* a `destination "NAME"` section */
     unsigned max_hosts;               /* used of its mail hosts, best first; default 20 */
     unsigned max_addresses;           /* used of each of them; default 10 */
     enum families families;
-    enum in_doubt in_doubt; /* default retry */
+    enum in_doubt in_doubt;   /* default retry */
+    struct addresses sources; /* used in turn; none: as the machine does it */
+    const char *hello;        /* the name in EHLO; NULL: hostname */
 };
 
 struct retry_config { /* a `retry "NAME"` section */
@@ -162,6 +173,8 @@ struct config {
 struct config *config_read(const char *path, struct buffer *errors);
 /* The same, and config_check_files on all that could be read: the errors of both at once. */
 struct config *config_check(const char *path, struct buffer *errors);
+/* config_check, to which also what config_doubts says is an error. */
+struct config *config_check_strictly(const char *path, struct buffer *errors);
 struct config *config_keep(struct config *config);
 void config_drop(struct config **config);
 
@@ -171,6 +184,10 @@ void config_dump(const struct config *config, struct buffer *to);
 /* The files it names can be used: certificates load and match their keys, the spool and the
  * control socket have their place. Lines as above. */
 bool config_check_files(const struct config *config, struct buffer *errors);
+
+/* What is wrong now, but may come right while the relay runs: an address in `source` that is not on
+ * this machine. True when there is nothing. */
+bool config_doubts(const struct config *config, struct buffer *doubts);
 
 const struct route_config *config_route(const struct config *config, struct span domain);
 const struct tls_config *config_tls(const struct config *config, struct span domain);

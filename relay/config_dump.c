@@ -13,6 +13,15 @@ static void print_networks(const struct networks *networks, struct buffer *to)
     buffer_print(to, " }");
 }
 
+static void print_addresses(const struct addresses *addresses, struct buffer *to)
+{
+    char ip[IP_TEXT_MAX];
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < addresses->count; i++)
+        buffer_print(to, "%s\"%s\"", i > 0 ? ", " : " ", ip_format(&addresses->list[i], ip));
+    buffer_print(to, " }");
+}
+
 static void print_users(const struct config *config, struct buffer *to)
 {
     buffer_print(to, "{");
@@ -49,6 +58,8 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
         print_hosts(item, &value);
     else if (key->kind == KEY_NETWORKS)
         print_networks((const void *)((const char *)item + key->offset), &value);
+    else if (key->kind == KEY_ADDRESSES)
+        print_addresses((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_USERS)
         print_users(item, &value);
     else if (key->kind == KEY_SCHEDULE)

@@ -103,6 +103,8 @@ static const struct key listen_keys[] = {
 
 static const struct key route_keys[] = {
     {.name = "hosts", .kind = KEY_HOSTS},
+    {"source", KEY_ADDRESSES, AT(route_config, sources)},
+    {"hello", KEY_HOSTNAME, AT(route_config, hello)},
     LATER("login"),
 };
 
@@ -126,6 +128,8 @@ static const struct key destination_keys[] = {
     {"max-addresses", KEY_NUMBER, DESTINATION(max_addresses), 1, CONFIG_ADDRESSES_MAX},
     {"address-families", KEY_WORD, DESTINATION(families), .words = families_words},
     {"in-doubt", KEY_WORD, DESTINATION(in_doubt), .words = in_doubt_words},
+    {"source", KEY_ADDRESSES, DESTINATION(sources)},
+    {"hello", KEY_HOSTNAME, DESTINATION(hello)},
     LATER("rate"),
 };
 

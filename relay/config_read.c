@@ -3,6 +3,7 @@
 #include "relay/config.h"
 
 #include "relay/config_read_inside.h"
+#include "relay/config_list.h"
 #include "relay/config_value.h"
 #include "relay/os.h"
 #include "relay/smtp/address.h"
@@ -91,77 +92,17 @@ bool walk_next(struct reader *reader, enum section_kind kind, struct walk *walk)
 
 /* ---- keys ---- */
 
-static void read_hosts(struct reader *reader, cfg_opt_t *option, const struct place *place,
-                       struct route_config *route)
-{
-    char why[VALUE_WHY_MAX];
-    struct config *config = reader->config;
-    unsigned count = cfg_opt_size(option);
-    if (count > CONFIG_HOSTS_MAX) {
-        report_add(&reader->report, place, "hosts: %u are too many, a route has at most %d", count,
-                   CONFIG_HOSTS_MAX);
-        count = CONFIG_HOSTS_MAX;
-    }
-    route->hosts = arena_take(&config->arena, count * sizeof(*route->hosts));
-    for (unsigned i = 0; i < count; i++) {
-        struct span text = span_of(cfg_opt_getnstr(option, i));
-        if (value_read_host(text, config->smtp_port, &config->arena, &route->hosts[i], why))
-            route->count++;
-        else
-            report_add(&reader->report, place, "hosts: %s", why);
-    }
-}
-
-static void read_networks(struct reader *reader, cfg_opt_t *option, const struct place *place,
-                          const char *key, struct networks *networks)
+/* What libconfuse has read of a list. */
+static void read_list(struct reader *reader, const struct key *key, cfg_opt_t *option,
+                      const struct place *place, void *item)
 {
     unsigned count = cfg_opt_size(option);
-    networks->list = arena_take(&reader->config->arena, count * sizeof(*networks->list));
-    networks->count = count;
-    for (unsigned i = 0; i < count; i++) {
-        const char *text = cfg_opt_getnstr(option, i);
-        if (!network_parse(span_of(text), &networks->list[i]))
-            report_add(&reader->report, place,
-                       "%s: \"%.80s\" is not a network, as in 192.0.2.0/24 or "
-                       "2001:db8::/32 (no bits set behind the prefix)",
-                       key, text);
-    }
-}
-
-static void read_users(struct reader *reader, cfg_opt_t *option, const struct place *place)
-{
-    struct config *config = reader->config;
-    unsigned count = cfg_opt_size(option);
-    config->submit_users = arena_take(&config->arena, count * sizeof(*config->submit_users));
-    config->submit_user_count = count;
-    for (unsigned i = 0; i < count; i++) {
-        struct span user = span_of(cfg_opt_getnstr(option, i));
-        config->submit_users[i] = arena_copy(&config->arena, user);
-        if (!config_is_user(user) && !span_equal(user, SPAN("*")))
-            report_add(&reader->report, place,
-                       "submit-users: \"%.80s\" is not a user: a name, a number, or * for all",
-                       config->submit_users[i]);
-    }
-}
-
-static void read_schedule(struct reader *reader, cfg_opt_t *option, const struct key *key,
-                          const struct place *place, struct schedule *schedule)
-{
-    char why[VALUE_WHY_MAX];
-    struct key one = {
-        .name = key->name, .kind = KEY_DURATION, .least = key->least, .most = key->most};
-    unsigned count = cfg_opt_size(option);
-    if (count > CONFIG_SCHEDULE_MAX) {
-        report_add(&reader->report, place, "%s: %u delays are too many, %d at most", key->name,
-                   count, CONFIG_SCHEDULE_MAX);
-        count = CONFIG_SCHEDULE_MAX;
-    }
-    int64_t *delays = arena_take(&reader->config->arena, count * sizeof(*delays));
+    const char **texts = must_calloc(count + 1, sizeof(*texts));
     for (unsigned i = 0; i < count; i++)
-        if (!value_read(&one, span_of(cfg_opt_getnstr(option, i)), &delays[i],
-                        &reader->config->arena, why))
-            report_add(&reader->report, place, "%s: %s", key->name, why);
-    *schedule = (struct schedule){delays, count};
+        texts[i] = cfg_opt_getnstr(option, i);
+    const struct list_text list = {.texts = texts, .count = count, .place = place};
+    list_read(&list, key, item, reader->config, &reader->report);
+    free(texts);
 }
 
 /* All keys that are set in this section, into `item`. */
@@ -175,14 +116,8 @@ void read_keys(struct reader *reader, size_t section, cfg_t *from, void *item)
         cfg_opt_t *option = place ? cfg_getopt(from, key->name) : NULL;
         if (option == NULL)
             continue;
-        if (key->kind == KEY_HOSTS)
-            read_hosts(reader, option, place, item);
-        else if (key->kind == KEY_SCHEDULE)
-            read_schedule(reader, option, key, place, (void *)((char *)item + key->offset));
-        else if (key->kind == KEY_NETWORKS)
-            read_networks(reader, option, place, key->name, (void *)((char *)item + key->offset));
-        else if (key->kind == KEY_USERS)
-            read_users(reader, option, place);
+        if (key_is_list(key))
+            read_list(reader, key, option, place, item);
         else if (cfg_opt_size(option) > 0 && !value_read(key, span_of(cfg_opt_getnstr(option, 0)),
                                                          item, &reader->config->arena, why))
             report_add(&reader->report, place, "%s: %s", key->name, why);
@@ -205,10 +140,7 @@ bool is_set(const struct reader *reader, size_t section, const char *key)
 
 const char *where(struct reader *reader, const struct place *place)
 {
-    struct arena *arena = &reader->config->arena;
-    if (place->line == 0)
-        return arena_copy(arena, span_of(place->file));
-    return arena_print(arena, "%s:%u", place->file, place->line);
+    return place_text(place, &reader->config->arena);
 }
 
 /* ---- listeners ---- */
@@ -387,7 +319,13 @@ static void read_all(struct reader *reader)
     read_tables(reader);
 }
 
-static struct config *read_file(const char *path, bool check_files, struct buffer *errors)
+enum check { /* each with what the one before it checks */
+             CHECK_TEXT,
+             CHECK_FILES,
+             CHECK_DOUBTS,
+};
+
+static struct config *read_file(const char *path, enum check check, struct buffer *errors)
 {
     struct reader reader = {.config = must_calloc(1, sizeof(struct config))};
     set_defaults(reader.config);
@@ -399,8 +337,10 @@ static struct config *read_file(const char *path, bool check_files, struct buffe
     read_all(&reader);
     report_write(&reader.report, errors);
     bool fine = reader.report.count == 0;
-    if (check_files)
+    if (check >= CHECK_FILES)
         fine &= config_check_files(reader.config, errors);
+    if (check >= CHECK_DOUBTS)
+        fine &= config_doubts(reader.config, errors);
     if (!fine)
         config_drop(&reader.config);
     cfg_free(reader.root);
@@ -411,10 +351,15 @@ static struct config *read_file(const char *path, bool check_files, struct buffe
 
 struct config *config_read(const char *path, struct buffer *errors)
 {
-    return read_file(path, false, errors);
+    return read_file(path, CHECK_TEXT, errors);
 }
 
 struct config *config_check(const char *path, struct buffer *errors)
 {
-    return read_file(path, true, errors);
+    return read_file(path, CHECK_FILES, errors);
+}
+
+struct config *config_check_strictly(const char *path, struct buffer *errors)
+{
+    return read_file(path, CHECK_DOUBTS, errors);
 }

@@ -6,6 +6,13 @@
 
 #define TEXT_MAX 1024
 
+const char *place_text(const struct place *place, struct arena *arena)
+{
+    if (place->line == 0)
+        return arena_copy(arena, span_of(place->file));
+    return arena_print(arena, "%s:%u", place->file, place->line);
+}
+
 void report_free(struct report *report)
 {
     for (size_t i = 0; i < report->count; i++)

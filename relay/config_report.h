@@ -2,6 +2,7 @@
  * and written in the order of the file. For relay/config*.c only. */
 #pragma once
 
+#include "base/arena.h"
 #include "base/buffer.h"
 
 #define REPORT_PROBLEMS_MAX 100 /* more are counted, not told */
@@ -11,6 +12,9 @@ struct place {
     unsigned line;    /* 0: the file as a whole */
     unsigned order;   /* of statements, over all files */
 };
+
+/* "FILE:LINE" */
+const char *place_text(const struct place *place, struct arena *arena);
 
 struct problem {
     struct place place;

@@ -224,6 +224,16 @@ static void log_listeners(const struct running *running)
     free(at);
 }
 
+/* Mail that must be sent from there waits, and all other mail does not. */
+static void log_doubts(const struct config *config)
+{
+    struct buffer doubts CLEANUP(buffer_free) = {0};
+    struct span rest, line;
+    config_doubts(config, &doubts);
+    for (rest = buffer_span(&doubts); span_line(&rest, &line);)
+        log_note("warning", "why", "%.*s", SPAN_FORMAT(line));
+}
+
 static void log_started(const struct running *running)
 {
     struct log_line line;
@@ -242,6 +252,7 @@ static void log_started(const struct running *running)
         log_note("warning", "why",
                  "durability is not \"commit\": mail that was accepted may be lost in a crash; "
                  "for load tests only");
+    log_doubts(config);
     log_flush();
 }
 
@@ -316,6 +327,7 @@ static void reload(struct running *running)
         return;
     }
     tell_unchangeable(running->config, config);
+    log_doubts(config);
     log_set_format(config->log);
     dispatch_reconfigure(running->relay.dispatch, config);
     for (unsigned i = 0; i < running->worker_count; i++)

@@ -78,18 +78,18 @@ static void give_up(struct connection *connection)
 void connection_begin_session(struct connection *connection)
 {
     connection_describe(connection, connection->address_at, connection->host_text);
-    struct tls_policy policy = site_of(connection)->tls->policy;
+    struct tls_policy policy = site_of(connection)->terms.tls->policy;
     struct tls_history history = dispatch_tls_history(dispatch_of(connection), site_of(connection),
                                                       connection->order[connection->host_at]);
     if (connection->plain)
         policy.level = TLS_NONE;
     /* The site's configuration lives as long as the slot; the worker's may be replaced. */
-    session_init(&connection->session, site_of(connection)->config->hostname, connection->host_text,
+    session_init(&connection->session, site_of(connection)->terms.hello, connection->host_text,
                  &policy, &history, 0, &connection->channel.out);
     connection->replies_seen = 0;
     connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
-             tls_level_name(site_of(connection)->tls->policy.level));
+             tls_level_name(site_of(connection)->terms.tls->policy.level));
     connection->phase = PHASE_TALKING;
     connection_set_deadline(connection, session_timeout_ms(&connection->session));
 }
@@ -254,7 +254,7 @@ void connection_tell_tls(struct connection *connection)
 /* Everything that must be the same for a ticket to be used again. */
 static size_t ticket_key(const struct connection *connection, char *key, size_t size)
 {
-    const struct tls_config *tls = site_of(connection)->tls;
+    const struct tls_config *tls = site_of(connection)->terms.tls;
     int length = snprintf(key, size, "%s|%s|%d|%d", connection->host_text,
                           tls_level_name(tls->policy.level), (int)tls->least, (int)tls->most);
     must(length > 0 && (size_t)length < size);
@@ -274,8 +274,8 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
     struct tls_wants wants = {
         .sni = host->name[0] == '[' ? NULL : host->name,
         .ticket_key = {key, ticket_key(connection, key, sizeof(key))},
-        .least = site->tls->least,
-        .most = site->tls->most,
+        .least = site->terms.tls->least,
+        .most = site->terms.tls->most,
     };
     connection->handshake_us = os_now_us();
     connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
@@ -290,7 +290,7 @@ static void secured(struct connection *connection)
     metric_handshake(false, facts.resumed, facts.version);
     metric_time(TIMING_HANDSHAKE, os_now_us() - connection->handshake_us);
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s",
-             tls_level_name(site_of(connection)->tls->policy.level), facts.version,
+             tls_level_name(site_of(connection)->terms.tls->policy.level), facts.version,
              facts.resumed ? "resumed" : "full");
 }
 

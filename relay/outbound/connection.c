@@ -121,7 +121,7 @@ static void load(struct connection *connection, struct entry *entry)
 
 static bool is_last(const struct connection *connection)
 {
-    unsigned most = site_of(connection)->limits->messages_per_connection;
+    unsigned most = site_of(connection)->terms.limits->messages_per_connection;
     bool worn_out = connection->session.mail_taken && connection->session.mail_deferred;
     return connection->one_shot || connection->session.closing || worn_out ||
            session_spent(&connection->session) || (most > 0 && connection->served >= most);
@@ -133,7 +133,7 @@ static void go_idle(struct connection *connection)
     connection->idle_since_ms = connection->worker->now_ms;
     buffer_trim(&connection->channel.in);
     buffer_trim(&connection->channel.out);
-    connection_set_deadline(connection, site_of(connection)->limits->idle_ms);
+    connection_set_deadline(connection, site_of(connection)->terms.limits->idle_ms);
 }
 
 /* A mail is through with this host, whatever its verdict: the site lives. Once per socket. */

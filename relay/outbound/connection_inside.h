@@ -31,7 +31,9 @@ struct lane {
     struct connection *connection;
     int socket; /* -1: free */
     unsigned address;
-    int64_t ends_ms; /* monotonic: it has failed then */
+    int64_t ends_ms;  /* monotonic: it has failed then */
+    struct ip source; /* while `bound`; else the machine chose */
+    bool bound;
 };
 
 struct connection {

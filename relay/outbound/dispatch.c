@@ -212,7 +212,7 @@ void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigne
 static void back_off(struct dispatch *dispatch, struct site *site)
 {
     metric_add(METRIC_THROTTLED_BACK_OFF, 1);
-    pace_failed(&site->pace, os_wall(), site->limits->back_off_ms, &dispatch->random);
+    pace_failed(&site->pace, os_wall(), site->terms.limits->back_off_ms, &dispatch->random);
     heap_set(&dispatch->site_wake_ups, &site->wake_up, site->pace.retry_at_ms);
     hasten(dispatch, site->pace.retry_at_ms);
 }

@@ -249,7 +249,7 @@ static void look_at_site(const struct site *site, struct destination_look *look)
     look->connections = site->connections;
     look->idle = count_idle(site);
     look->claimants = site->claimants;
-    look->max_connections = site->limits->max_connections;
+    look->max_connections = site->terms.limits->max_connections;
     look->failures = site->pace.failures;
     if (site->pace.failures > 0) {
         look->retry_at_ms = site->pace.retry_at_ms;

@@ -66,14 +66,11 @@ static void attach(struct dispatch *dispatch, struct route *route, struct site *
 static struct site *find_site(struct dispatch *dispatch, struct searching *searching)
 {
     struct route_search *search = &searching->search;
-    struct span name = span_of(search->route->destination->name);
-    const struct tls_config *tls = config_tls(searching->config, name);
-    const struct destination_config *limits = config_destination(searching->config, name);
-    char *key = site_key(tls, limits, search->hosts, search->count);
+    char *key = site_key(&search->terms, search->hosts, search->count);
     struct site *site = map_find(&dispatch->sites, span_hash(span_of(key)), key);
     free(key);
     if (site == NULL) {
-        site = site_create(searching->config, tls, limits, search->hosts, search->count,
+        site = site_create(searching->config, &search->terms, search->hosts, search->count,
                            dispatch->parts.worker_count);
         search->hosts = NULL;
         search->count = 0;

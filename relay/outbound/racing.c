@@ -64,14 +64,17 @@ static void attempt_failed(struct connection *connection, unsigned address, cons
     connection_cannot_connect(connection, host, why, tells);
 }
 
-static void connect_failed(struct connection *connection, unsigned address, int error)
+/* `from`: NULL when the machine chose. */
+static void connect_failed(struct connection *connection, unsigned address, int error,
+                           const struct ip *from)
 {
     struct worker *worker = connection->worker;
-    char why[WHY_MAX];
-    bool no_way = is_without_family(error);
+    char why[WHY_MAX], ip[IP_TEXT_MAX];
+    bool no_way = from == NULL && is_without_family(error);
     if (no_way)
         family_failed(&worker->families, address_of(connection, address)->family, worker->now_ms);
-    snprintf(why, sizeof(why), "cannot connect: %s", strerror(-error));
+    snprintf(why, sizeof(why), "cannot connect%s%s: %s", from ? " from " : "",
+             from ? ip_format(from, ip) : "", strerror(-error));
     attempt_failed(connection, address, why, !no_way);
 }
 
@@ -105,7 +108,7 @@ static void lane_ready(struct watcher *watcher, unsigned what)
         return;
     }
     close_lane(lane);
-    connect_failed(connection, lane->address, error);
+    connect_failed(connection, lane->address, error, lane->bound ? &lane->source : NULL);
     connection_try_on(connection);
 }
 
@@ -116,7 +119,9 @@ static void start_attempt(struct connection *connection, unsigned address)
     struct lane *lane = find_lane(connection);
     struct endpoint to = {*address_of(connection, address), host_of(connection)->port};
     connection->tries++;
-    int error = lane->socket = os_connect(&to, NULL);
+    lane->bound = site_source(site_of(connection), to.ip.family, &lane->source);
+    struct endpoint from = {.ip = lane->source};
+    int error = lane->socket = os_connect(&to, lane->bound ? &from : NULL);
     if (lane->socket >= 0) {
         lane->watcher.ready = lane_ready;
         lane->address = address;
@@ -125,7 +130,7 @@ static void start_attempt(struct connection *connection, unsigned address)
     }
     if (error < 0) {
         close_lane(lane);
-        connect_failed(connection, address, error);
+        connect_failed(connection, address, error, lane->bound ? &lane->source : NULL);
     }
 }
 

@@ -15,7 +15,7 @@ void route_search_init(struct route_search *search, struct route *route,
     *search = (struct route_search){
         .route = route,
         .config = config,
-        .limits = config_destination(config, name),
+        .terms = site_terms(config, name),
         .configured = config_route(config, name),
         .ttl_ms = CONFIGURED_TTL_MS,
     };
@@ -31,9 +31,20 @@ void route_search_free(struct route_search *search)
 
 /* ---- which addresses of a host ---- */
 
+/* Nothing can be sent there from any of the sources. */
+static bool is_out_of_reach(const struct addresses *sources, uint8_t family)
+{
+    for (unsigned i = 0; i < sources->count; i++)
+        if (sources->list[i].family == family)
+            return false;
+    return sources->count > 0;
+}
+
 static bool is_wanted(const struct route_search *search, const struct ip *ip)
 {
-    switch (search->limits->families) {
+    if (is_out_of_reach(search->terms.sources, ip->family))
+        return false;
+    switch (search->terms.limits->families) {
     case FAMILIES_BOTH:
     case FAMILIES_IPV4_FIRST: return true;
     case FAMILIES_IPV4: return ip->family == 4;
@@ -55,13 +66,13 @@ static unsigned find_family(const struct route_search *search, const struct ip *
 static unsigned choose_addresses(const struct route_search *search, const struct ip *from,
                                  unsigned count, struct ip *to)
 {
-    bool four_first = search->limits->families == FAMILIES_IPV4_FIRST;
+    bool four_first = search->terms.limits->families == FAMILIES_IPV4_FIRST;
     const uint8_t families[2] = {four_first ? 4 : 6, four_first ? 6 : 4};
     unsigned next[2] = {0, 0}, chosen = 0;
-    while (chosen < search->limits->max_addresses && (next[0] < count || next[1] < count))
+    while (chosen < search->terms.limits->max_addresses && (next[0] < count || next[1] < count))
         for (int i = 0; i < 2; i++) {
             next[i] = find_family(search, from, count, next[i], families[i]);
-            if (next[i] < count && chosen < search->limits->max_addresses)
+            if (next[i] < count && chosen < search->terms.limits->max_addresses)
                 to[chosen++] = from[next[i]++];
         }
     return chosen;
@@ -245,7 +256,7 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
     for (unsigned i = 0; i < answer->count; i++) {
         struct resolved_host *host = &answer->hosts[i];
         unsigned kept = keep_allowed(config, host);
-        if (host->preference < last && search->count < search->limits->max_hosts)
+        if (host->preference < last && search->count < search->terms.limits->max_hosts)
             add_host(search, host->name, host->preference, config->smtp_port, host->addresses,
                      kept);
     }

@@ -18,7 +18,7 @@ enum search_state {
 struct route_search {
     struct resolution *resolution; /* the question; owned by whoever it was posted to */
     const struct config *config;
-    const struct destination_config *limits;
+    struct site_terms terms;
     struct route *route;
     const struct route_config *configured; /* NULL: by MX or literal */
     unsigned next;                         /* of the configured hosts */

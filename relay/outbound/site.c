@@ -45,14 +45,17 @@ static void add_addresses(const struct site_host *host, struct buffer *key)
 
 /* DNS turns equals round with every answer, and domains number the same hosts differently:
  * so the key has ranks instead of preferences, and equals sorted. */
-char *site_key(const struct tls_config *tls, const struct destination_config *limits,
-               const struct site_host *hosts, unsigned count)
+char *site_key(const struct site_terms *terms, const struct site_host *hosts, unsigned count)
 {
     struct buffer key = {0};
     struct site_host *sorted = sorted_copy(hosts, count, sizeof(*sorted), compare_hosts);
     unsigned rank = 0;
+    char text[IP_TEXT_MAX];
     /* Sections are compared by address: within one configuration each stands once. */
-    buffer_print(&key, "%p %p", (const void *)tls, (const void *)limits);
+    buffer_print(&key, "%p %p %s", (const void *)terms->tls, (const void *)terms->limits,
+                 terms->hello);
+    for (unsigned i = 0; i < terms->sources->count; i++)
+        buffer_print(&key, " %s", ip_format(&terms->sources->list[i], text));
     for (unsigned i = 0; i < count; i++) {
         rank += i > 0 && sorted[i].preference != sorted[i - 1].preference;
         buffer_print(&key, " %u %s:%u", rank, sorted[i].name, sorted[i].port);
@@ -62,15 +65,13 @@ char *site_key(const struct tls_config *tls, const struct destination_config *li
     return buffer_detach(&key);
 }
 
-struct site *site_create(struct config *config, const struct tls_config *tls,
-                         const struct destination_config *limits, struct site_host *take_hosts,
-                         unsigned count, unsigned worker_count)
+struct site *site_create(struct config *config, const struct site_terms *terms,
+                         struct site_host *take_hosts, unsigned count, unsigned worker_count)
 {
     struct site *site = must_calloc(1, sizeof(*site));
-    site->key = site_key(tls, limits, take_hosts, count);
+    site->key = site_key(terms, take_hosts, count);
     site->config = config_keep(config);
-    site->tls = tls;
-    site->limits = limits;
+    site->terms = *terms;
     site->hosts = take_hosts;
     site->host_count = count;
     site->worker_count = worker_count;
@@ -79,6 +80,43 @@ struct site *site_create(struct config *config, const struct tls_config *tls,
         list_init(&site->idle[i]);
     list_init(&site->turn);
     return site;
+}
+
+/* ---- on what terms ---- */
+
+struct site_terms site_terms(const struct config *config, struct span destination)
+{
+    const struct route_config *route = config_route(config, destination);
+    struct site_terms terms = {.tls = config_tls(config, destination),
+                               .limits = config_destination(config, destination)};
+    terms.sources = &terms.limits->sources;
+    terms.hello = terms.limits->hello != NULL ? terms.limits->hello : config->hostname;
+    if (route != NULL && route->sources.count > 0)
+        terms.sources = &route->sources;
+    if (route != NULL && route->hello != NULL)
+        terms.hello = route->hello;
+    return terms;
+}
+
+static unsigned count_sources(const struct addresses *sources, uint8_t family)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < sources->count; i++)
+        count += sources->list[i].family == family;
+    return count;
+}
+
+bool site_source(struct site *site, uint8_t family, struct ip *source)
+{
+    const struct addresses *sources = site->terms.sources;
+    unsigned count = count_sources(sources, family), at = 0;
+    if (count == 0)
+        return false;
+    unsigned turn = atomic_fetch_add_explicit(&site->next_source, 1, memory_order_relaxed) % count;
+    while (sources->list[at].family != family || turn-- > 0)
+        at++;
+    *source = sources->list[at];
+    return true;
 }
 
 void site_hosts_free(struct site_host *hosts, unsigned count)
@@ -219,7 +257,7 @@ enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, un
         return RECRUIT_WAKE;
     }
     enum pace_answer answer = pace_ask(&site->pace, now_ms);
-    if (answer == PACE_WAIT || site->connections >= site->limits->max_connections)
+    if (answer == PACE_WAIT || site->connections >= site->terms.limits->max_connections)
         return RECRUIT_NONE;
     *probe = answer == PACE_PROBE;
     if (*probe)

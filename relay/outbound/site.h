@@ -41,13 +41,23 @@ struct slot {
     bool waking;           /* `wake` is on its way: the connection must not go before it came */
 };
 
+/* On what terms hosts are reached; a part of what makes a site. Points into the configuration. */
+struct site_terms {
+    const struct tls_config *tls;
+    const struct destination_config *limits;
+    const struct addresses *sources; /* never NULL; may be empty */
+    const char *hello;               /* the name in EHLO */
+};
+
+struct site_terms site_terms(const struct config *config, struct span destination);
+
 struct site {
     char *key;             /* what makes it this site and no other */
     unsigned references;   /* routes that lead here, and slots */
     unsigned routes;       /* that lead here; at 0 nothing new will come */
-    struct config *config; /* one reference; `tls` and `limits` point into it */
-    const struct tls_config *tls;
-    const struct destination_config *limits;
+    struct config *config; /* one reference; the terms point into it */
+    struct site_terms terms;
+    atomic_uint next_source;
     struct site_host *hosts; /* by preference */
     unsigned host_count;
 
@@ -86,13 +96,15 @@ struct route {
 };
 
 /* A site for these hosts; the key is made of everything that must be the same to share it. */
-struct site *site_create(struct config *config, const struct tls_config *tls,
-                         const struct destination_config *limits, struct site_host *take_hosts,
-                         unsigned count, unsigned worker_count);
+struct site *site_create(struct config *config, const struct site_terms *terms,
+                         struct site_host *take_hosts, unsigned count, unsigned worker_count);
 void site_free(struct site *site);
 void site_hosts_free(struct site_host *hosts, unsigned count);
-char *site_key(const struct tls_config *tls, const struct destination_config *limits,
-               const struct site_host *hosts, unsigned count);
+char *site_key(const struct site_terms *terms, const struct site_host *hosts, unsigned count);
+
+/* The source whose turn it is, of this family. False when there is none: the machine chooses. Any
+ * thread. */
+bool site_source(struct site *site, uint8_t family, struct ip *source);
 
 enum recruit {
     RECRUIT_NONE,

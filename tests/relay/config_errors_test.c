@@ -126,6 +126,15 @@ START_TEST(values_that_are_wrong)
         {"listen \"127.0.0.1:1\" {\nproxy = { \"10.0.0.1/8\" }\n}",
          "t.conf:2: proxy: \"10.0.0.1/8\" is not a network, as in 192.0.2.0/24 or "
          "2001:db8::/32 (no bits set behind the prefix)\n"},
+        {"destination \"*\" { source = { \"0.0.0.0\", \"x\", \"192.0.2.1/32\", \"fe80::1\" } }",
+         "t.conf:1: source: \"0.0.0.0\" is not an address to send from, as in 192.0.2.1 or "
+         "2001:db8::1\n"
+         "t.conf:1: source: \"x\" is not an address to send from, as in 192.0.2.1 or "
+         "2001:db8::1\n"
+         "t.conf:1: source: \"192.0.2.1/32\" is not an address to send from, as in 192.0.2.1 or "
+         "2001:db8::1\n"
+         "t.conf:1: source: \"fe80::1\" is not an address to send from, as in 192.0.2.1 or "
+         "2001:db8::1\n"},
         {"listen \"127.0.0.1\" { }",
          "t.conf:1: listen \"127.0.0.1\": not ADDRESS:PORT, as in 127.0.0.1:2525 or [::]:587\n"},
         {"tls \"a b\" { }", "t.conf:1: tls \"a b\": not a domain, as in example.com, .example.com "

@@ -23,12 +23,14 @@ START_TEST(all_values)
         "listen \"0.0.0.0:25\" { bare-newlines = \"normalise\" }\n"
         "listen \"[::]:587\" { certificate = \"c.pem\" key = \"k.pem\" }\n"
         "route \".Example.test\" { hosts = { \"[127.0.0.1]:26\", "
-        "\"mx.example\", \"[IPv6:2001:db8::1]\", \"192.0.2.1:27\" } }\n"
+        "\"mx.example\", \"[IPv6:2001:db8::1]\", \"192.0.2.1:27\" } "
+        "source = 127.0.0.2 hello = r.test }\n"
         "tls \"bank.test\" { level = \"encrypt\" on-454 = \"next-host\" "
         "plain-after = 0 min-version = \"1.3\" }\n"
         "destination \"slow.test\" { max-connections = 1 "
         "messages-per-connection = 0 idle = 0s back-off = 5s in-doubt = hold "
-        "max-hosts = 2 max-addresses = 3 address-families = ipv4-first }\n"
+        "max-hosts = 2 max-addresses = 3 address-families = ipv4-first "
+        "source = { 192.0.2.1, \"2001:db8::1\" } hello = d.test }\n"
         "retry \"*\" { first = 1s factor = 1.5 longest = 1h give-up = 2d "
         "warn-after = 0 }\n"
         "retry \"listed.test\" { schedule = { 1m, 5m, \"2h\" } }\n"
@@ -70,6 +72,8 @@ START_TEST(all_values)
     ck_assert_uint_eq(route->hosts[1].port, 2526);
     ck_assert(route->hosts[2].ip.family == 6 && route->hosts[2].port == 2526);
     ck_assert(route->hosts[3].ip.family == 4 && route->hosts[3].port == 27);
+    ck_assert(route->sources.count == 1 && route->sources.list[0].family == 4);
+    ck_assert_str_eq(route->hello, "r.test");
 
     const struct tls_config *tls = config_tls(c, SPAN("BANK.test"));
     ck_assert(tls->policy.level == TLS_ENCRYPT && tls->policy.on_454 == ON_454_NEXT_HOST);
@@ -81,6 +85,8 @@ START_TEST(all_values)
     ck_assert(slow->idle_ms == 0 && slow->back_off_ms == 5000);
     ck_assert(slow->max_hosts == 2 && slow->max_addresses == 3);
     ck_assert_int_eq(slow->families, FAMILIES_IPV4_FIRST);
+    ck_assert(slow->sources.count == 2 && slow->sources.list[1].family == 6);
+    ck_assert_str_eq(slow->hello, "d.test");
 
     const struct retry *retry = config_retry(c, SPAN("any.test"));
     ck_assert(retry->first_ms == 1000 && retry->longest_ms == 3600000);
@@ -143,6 +149,36 @@ START_TEST(the_longest_control_socket)
              path);
     struct config *c CLEANUP(config_drop) = read_fine(&scratch, text);
     ck_assert_str_eq(c->control, path);
+}
+END_TEST
+
+/* What is inherited is told once. */
+START_TEST(addresses_that_are_not_here)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    static const struct {
+        const char *text, *doubts;
+    } rows[] = {
+        {"destination \"*\" { source = { 127.0.0.1, 127.0.0.2 } }", ""},
+        {"\ndestination \"*\" { source = { 127.0.0.1, 203.0.113.251 } }\n"
+         "destination \"a.test\" { idle = 1s }\ndestination \"b.test\" { source = 203.0.113.252 }",
+         "t.conf:2: source 203.0.113.251 cannot be used: Cannot assign requested address\n"
+         "t.conf:4: source 203.0.113.252 cannot be used: Cannot assign requested address\n"},
+        {"route \"a.test\" { hosts = a.test\nsource = { 203.0.113.253 } }",
+         "t.conf:2: source 203.0.113.253 cannot be used: Cannot assign requested address\n"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buffer doubts CLEANUP(buffer_free) = {0};
+        struct config *c CLEANUP(config_drop) = read_fine(&scratch, rows[i].text);
+        ck_assert_int_eq(config_doubts(c, &doubts), rows[i].doubts[0] == '\0');
+        struct span rest = buffer_span(&doubts), line, wanted = span_of(rows[i].doubts), part;
+        while (span_line(&wanted, &part)) {
+            ck_assert(span_line(&rest, &line));
+            ck_assert(line.length >= part.length);
+            ck_assert(span_equal(span_skip(line, line.length - part.length), part));
+        }
+        ck_assert_uint_eq(rest.length, 0);
+    }
 }
 END_TEST
 
@@ -263,7 +299,7 @@ START_TEST(a_dump_reads_as_the_same)
         "route \"*\" { hosts = { a.test, \"[::1]:3\", 192.0.2.1 } }\n"
         "route \"b.test\" { hosts = \"b.test:1\" }\n"
         "tls \".x.test\" { level = none max-version = 1.2 }\n"
-        "destination \"y.test\" { idle = 90s }\n"
+        "destination \"y.test\" { idle = 90s source = { \"::1\", 192.0.2.1 } hello = x.test }\n"
         "retry \"z.test\" { factor = 1.1 give-up = 36h }\n"
         "retry \"s.test\" { schedule = { 90s, 1h } warn-after = 0 }\n"
         "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
@@ -396,6 +432,7 @@ START_TEST(the_manual_names_every_key)
 END_TEST
 
 TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket,
-          where_we_listen_is_ourselves, nobody_may_relay, users_who_may_submit,
-          sections_start_from_the_star, environment, a_dump_reads_as_the_same, references,
-          files_that_it_names, the_place_of_the_control_socket, the_manual_names_every_key)
+          where_we_listen_is_ourselves, addresses_that_are_not_here, nobody_may_relay,
+          users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
+          references, files_that_it_names, the_place_of_the_control_socket,
+          the_manual_names_every_key)

@@ -12,15 +12,18 @@ OK = b"250 2.0.0 Ok\r\n"
 
 
 class OddServer:
-    def __init__(self, workshop, keywords=(), replies=None, greeting=b"220 odd.test ESMTP\r\n"):
-        self.host = "127.0.0.1"
+    def __init__(self, workshop, keywords=(), replies=None, greeting=b"220 odd.test ESMTP\r\n",
+                 host="127.0.0.1"):
+        self.host = host
         self.port = workshop.free_port()
         self.keywords = keywords
         self.replies = replies or {}
         self.greeting = greeting
         self.mails = []              # (MAIL's parameters, [RCPT's], the mail with CRLF)
         self.commands = []           # all that was said, by verb
+        self.names = []              # what the clients called themselves
         self.connections = 0
+        self.clients = []            # from which address each came
         self._socket = None
 
     @property
@@ -28,13 +31,16 @@ class OddServer:
         return f"[{self.host}]:{self.port}"
 
     def start(self):
-        self._socket = socket.create_server((self.host, self.port), backlog=128)
+        self._socket = socket.create_server(
+            (self.host, self.port), backlog=128,
+            family=socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def _accept(self):
         while True:
-            client, _ = self._socket.accept()
+            client, address = self._socket.accept()
+            self.clients.append(address[0])
             self.connections += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
@@ -52,6 +58,8 @@ class OddServer:
             verb = line.split()[0].upper().decode()
             argument = line.partition(b":")[2].strip()
             self.commands.append(verb)
+            if verb in ("EHLO", "HELO"):
+                self.names.append(line.split()[1].decode())
             if verb == "MAIL":
                 sender, recipients = argument, []
             elif verb == "RCPT":

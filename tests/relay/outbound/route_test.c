@@ -38,6 +38,7 @@ static void open_trial(struct trial *trial, const char *destination,
                             .limits = {.max_hosts = 20, .max_addresses = 10}};
     names_init(&trial->config.routes);
     names_init(&trial->config.destinations);
+    names_init(&trial->config.tls);
     names_add(&trial->config.destinations, SPAN("*"), &trial->limits);
     if (configured != NULL) /* the names hold what is not theirs, and do not touch it */
         names_add(&trial->config.routes, span_of(configured->name), (void *)(uintptr_t)configured);
@@ -56,6 +57,7 @@ static void close_trial(struct trial *trial)
     free(trial->destination.name);
     names_free(&trial->config.routes);
     names_free(&trial->config.destinations);
+    names_free(&trial->config.tls);
 }
 
 static void expect_question(const struct trial *trial, const char *domain, bool mx)
@@ -362,9 +364,9 @@ static struct next_hop_host hops[] = {
     {.name = "three.test", .port = 26},
     {.ip = {4, {127, 0, 0, 1}}, .port = 25},
 };
-static const struct route_config mixed = {"a.test", hops, 4};
-static const struct route_config addresses = {".corp.test", &hops[3], 1};
-static const struct route_config everything = {"*", &hops[1], 1};
+static const struct route_config mixed = {.name = "a.test", .hosts = hops, .count = 4};
+static const struct route_config addresses = {.name = ".corp.test", .hosts = &hops[3], .count = 1};
+static const struct route_config everything = {.name = "*", .hosts = &hops[1], .count = 1};
 
 START_TEST(a_configured_route_comes_first)
 {
@@ -440,7 +442,7 @@ END_TEST
 
 START_TEST(a_configured_name_that_leads_nowhere_never_bounces)
 {
-    static const struct route_config only_names = {"a.test", &hops[0], 1};
+    static const struct route_config only_names = {.name = "a.test", .hosts = &hops[0], .count = 1};
     static const struct {
         const struct answer *answer;
         const char *wanted;
@@ -465,7 +467,8 @@ START_TEST(a_route_to_ourselves_is_no_way)
         {.ip = {4, {127, 0, 0, 1}}, .port = 2525},
         {.ip = {4, {127, 0, 0, 1}}, .port = 26},
     };
-    static const struct route_config some = {"a.test", to_us, 3}, all = {"a.test", to_us, 2};
+    static const struct route_config some = {.name = "a.test", .hosts = to_us, .count = 3},
+                                     all = {.name = "a.test", .hosts = to_us, .count = 2};
     static const struct answer found = {RESOLVE_OK, NULL, {{"one.test", 0, {OWN, "::1"}}}};
     static const struct answer half = {RESOLVE_OK, NULL, {{"one.test", 0, {OWN, A1}}}};
     static const struct {
@@ -494,7 +497,7 @@ END_TEST
 START_TEST(so_many_hosts_and_no_more)
 {
     struct next_hop_host many[RESOLVE_HOSTS_MAX + 5];
-    const struct route_config route = {"a.test", many, countof(many)};
+    const struct route_config route = {.name = "a.test", .hosts = many, .count = countof(many)};
     struct trial trial;
     for (size_t i = 0; i < countof(many); i++)
         many[i] = hops[1];

@@ -36,7 +36,9 @@ static void yard_open(struct yard *yard, unsigned limit)
 {
     *yard = (struct yard){.limits = {.max_connections = limit}};
     atomic_init(&yard->config.references, 1);
-    yard->site = site_create(&yard->config, &yard->tls, &yard->limits, one_host(), 1, WORKERS);
+    const struct site_terms terms = {&yard->tls, &yard->limits, &yard->limits.sources,
+                                     "relay.test"};
+    yard->site = site_create(&yard->config, &terms, one_host(), 1, WORKERS);
     for (unsigned i = 0; i < ROUTES; i++) {
         list_init(&yard->destinations[i].queue);
         yard->destinations[i].all_counts = yard->counts;
@@ -329,8 +331,7 @@ struct host_row {
     const char *addresses[3];
 };
 
-static char *key_of(const struct tls_config *tls, const struct destination_config *limits,
-                    const struct host_row rows[3])
+static char *key_of(const struct site_terms *terms, const struct host_row rows[3])
 {
     struct site_host hosts[3] = {0};
     struct ip addresses[3][3];
@@ -345,13 +346,19 @@ static char *key_of(const struct tls_config *tls, const struct destination_confi
             ck_assert(ip_parse(span_of(rows[count].addresses[host->count]),
                                &addresses[count][host->count]));
     }
-    return site_key(tls, limits, hosts, count);
+    return site_key(terms, hosts, count);
 }
 
 #define A "192.0.2.1"
 #define B "192.0.2.2"
 static const struct host_row base_rows[3] = {
     {"a.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}};
+
+static const struct tls_config tlses[2];
+static const struct destination_config limits[2];
+static struct ip own[1];
+static const struct addresses sources[2] = {{0}, {own, 1, "t.conf:1"}};
+static const struct site_terms base_terms = {&tlses[0], &limits[0], &sources[0], "relay.test"};
 
 /* DNS turns equals round with every answer: it is the same site all the same. */
 START_TEST(the_same_hosts_in_any_order_are_one_site)
@@ -362,11 +369,9 @@ START_TEST(the_same_hosts_in_any_order_are_one_site)
         {{"a.test", 10, 25, {B, A}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
         {{"a.test", 1, 25, {A, B}}, {"b.test", 1, 25, {A}}, {"c.test", 5, 25, {B}}},
     };
-    static const struct tls_config tls;
-    static const struct destination_config limits;
-    char *wanted = key_of(&tls, &limits, base_rows);
+    char *wanted = key_of(&base_terms, base_rows);
     for (size_t i = 0; i < countof(same); i++) {
-        char *key = key_of(&tls, &limits, same[i]);
+        char *key = key_of(&base_terms, same[i]);
         ck_assert_msg(strcmp(key, wanted) == 0, "row %zu:\n%s\n%s", i, key, wanted);
         free(key);
     }
@@ -384,28 +389,103 @@ START_TEST(any_difference_makes_another_site)
         {{"a.test", 10, 25, {A}}, {"b.test", 10, 25, {A, B}}, {"c.test", 20, 25, {B}}},
         {{"x.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
     };
-    static const struct tls_config tls[2];
-    static const struct destination_config limits[2];
-    char *base = key_of(&tls[0], &limits[0], base_rows);
+    const struct site_terms terms[] = {
+        {&tlses[1], &limits[0], &sources[0], "relay.test"},
+        {&tlses[0], &limits[1], &sources[0], "relay.test"},
+        {&tlses[0], &limits[0], &sources[1], "relay.test"},
+        {&tlses[0], &limits[0], &sources[0], "other.test"},
+    };
+    char *base = key_of(&base_terms, base_rows);
     for (size_t i = 0; i < countof(others); i++) {
-        char *key = key_of(&tls[0], &limits[0], others[i]);
+        char *key = key_of(&base_terms, others[i]);
         ck_assert_msg(strcmp(key, base) != 0, "row %zu", i);
         free(key);
     }
-    char *other_tls = key_of(&tls[1], &limits[0], base_rows);
-    char *other_limits = key_of(&tls[0], &limits[1], base_rows);
-    ck_assert_str_ne(other_tls, base);
-    ck_assert_str_ne(other_limits, base);
-    free(other_tls);
-    free(other_limits);
+    for (size_t i = 0; i < countof(terms); i++) {
+        char *key = key_of(&terms[i], base_rows);
+        ck_assert_msg(strcmp(key, base) != 0, "terms %zu", i);
+        free(key);
+    }
     free(base);
 }
 END_TEST
 
-TEST_MAIN("relay/outbound/site", routes_take_turns, a_route_without_work_has_no_turn,
-          a_route_led_elsewhere_has_no_turn, nobody_is_recruited_for_nothing,
-          one_claimant_per_envelope_up_to_the_limit, who_is_busy_is_no_claimant,
-          who_idles_is_woken_first_and_nearest, the_limit_binds_while_all_idle_ones_are_woken,
-          slots_keep_the_books, a_dead_site_gets_one_probe,
-          a_live_connection_of_a_dead_site_is_used, the_same_hosts_in_any_order_are_one_site,
-          any_difference_makes_another_site)
+/* ---- on what terms ---- */
+
+START_TEST(sources_take_turns_within_their_family)
+{
+    static const char *const texts[] = {A, "2001:db8::1", B, "2001:db8::2", "192.0.2.3"};
+    static const struct {
+        uint8_t family;
+        int source; /* -1: none */
+    } rows[] = {{4, 0}, {4, 2}, {4, 4}, {4, 0}, {6, 1}, {6, 3}, {6, 1}};
+    struct yard yard;
+    struct ip list[5], got;
+    struct addresses some = {list, 5, "t.conf:1"};
+    yard_open(&yard, 1);
+    ck_assert(!site_source(yard.site, 4, &got));
+    for (size_t i = 0; i < countof(texts); i++)
+        ck_assert(ip_parse(span_of(texts[i]), &list[i]));
+    yard.site->terms.sources = &some;
+    for (size_t i = 0; i < countof(rows); i++) {
+        if (i == 4) /* whose turn it is depends on all that went before */
+            atomic_store(&yard.site->next_source, 0);
+        ck_assert(site_source(yard.site, rows[i].family, &got));
+        ck_assert_msg(ip_equal(&got, &list[rows[i].source]), "row %zu", i);
+    }
+    some.count = 1;
+    ck_assert(site_source(yard.site, 4, &got));
+    ck_assert(!site_source(yard.site, 6, &got));
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(the_route_comes_before_the_destination)
+{
+    static const struct ip four = {4, {192, 0, 2, 1}};
+    static const struct addresses one = {(struct ip *)(uintptr_t)&four, 1, "t.conf:1"};
+    static const struct {
+        bool route, route_says, destination_says;
+        const char *hello;
+        bool has_source;
+    } rows[] = {
+        {false, false, false, "relay.test", false}, {false, false, true, "d.test", true},
+        {true, false, false, "relay.test", false},  {true, false, true, "d.test", true},
+        {true, true, false, "r.test", true},        {true, true, true, "r.test", true},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct config config = {.hostname = "relay.test"};
+        struct tls_config tls = {.name = "*"};
+        struct destination_config limits_here = {.name = "*"};
+        struct route_config route = {.name = "a.test"};
+        names_init(&config.routes);
+        names_init(&config.tls);
+        names_init(&config.destinations);
+        names_add(&config.tls, SPAN("*"), &tls);
+        names_add(&config.destinations, SPAN("*"), &limits_here);
+        if (rows[i].route)
+            names_add(&config.routes, SPAN("a.test"), &route);
+        if (rows[i].route_says)
+            route.sources = one, route.hello = "r.test";
+        if (rows[i].destination_says)
+            limits_here.sources = one, limits_here.hello = "d.test";
+        struct site_terms terms = site_terms(&config, SPAN("a.test"));
+        ck_assert_str_eq(terms.hello, rows[i].hello);
+        ck_assert_uint_eq(terms.sources->count, rows[i].has_source);
+        if (rows[i].route_says)
+            ck_assert_ptr_eq(terms.sources, &route.sources);
+        names_free(&config.routes);
+        names_free(&config.tls);
+        names_free(&config.destinations);
+    }
+}
+END_TEST
+
+TEST_MAIN("relay/outbound/site", sources_take_turns_within_their_family,
+          the_route_comes_before_the_destination, routes_take_turns,
+          a_route_without_work_has_no_turn, a_route_led_elsewhere_has_no_turn,
+          nobody_is_recruited_for_nothing, one_claimant_per_envelope_up_to_the_limit,
+          who_is_busy_is_no_claimant, who_idles_is_woken_first_and_nearest,
+          the_limit_binds_while_all_idle_ones_are_woken, slots_keep_the_books,
+          a_dead_site_gets_one_probe, a_live_connection_of_a_dead_site_is_used,
+          the_same_hosts_in_any_order_are_one_site, any_difference_makes_another_site)
