@@ -7,5 +7,6 @@ int command_check_config(int argc, char **argv); /* relay/command_config.c */
 int command_queue(int argc, char **argv);        /* relay/admin/command_queue.c */
 int command_dest(int argc, char **argv);         /* relay/admin/command_dest.c */
 int command_explain(int argc, char **argv);      /* relay/admin/command_explain.c */
+int command_sendmail(int argc, char **argv);     /* relay/sendmail/command.c */
 int command_stats(int argc, char **argv);        /* relay/admin/command_stats.c */
 int command_top(int argc, char **argv);          /* relay/admin/command_top.c */

@@ -11,6 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *config_file(const char *given)
+{
+    static const char installed[] = MILLRACE_CONFIG_FILE;
+    if (given != NULL)
+        return given;
+    return access(installed, F_OK) == 0 ? installed : NULL;
+}
+
 struct config *config_keep(struct config *config)
 {
     atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);

@@ -169,6 +169,10 @@ struct config {
     struct arena arena;
 };
 
+/* The file to read: `given`, else the one of the installation when it is there, else NULL: the
+ * defaults. */
+const char *config_file(const char *given);
+
 /* One reference, or NULL with all errors, a line each, in `errors`. `path` NULL: defaults. */
 struct config *config_read(const char *path, struct buffer *errors);
 /* The same, and config_check_files on all that could be read: the errors of both at once. */

@@ -3,6 +3,7 @@
 #include "base/nearest.h"
 #include "bench/commands.h"
 #include "relay/commands.h"
+#include "relay/sendmail/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static const struct command_row commands[] = {
     {"explain", command_explain, "why a message has not left"},
     {"stats", command_stats, "what the running relay has counted"},
     {"top", command_top, "the same and more, on a live screen"},
+    {"sendmail", command_sendmail, "hand in a message from standard input, as sendmail does"},
     {"sink", command_sink, "be a downstream server, with faults"},
     {"load", command_load, "load a server with mail"},
 };
@@ -62,6 +64,8 @@ static int say_unknown(const char *name)
 
 int main(int argc, char **argv)
 {
+    if (argc > 0 && sendmail_is_called(argv[0]))
+        return command_sendmail(argc, argv);
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;
