@@ -86,10 +86,14 @@ static int read_reply(struct client *client, int64_t within_ms)
 /* What the relay says, as one line. */
 static void say_reply(struct client *client, const char *before)
 {
-    char *why = client->why;
-    snprintf(why, HANDIN_WHY_MAX, "%s%u %.*s", before, client->reply.code,
-             SPAN_FORMAT(client->reply.text));
-    for (char *at = why; (at = strchr(at, '\n')) != NULL;)
+    const struct reply *reply = &client->reply;
+    char status[24] = "";
+    if (reply->status_class != 0)
+        snprintf(status, sizeof(status), "%u.%u.%u ", reply->status_class, reply->status_subject,
+                 reply->status_detail);
+    snprintf(client->why, HANDIN_WHY_MAX, "%s%u %s%.*s", before, reply->code, status,
+             SPAN_FORMAT(reply->text));
+    for (char *at = client->why; (at = strchr(at, '\n')) != NULL;)
         *at = ' ';
 }
 
@@ -123,7 +127,7 @@ static int greet(struct client *client)
     }
     if (code != EX_OK)
         return code;
-    client->extensions = extensions_read(client->reply.text);
+    client->extensions = extensions_read(client->reply.text, 0);
     return reply_is_positive(&client->reply) ? EX_OK : refused(client, "the connection");
 }
 

@@ -62,11 +62,11 @@ class OddServer:
                 self.names.append(line.split()[1].decode())
             if verb == "MAIL":
                 sender, recipients = argument, []
-            elif verb == "RCPT":
-                recipients.append(argument)
             if verb == "QUIT":
                 self._before_goodbye(client)
             reply = self.replies.get(verb) or self._usual(verb)
+            if verb == "RCPT" and reply.startswith(b"2"):
+                recipients.append(argument)
             client.sendall(reply)
             if verb == "DATA" and reply.startswith(b"354"):
                 mail = _read_mail(lines)
