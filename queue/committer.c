@@ -18,7 +18,7 @@ struct chain {
 struct committer {
     struct spool *spool;
     struct inbox inbox;
-    struct chain waiting; /* taken from the inbox, in no batch yet */
+    struct chain verdicts, mail; /* taken from the inbox, in no batch yet; mail: new */
 
     struct change *batch[COMMITTER_BATCH_MAX];
     size_t batch_count;
@@ -41,17 +41,19 @@ static void chain_init(struct chain *chain)
     chain->end = &chain->first;
 }
 
-static void chain_append(struct chain *chain, struct mail *mails)
-{
-    *chain->end = mails;
-    while (*chain->end != NULL)
-        chain->end = &(*chain->end)->next;
-}
-
-static void chain_append_one(struct chain *chain, struct mail *mail)
+static void chain_append(struct chain *chain, struct mail *mail)
 {
     mail->next = NULL;
-    chain_append(chain, mail);
+    *chain->end = mail;
+    chain->end = &mail->next;
+}
+
+static void chain_prepend(struct chain *chain, struct mail *mail)
+{
+    mail->next = chain->first;
+    if (chain->first == NULL)
+        chain->end = &mail->next;
+    chain->first = mail;
 }
 
 static struct change *chain_pop(struct chain *chain)
@@ -69,8 +71,8 @@ static struct change *chain_pop(struct chain *chain)
 /* What cannot be refused: what became of an attempt, and what the operator or a rule said. */
 static bool has_verdict(const struct change *change)
 {
-    return change->update != NULL || change->remove || change->suspend != NULL ||
-           change->lift != NULL;
+    return change->update != NULL || change->remove || change->hold != NULL ||
+           change->suspend != NULL || change->lift != NULL;
 }
 
 static bool is_new_mail(const struct change *change)
@@ -96,7 +98,8 @@ struct committer *committer_create(struct spool *spool)
     struct committer *committer = must_calloc(1, sizeof(*committer));
     committer->spool = spool;
     committer->verdicts_max = VERDICTS_MAX;
-    chain_init(&committer->waiting);
+    chain_init(&committer->verdicts);
+    chain_init(&committer->mail);
     inbox_init(&committer->inbox);
     return committer;
 }
@@ -107,7 +110,7 @@ void committer_destroy(struct committer **committer)
     *committer = NULL;
     if (destroyed == NULL)
         return;
-    must(destroyed->waiting.first == NULL);
+    must(destroyed->verdicts.first == NULL && destroyed->mail.first == NULL);
     inbox_free(&destroyed->inbox);
     free(destroyed);
 }
@@ -121,33 +124,33 @@ void committer_post(struct committer *committer, struct change *take)
 
 /* ---- the batch ---- */
 
-/* The head of what waits, up to the bounds; one change fits always. */
-static void fill_batch(struct committer *committer)
+/* The head of the chain, up to `most` changes of it and the bounds of the batch; one change fits
+ * always. */
+static void fill_from(struct committer *committer, struct chain *chain, size_t most, size_t *bytes)
 {
-    size_t bytes = 0;
-    size_t verdicts = 0;
-    committer->batch_count = 0;
-    while (committer->waiting.first != NULL && committer->batch_count < COMMITTER_BATCH_MAX) {
-        struct change *next = container_of(committer->waiting.first, struct change, mail);
-        bytes += body_bytes(next);
-        verdicts += has_verdict(next);
-        bool over = bytes > COMMITTER_BATCH_BYTES || verdicts > committer->verdicts_max;
-        if (over && committer->batch_count > 0)
-            break;
-        committer->batch[committer->batch_count++] = chain_pop(&committer->waiting);
+    for (; chain->first != NULL && most > 0; most--) {
+        struct change *next = container_of(chain->first, struct change, mail);
+        *bytes += body_bytes(next);
+        if (*bytes > COMMITTER_BATCH_BYTES && committer->batch_count > 0)
+            return;
+        committer->batch[committer->batch_count++] = chain_pop(chain);
     }
 }
 
-/* Back to the head of what waits, in order. */
+/* Verdicts first: they claim their room before new mail does. */
+static void fill_batch(struct committer *committer)
+{
+    size_t bytes = 0;
+    committer->batch_count = 0;
+    fill_from(committer, &committer->verdicts, committer->verdicts_max, &bytes);
+    fill_from(committer, &committer->mail, COMMITTER_BATCH_MAX - committer->batch_count, &bytes);
+}
+
+/* Back to the head of what waits, in order: verdicts only, new mail has been refused. */
 static void put_batch_back(struct committer *committer)
 {
-    struct chain chain;
-    chain_init(&chain);
-    for (size_t i = 0; i < committer->batch_count; i++)
-        chain_append_one(&chain, &committer->batch[i]->mail);
-    chain_append(&chain, committer->waiting.first);
-    committer->waiting = chain;
-    committer->batch_count = 0;
+    while (committer->batch_count > 0)
+        chain_prepend(&committer->verdicts, &committer->batch[--committer->batch_count]->mail);
 }
 
 static void answer_batch(struct committer *committer, enum spool_result result)
@@ -167,22 +170,6 @@ static void refuse_new_mail_in_batch(struct committer *committer)
             committer->batch[kept++] = committer->batch[i];
     }
     committer->batch_count = kept;
-}
-
-static void refuse_new_mail_that_waits(struct committer *committer)
-{
-    struct chain kept;
-    chain_init(&kept);
-    while (committer->waiting.first != NULL) {
-        struct change *change = chain_pop(&committer->waiting);
-        if (is_new_mail(change))
-            answer(change, SPOOL_FULL);
-        else
-            chain_append_one(&kept, &change->mail);
-    }
-    committer->waiting = kept;
-    if (kept.first == NULL)
-        chain_init(&committer->waiting);
 }
 
 /* ---- one attempt at a batch ---- */
@@ -221,23 +208,14 @@ static void store_change(struct spool_batch *batch, const struct change *change)
         spool_update(batch, change->update);
     else if (change->remove)
         spool_remove(batch, change->id, change->number);
-    if (change->suspend != NULL)
+    else if (change->hold != NULL)
+        spool_hold(batch, change->id, change->number, change->hold);
+    else if (change->suspend != NULL)
         spool_suspend(batch, change->suspend);
-    if (change->lift != NULL)
+    else if (change->lift != NULL)
         spool_lift(batch, change->lift);
     if (change->accept != NULL)
         spool_accept(batch, change->accept, change->accepted, change->accepted_count);
-}
-
-/* Verdicts first: they claim their room before new mail does. */
-static void store_records(struct committer *committer, struct spool_batch *batch)
-{
-    for (size_t i = 0; i < committer->batch_count; i++)
-        if (has_verdict(committer->batch[i]))
-            store_change(batch, committer->batch[i]);
-    for (size_t i = 0; i < committer->batch_count; i++)
-        if (!has_verdict(committer->batch[i]))
-            store_change(batch, committer->batch[i]);
 }
 
 static uint64_t now_us(void)
@@ -253,7 +231,8 @@ static enum spool_result commit_batch(struct committer *committer)
     uint64_t began = now_us();
     spool_begin(committer->spool, &batch, batch_has_new_mail(committer));
     store_bodies(committer, &batch);
-    store_records(committer, &batch);
+    for (size_t i = 0; i < committer->batch_count; i++)
+        store_change(&batch, committer->batch[i]);
     enum spool_result result = spool_commit(&batch);
     if (result == SPOOL_OK) {
         atomic_fetch_add_explicit(&committer->commits, 1, memory_order_relaxed);
@@ -297,10 +276,10 @@ static void unstall(struct committer *committer)
         committer->verdicts_max = VERDICTS_MAX;
 }
 
-static void answer_waiting(struct committer *committer, enum spool_result result)
+static void answer_all(struct chain *chain, enum spool_result result)
 {
-    while (committer->waiting.first != NULL)
-        answer(chain_pop(&committer->waiting), result);
+    while (chain->first != NULL)
+        answer(chain_pop(chain), result);
 }
 
 static void settle(struct committer *committer, enum spool_result result)
@@ -354,9 +333,15 @@ static void gather(struct committer *committer, int wait_ms)
         pause_ms(wait_ms > 0 && wait_ms < COMMITTER_RETRY_MS ? wait_ms : COMMITTER_RETRY_MS);
         wait_ms = 0;
     }
-    if (committer->waiting.first != NULL)
+    if (committer->verdicts.first != NULL || committer->mail.first != NULL)
         wait_ms = 0;
-    chain_append(&committer->waiting, inbox_take(&committer->inbox, wait_ms));
+    struct mail *mail = inbox_take(&committer->inbox, wait_ms);
+    while (mail != NULL) {
+        struct mail *next = mail->next;
+        bool new = is_new_mail(container_of(mail, struct change, mail));
+        chain_append(new ? &committer->mail : &committer->verdicts, mail);
+        mail = next;
+    }
 }
 
 static void take_turn(struct committer *committer)
@@ -372,11 +357,13 @@ bool committer_step(struct committer *committer, int wait_ms)
 {
     gather(committer, committer->broken ? 0 : wait_ms);
     if (committer->stalled)
-        refuse_new_mail_that_waits(committer);
+        answer_all(&committer->mail, SPOOL_FULL);
     if (!committer->broken)
         take_turn(committer);
-    if (committer->broken)
-        answer_waiting(committer, SPOOL_BROKEN);
+    if (committer->broken) {
+        answer_all(&committer->verdicts, SPOOL_BROKEN);
+        answer_all(&committer->mail, SPOOL_BROKEN);
+    }
     return !committer->broken;
 }
 

@@ -4,9 +4,10 @@
  * (up to COMMITTER_BATCH_MAX changes and COMMITTER_BATCH_BYTES of bodies), writes the bodies,
  * syncs, commits once, and sends every change back to the mailbox it names.
  *
- * New mail that does not fit comes back SPOOL_FULL (452). A verdict never comes back undone:
- * it is tried again until it fits, ahead of any new mail. When the spool is broken the
- * process must end: committer_step returns false. */
+ * Verdicts and new mail wait apart, each in order, and share every batch: however many of the one
+ * there are, the other goes on. New mail that does not fit comes back SPOOL_FULL (452). A verdict
+ * never comes back undone: it is tried again until it fits, ahead of any new mail. When the spool
+ * is broken the process must end: committer_step returns false. */
 #pragma once
 
 #include "base/distribution.h"
@@ -37,7 +38,9 @@ struct change {
     uint64_t id;
     uint16_t number;
 
-    /* Mail to a destination stops, or goes on. Borrowed until the change comes back. */
+    /* Or a word on the envelope that is no attempt's, or one on a destination, to which mail stops
+     * or goes on: they count as verdicts do. Borrowed until the change comes back. */
+    const struct hold *hold;
     const struct suspension *suspend;
     const char *lift;
 };

@@ -236,18 +236,61 @@ void spool_accept(struct spool_batch *batch, const struct message *message,
         add_body(&batch->spool->accepted, message->id, &message->place);
 }
 
+static int get_envelope(struct spool_batch *batch, uint64_t id, uint16_t number, MDB_val *record)
+{
+    uint8_t key_bytes[ENVELOPE_KEY_BYTES];
+    envelope_key_write(id, number, key_bytes);
+    MDB_val key = value_of(key_bytes, sizeof(key_bytes));
+    return mdb_get(batch->transaction, batch->spool->envelope, &key, record);
+}
+
+/* What was held while an attempt was under way stays held. */
+static int put_update(struct spool_batch *batch, const struct envelope *envelope, MDB_val old)
+{
+    struct envelope_head head;
+    struct envelope held = *envelope;
+    char reason[HOLD_REASON_MAX + 1];
+    if (envelope->held || !envelope_record_head(span_of_value(old), &head) || !head.held)
+        return put_envelope(batch, envelope);
+    snprintf(reason, sizeof(reason), "%.*s", SPAN_FORMAT(head.hold_reason));
+    held.held = true;
+    held.hold_reason = reason;
+    return put_envelope(batch, &held);
+}
+
 void spool_update(struct spool_batch *batch, const struct envelope *envelope)
 {
+    MDB_val old;
     if (!good(batch))
         return;
-    uint8_t key_bytes[ENVELOPE_KEY_BYTES];
-    envelope_key_write(envelope->id, envelope->number, key_bytes);
-    MDB_val key = value_of(key_bytes, sizeof(key_bytes));
-    MDB_val old;
-    int rc = mdb_get(batch->transaction, batch->spool->envelope, &key, &old);
+    int rc = get_envelope(batch, envelope->id, envelope->number, &old);
     if (rc == 0)
-        rc = put_envelope(batch, envelope);
+        rc = put_update(batch, envelope, old);
     check(batch, "cannot update an envelope", rc == MDB_NOTFOUND ? 0 : rc);
+}
+
+static int put_hold(struct spool_batch *batch, struct envelope *envelope, const struct hold *hold)
+{
+    envelope->held = hold->held;
+    envelope->hold_reason = hold->held ? hold->reason : "";
+    if (!hold->held)
+        envelope->due_ms = hold->due_ms;
+    return put_envelope(batch, envelope);
+}
+
+void spool_hold(struct spool_batch *batch, uint64_t id, uint16_t number, const struct hold *hold)
+{
+    MDB_val record;
+    if (!good(batch))
+        return;
+    int rc = get_envelope(batch, id, number, &record);
+    if (rc == 0) {
+        struct envelope *envelope CLEANUP(envelope_free) =
+            envelope_record_read(span_of_value(record), id, number);
+        if (envelope != NULL) /* damaged: the scan has said so, and nobody sends it */
+            rc = put_hold(batch, envelope, hold);
+    }
+    check(batch, "cannot hold an envelope", rc == MDB_NOTFOUND ? 0 : rc);
 }
 
 /* One envelope less: the record is written again, or goes with the last one. */

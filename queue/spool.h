@@ -85,6 +85,16 @@ void spool_update(struct spool_batch *batch, const struct envelope *envelope);
  * released once the batch has committed. */
 void spool_remove(struct spool_batch *batch, uint64_t id, uint16_t number);
 
+/* An operator's or a rule's word on an envelope, apart from what becomes of attempts: an update of
+ * an envelope that is held leaves it held. */
+struct hold {
+    bool held;
+    const char *reason; /* cut to HOLD_REASON_MAX; not looked at on release */
+    int64_t due_ms;     /* on release: when it is due now; ms since 1970 */
+};
+/* One that is gone stays gone. */
+void spool_hold(struct spool_batch *batch, uint64_t id, uint16_t number, const struct hold *hold);
+
 /* No mail to that destination; in place of what was said of it before. */
 void spool_suspend(struct spool_batch *batch, const struct suspension *suspension);
 /* Mail goes there again. */

@@ -158,6 +158,56 @@ START_TEST(what_gathered_is_one_commit)
 }
 END_TEST
 
+/* However many verdicts there are: new mail is in the next commit, and they go on. */
+START_TEST(new_mail_does_not_queue_behind_verdicts)
+{
+    enum { REMOVALS = COMMITTER_REMOVE_MAX * 5 };
+    static struct post posts[REMOVALS];
+    struct post mail = {0};
+    struct bench bench;
+    bench_begin(&bench, SMALL_MAP, 1);
+    for (size_t i = 0; i < REMOVALS; i++) {
+        as_removal(&posts[i], i + 1);
+        send(&bench, &posts[i]);
+    }
+    as_accept(&bench, &mail, SPAN("body"));
+    send(&bench, &mail);
+    ck_assert(committer_step(bench.committer, 0));
+    collect(&bench);
+    ck_assert_uint_eq(mail.came_back, 1);
+    ck_assert_uint_eq(bench.came_back, 1 + COMMITTER_REMOVE_MAX);
+    run(&bench, 1 + REMOVALS);
+    clear(&mail);
+    bench_end(&bench);
+}
+END_TEST
+
+/* A word on an envelope is committed as a verdict is, in order. */
+START_TEST(words_are_committed_in_order)
+{
+    struct post mail = {0}, posts[2] = {0};
+    struct hold release = {.due_ms = 77}, hold = {.held = true, .reason = "wait"};
+    struct bench bench;
+    bench_begin(&bench, SMALL_MAP, 1);
+    as_accept(&bench, &mail, SPAN("body"));
+    send(&bench, &mail);
+    run(&bench, 1);
+    posts[0].change.hold = &release;
+    posts[1].change.hold = &hold;
+    for (size_t i = 0; i < countof(posts); i++) {
+        posts[i].change.id = mail.piece.message->id;
+        send(&bench, &posts[i]);
+    }
+    run(&bench, countof(posts));
+    struct envelope *envelope = spool_read(bench.spool, mail.piece.message->id, 0);
+    ck_assert(envelope->held && envelope->due_ms == 77);
+    ck_assert_str_eq(envelope->hold_reason, "wait");
+    envelope_free(&envelope);
+    clear(&mail);
+    bench_end(&bench);
+}
+END_TEST
+
 START_TEST(a_batch_is_bounded_in_bytes)
 {
     enum { COUNT = 10 };
@@ -486,8 +536,8 @@ START_TEST(suspensions_come_and_go)
 }
 END_TEST
 
-TEST_MAIN("queue/committer", suspensions_come_and_go, what_gathered_is_one_commit,
-          a_batch_is_bounded_in_bytes, many_threads_post_while_it_commits,
-          verdicts_survive_a_full_spool, a_bounce_is_not_refused,
-          mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
+TEST_MAIN("queue/committer", suspensions_come_and_go, what_gathered_is_one_commit, new_mail_does_not_queue_behind_verdicts,
+          words_are_committed_in_order, a_batch_is_bounded_in_bytes,
+          many_threads_post_while_it_commits, verdicts_survive_a_full_spool,
+          a_bounce_is_not_refused, mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
           many_verdicts_wait_for_room, a_failed_sync_is_the_end, a_large_body_has_its_own_file)

@@ -75,6 +75,54 @@ START_TEST(updates)
 }
 END_TEST
 
+static void put_hold(struct spool *spool, uint64_t id, const struct hold *hold)
+{
+    struct spool_batch batch;
+    spool_begin(spool, &batch, false);
+    spool_hold(&batch, id, 0, hold);
+    ck_assert_int_eq(spool_commit(&batch), SPOOL_OK);
+}
+
+static void assert_held(struct spool *spool, uint64_t id, bool held, const char *reason,
+                        int64_t due_ms)
+{
+    struct envelope *envelope CLEANUP(envelope_free) = spool_read(spool, id, 0);
+    ck_assert_int_eq(envelope->held, held);
+    ck_assert_str_eq(envelope->hold_reason, reason);
+    ck_assert_int_eq(envelope->due_ms, due_ms);
+}
+
+START_TEST(a_hold_outlasts_attempts_until_released)
+{
+    struct scratch scratch = scratch_make();
+    struct spool *spool = scratch_open(&scratch, SMALL_MAP);
+    struct spool_batch batch;
+    uint64_t id = accept_body(spool, SPAN("body"));
+    struct envelope *attempted = spool_read(spool, id, 0); /* claimed before it is held */
+    put_hold(spool, id, &(struct hold){.held = true, .reason = "a look first"});
+    assert_held(spool, id, true, "a look first", 1000);
+    attempted->due_ms = 99;
+    spool_begin(spool, &batch, false);
+    spool_update(&batch, attempted);
+    ck_assert_int_eq(spool_commit(&batch), SPOOL_OK);
+    assert_held(spool, id, true, "a look first", 99);
+    put_hold(spool, id, &(struct hold){.due_ms = 4711});
+    assert_held(spool, id, false, "", 4711);
+    attempted->held = true; /* an attempt's own word */
+    attempted->hold_reason = "in doubt";
+    spool_begin(spool, &batch, false);
+    spool_update(&batch, attempted);
+    ck_assert_int_eq(spool_commit(&batch), SPOOL_OK);
+    assert_held(spool, id, true, "in doubt", 99);
+    ck_assert_int_eq(remove_one(spool, id, 0), SPOOL_OK);
+    put_hold(spool, id, &(struct hold){.held = true, .reason = "too late"});
+    ck_assert_uint_eq(facts_of(spool).envelopes, 0); /* gone stays gone */
+    envelope_free(&attempted);
+    spool_close(&spool);
+    scratch_remove(&scratch);
+}
+END_TEST
+
 START_TEST(an_aborted_batch_changes_nothing)
 {
     struct scratch scratch = scratch_make();
@@ -401,6 +449,7 @@ START_TEST(a_torn_tail_is_harmless)
 END_TEST
 
 TEST_MAIN("queue/spool", a_message_goes_with_its_last_envelope, updates,
+          a_hold_outlasts_attempts_until_released,
           an_aborted_batch_changes_nothing, a_failed_commit_changes_nothing,
           bodies_that_cannot_be_written, syncs_as_it_is_told, a_full_map_recovers,
           verdicts_may_not_fit, a_full_disk_refuses_mail_but_not_verdicts,
