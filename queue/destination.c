@@ -6,6 +6,7 @@ const char *entry_state_name(enum entry_state state)
     case ENTRY_WAITING: return "waiting";
     case ENTRY_READY: return "ready";
     case ENTRY_OUT: return "out";
+    case ENTRY_HELD: return "held";
     }
     must_not_reach();
 }

@@ -6,6 +6,7 @@
  *     WAITING   its due time has not come           (the scheduler's deadline index wakes it)
  *     READY     it is in its destination's queue    (the first come is the first out)
  *     OUT       somebody claimed it and works on it (nobody else may)
+ *     HELD      it is not tried until the operator releases it
  *
  * Entries and destinations belong to the scheduler, which is the only one to make and free
  * them. Nothing here locks, allocates or knows what a host is. */
@@ -19,10 +20,20 @@ enum entry_state {
     ENTRY_WAITING,
     ENTRY_READY,
     ENTRY_OUT,
+    ENTRY_HELD,
 };
-#define ENTRY_STATES 3
+#define ENTRY_STATES 4
 
 const char *entry_state_name(enum entry_state state); /* "waiting" */
+
+/* What the operator wants of an entry that is OUT, once it no longer is. */
+enum entry_order {
+    ORDER_NONE,
+    ORDER_HOLD,
+    ORDER_FAIL,   /* returned to its sender */
+    ORDER_DROP,   /* removed, and nobody is told */
+    ORDER_ENDING, /* a fail or a drop is being carried out: too late for anything else */
+};
 
 struct entry {
     uint64_t id; /* the message's */
@@ -34,7 +45,7 @@ struct entry {
     uint16_t recipients;
     uint16_t attempts;
     uint8_t state; /* enum entry_state */
-    bool drop;     /* the operator wants it gone as soon as it is not OUT */
+    uint8_t order; /* enum entry_order */
     bool returned; /* claimed once and given back untried: not a second time */
 };
 
@@ -48,9 +59,10 @@ struct destination {
 
 static inline bool destination_is_empty(const struct destination *destination)
 {
-    return destination->counts[ENTRY_WAITING] + destination->counts[ENTRY_READY] +
-               destination->counts[ENTRY_OUT] ==
-           0;
+    for (unsigned state = 0; state < ENTRY_STATES; state++)
+        if (destination->counts[state] > 0)
+            return false;
+    return true;
 }
 
 /* One entry more (1) or less (-1) in this state: the only place that writes the counts. */

@@ -114,7 +114,7 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
 {
     if (scheduler_find(scheduler, facts->id, facts->number) != NULL)
         return NULL;
-    bool due = facts->due_ms <= now_ms;
+    bool due = facts->due_ms <= now_ms && !facts->held;
     struct entry *entry = pool_take(&scheduler->entry_pool);
     entry->id = facts->id;
     entry->number = facts->number;
@@ -128,14 +128,22 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
         entry_move(entry, ENTRY_READY);
     map_add(&scheduler->entries, entry);
     heap_set(&scheduler->deadlines, &entry->deadline, due ? facts->expiry_ms : facts->due_ms);
+    if (facts->held)
+        scheduler_hold(scheduler, entry, now_ms);
     return entry;
+}
+
+/* What waits costs an entry, not an envelope. */
+static void let_go(struct entry *entry)
+{
+    if (entry->envelope != NULL)
+        envelope_free(&entry->envelope);
 }
 
 void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t due_ms)
 {
     must(entry->state == ENTRY_OUT);
-    if (entry->envelope != NULL) /* what waits costs an entry, not an envelope */
-        envelope_free(&entry->envelope);
+    let_go(entry);
     entry_move(entry, ENTRY_WAITING);
     entry->returned = false;
     heap_set(&scheduler->deadlines, &entry->deadline, due_ms);
@@ -145,6 +153,21 @@ void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t e
 {
     if (entry->state != ENTRY_WAITING)
         return;
+    entry_move(entry, ENTRY_READY);
+    heap_set(&scheduler->deadlines, &entry->deadline, expiry_ms);
+}
+
+void scheduler_hold(struct scheduler *scheduler, struct entry *entry, int64_t now_ms)
+{
+    let_go(entry);
+    entry_move(entry, ENTRY_HELD);
+    entry->returned = false;
+    heap_set(&scheduler->deadlines, &entry->deadline, now_ms + SCHEDULER_HELD_LOOK_MS);
+}
+
+void scheduler_release(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms)
+{
+    must(entry->state == ENTRY_HELD);
     entry_move(entry, ENTRY_READY);
     heap_set(&scheduler->deadlines, &entry->deadline, expiry_ms);
 }

@@ -1,8 +1,8 @@
 /* The scheduler: due envelopes -> destinations.
  *
  * Every envelope of the spool has one entry here, and every entry is in one deadline index at
- * every moment, so nothing can be forgotten: a WAITING entry by its due time, a READY or OUT
- * one by the moment at which somebody must look why it has not left (its expiry).
+ * every moment, so nothing can be forgotten: a WAITING entry by its due time, any other by the
+ * moment at which somebody must look why it has not left: for a READY or OUT one its expiry.
  *
  * No locks, no clock, no I/O: the relay's dispatch calls it under its own lock. Times are
  * ms since 1970. */
@@ -37,11 +37,12 @@ struct entry *scheduler_walk(const struct scheduler *scheduler, size_t *at);
 struct entry_facts {
     uint64_t id;
     uint16_t number, attempts, recipients;
+    bool held;
     int64_t due_ms;
     int64_t expiry_ms;
 };
 
-/* A new entry, READY when due by `now_ms`, else WAITING. `take` (may be NULL) is the fresh
+/* A new entry, HELD or READY when due by `now_ms`, else WAITING. `take` (may be NULL) is the fresh
  * envelope. NULL when that envelope has an entry already. How many there may be is asked
  * before mail is accepted, not here: what is committed must be known. */
 struct entry *scheduler_add(struct scheduler *scheduler, struct destination *destination,
@@ -52,8 +53,13 @@ struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uin
 /* OUT -> WAITING until `due_ms`. */
 void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t due_ms);
 
-/* READY now, whatever its due time was; one that is OUT stays so. */
+/* WAITING -> READY now, whatever its due time was; any other stays as it is. */
 void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms);
+
+/* From any state -> HELD, and HELD -> READY. */
+void scheduler_hold(struct scheduler *scheduler, struct entry *entry, int64_t now_ms);
+void scheduler_release(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms);
+#define SCHEDULER_HELD_LOOK_MS 86400000 /* how often what is held is looked at */
 
 /* The envelope is done: frees the entry. */
 void scheduler_remove(struct scheduler *scheduler, struct entry *entry);

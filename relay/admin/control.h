@@ -21,8 +21,8 @@
  * envelope stats                                     one object
  *
  * FILTER is any of "domain", "sender", "recipient" (texts), "older_than_ms" and "state"
- * ("waiting", "ready", "out", "loading": read from the spool at start, not yet scheduled). More
- * than one id needs a filter or "all": true, and a reason. Times are RFC 3339 in UTC. */
+ * ("waiting", "ready", "out", "held", "loading": read from the spool at start, not yet scheduled).
+ * More than one id needs a filter or "all": true, and a reason. Times are RFC 3339 in UTC. */
 #pragma once
 
 #include "queue/spool.h"

@@ -171,6 +171,14 @@ static void say_rules(struct explanation *explanation)
 
 /* ---- where it stands ---- */
 
+static void say_held(struct explanation *explanation)
+{
+    const struct envelope *envelope = explanation->envelope;
+    char name[ENVELOPE_NAME_MAX];
+    say(explanation, "It is held until `millrace queue release %s`: %s.",
+        envelope_name(envelope->id, envelope->number, name), envelope->hold_reason);
+}
+
 static void say_state(struct explanation *explanation, bool loading)
 {
     const struct queue_look *queue = &explanation->queue;
@@ -180,6 +188,7 @@ static void say_state(struct explanation *explanation, bool loading)
         return;
     }
     switch (queue->state) {
+    case ENTRY_HELD: say_held(explanation); return;
     case ENTRY_OUT: say(explanation, "A connection has it in hand now."); return;
     case ENTRY_READY: say(explanation, "It is ready, and waits for a connection."); return;
     case ENTRY_WAITING: break;
@@ -203,8 +212,10 @@ static void explain_destination(struct explanation *explanation)
 {
     const struct destination_look *look = explanation->look;
     if (look->known)
-        say(explanation, "Of its envelopes %u wait for their time, %u are ready, %u are out.",
-            look->counts[ENTRY_WAITING], look->counts[ENTRY_READY], look->counts[ENTRY_OUT]);
+        say(explanation,
+            "Of its envelopes %u wait for their time, %u are ready, %u are out, %u are held.",
+            look->counts[ENTRY_WAITING], look->counts[ENTRY_READY], look->counts[ENTRY_OUT],
+            look->counts[ENTRY_HELD]);
     else
         say(explanation, "No mail for it is queued.");
     say_way(explanation);
@@ -223,7 +234,7 @@ static void explain_envelope(struct explanation *explanation, const struct envel
     dispatch_look_at(dispatch, envelope->destination, explanation->look);
     say_what_it_is(explanation);
     say_state(explanation, loading);
-    if (!loading && explanation->queue.state != ENTRY_OUT)
+    if (!loading && explanation->queue.state != ENTRY_OUT && explanation->queue.state != ENTRY_HELD)
         say_way(explanation);
     say_last_reply(explanation);
     say_rules(explanation);

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "relay/admin/answer.h"
 #include "relay/os.h"
-#include "relay/outbound/dispatch.h"
 #include "relay/outbound/dispatch_operator.h"
 
 #include <inttypes.h>
@@ -16,12 +15,10 @@
 
 #define GLANCES 256
 #define PROGRESS_EVERY 4096 /* envelopes acted on */
-#define OUT_MAX 10000       /* envelopes on their way out, beyond which a drop waits for them */
-#define OUT_WAIT_MS 10
-#define GONE_WAIT_MS                                                                               \
-    5000 /* one that was claimed meanwhile may take longer: it is not waited for                   \
-          */
-#define GONE_POLL_MS 2
+#define ORDERS_MAX 800      /* given and not durable: two of the committer's batches */
+#define ORDERS_LOOK_EVERY 64
+#define ORDERS_POLL_MS 2
+#define DURABLE_WAIT_MS 10000 /* for the last orders of a command */
 
 /* ---- walking ---- */
 
@@ -216,6 +213,8 @@ static json_t *envelope_json(const struct match *match)
     json_put_number(object, "size", (int64_t)message->place.length);
     put_last_reply(object, match);
     json_put_text(object, "last_host", envelope->last_host);
+    if (envelope->held)
+        json_put_text(object, "hold_reason", envelope->hold_reason);
     return object;
 }
 
@@ -274,7 +273,7 @@ void answer_queue_show(struct answer *answer, const struct request *request)
         answer_not_found(answer, target);
 }
 
-/* ---- retry and drop ---- */
+/* ---- orders ---- */
 
 struct action {
     struct answer *answer;
@@ -282,43 +281,63 @@ struct action {
     int64_t asked_ms; /* ms since 1970: when it began */
     uint64_t count;   /* acted on */
     uint64_t loading; /* could not be yet */
-
-    /* The last one dropped that nobody was delivering. The spool forgets them in order. */
-    uint64_t last_id;
-    uint16_t last_number;
+    struct orders *orders;
 };
 
-static bool act_on(struct action *action, const struct match *match)
+static bool act_on(struct action *action, struct envelope_key key)
 {
     struct dispatch *dispatch = action->answer->parts->dispatch;
-    uint64_t id = match->key.id;
-    uint16_t number = match->key.number;
-    if (action->request->command != REQUEST_QUEUE_DROP)
-        return dispatch_retry(dispatch, id, number, action->asked_ms);
-    if (!dispatch_drop(dispatch, id, number))
-        return false;
-    if (match->look.state != ENTRY_OUT) {
-        action->last_id = id;
-        action->last_number = number;
+    const struct request *request = action->request;
+    switch (request->command) {
+    case REQUEST_QUEUE_HOLD:
+        return dispatch_hold(dispatch, key.id, key.number, request->reason, action->orders);
+    case REQUEST_QUEUE_RELEASE:
+        return dispatch_release(dispatch, key.id, key.number, action->orders);
+    case REQUEST_QUEUE_RETRY: return dispatch_retry(dispatch, key.id, key.number, action->asked_ms);
+    case REQUEST_QUEUE_FAIL:
+        return dispatch_fail(dispatch, key.id, key.number, request->reason, action->orders);
+    case REQUEST_QUEUE_DROP: return dispatch_drop(dispatch, key.id, key.number, action->orders);
+    case REQUEST_QUEUE_LIST:
+    case REQUEST_QUEUE_SHOW:
+    case REQUEST_QUEUE_CAT:
+    case REQUEST_DEST_LIST:
+    case REQUEST_DEST_SHOW:
+    case REQUEST_DEST_PAUSE:
+    case REQUEST_DEST_RESUME:
+    case REQUEST_EXPLAIN:
+    case REQUEST_STATS: break;
     }
+    must_not_reach();
+}
+
+/* The committer takes so many orders a second: what it has not got to is not piled up, so that
+ * what comes and goes meanwhile has its turn. False when nobody waits for the answer. */
+static bool wait_for_room(struct action *action)
+{
+    while (orders_open(action->orders) > ORDERS_MAX)
+        if (!answer_pause(action->answer, os_now() + ORDERS_POLL_MS))
+            return false;
     return true;
 }
 
-/* The committer takes so many drops a second: what it has not got to is not piled up. */
-static bool wait_for_room(struct action *action)
+/* Who lists the queue next shall find it as it was ordered. */
+static void wait_until_durable(struct action *action)
 {
-    struct answer *answer = action->answer;
-    while (dispatch_out(answer->parts->dispatch) > OUT_MAX && answer_is_awaited(answer))
-        answer_pause(answer, os_now() + OUT_WAIT_MS);
-    return !answer->gone;
+    int64_t deadline_ms = os_now() + DURABLE_WAIT_MS;
+    while (orders_open(action->orders) > 0 && os_now() < deadline_ms)
+        if (!answer_pause(action->answer, os_now() + ORDERS_POLL_MS))
+            return;
+    unsigned open = orders_open(action->orders);
+    if (open > 0)
+        answer_fail(action->answer, EX_TEMPFAIL,
+                    "all are in effect, but the spool has not stored %u of them yet", open);
 }
 
 static bool tell_progress(struct action *action)
 {
     json_t *progress = json_object();
     json_put_number(progress, "progress", (int64_t)action->count);
-    return answer_object(action->answer, progress) && answer_flush(action->answer) &&
-           wait_for_room(action);
+    return answer_object(action->answer, progress) && answer_flush(action->answer);
 }
 
 static bool is_enough(const struct action *action)
@@ -337,26 +356,17 @@ static bool act_along(struct action *action, const struct target *target)
             continue;
         envelope_free(&found.envelope);
         action->loading += found.loading;
-        if (found.loading || !act_on(action, &found))
+        if (found.loading || !act_on(action, key))
             continue;
         action->count++;
         if (action->count % PROGRESS_EVERY == 0 && !tell_progress(action))
+            break;
+        if (action->count % ORDERS_LOOK_EVERY == 0 && !wait_for_room(action))
             break;
     }
     if (target != NULL && !walk->met && !is_enough(action))
         answer_not_found(answer, target);
     return !answer->gone;
-}
-
-/* Who lists the queue next shall not find what was dropped. */
-static void wait_until_gone(struct action *action)
-{
-    struct answer *answer = action->answer;
-    int64_t deadline_ms = os_now() + GONE_WAIT_MS;
-    struct queue_look look;
-    while (action->last_id != 0 && os_now() < deadline_ms && answer_is_awaited(answer) &&
-           dispatch_look(answer->parts->dispatch, action->last_id, action->last_number, &look))
-        answer_pause(answer, os_now() + GONE_POLL_MS);
 }
 
 static void log_action(const struct action *action)
@@ -388,18 +398,16 @@ static void log_action(const struct action *action)
 
 void answer_queue_action(struct answer *answer, const struct request *request)
 {
-    if (request->command != REQUEST_QUEUE_DROP && request->command != REQUEST_QUEUE_RETRY) {
-        answer_fail(answer, EX_UNAVAILABLE, "%s is not supported yet", request->name);
-        return;
-    }
-    struct action action = {.answer = answer, .request = request, .asked_ms = os_wall()};
+    struct action action = {
+        .answer = answer, .request = request, .asked_ms = os_wall(), .orders = orders_create()};
     bool asked = true;
     if (request->target_count == 0)
         act_along(&action, NULL);
     for (size_t i = 0; asked && i < request->target_count; i++)
         asked = act_along(&action, &request->targets[i]);
     log_action(&action);
-    wait_until_gone(&action);
+    wait_until_durable(&action);
+    orders_drop(&action.orders);
     json_t *summary = json_object();
     json_put_number(summary, "count", (int64_t)action.count);
     json_put_number(summary, "loading", (int64_t)action.loading);

@@ -54,6 +54,7 @@ void queue_print_envelope(json_t *object, void *unused)
     printf("%s\n", name);
     free(name);
     print_field("state", "", json_text_of(object, "state"), "");
+    print_optional_field(object, "held because", "hold_reason");
     print_optional_field(object, "next attempt", "due");
     print_field("destination", "", json_text_of(object, "destination"), "");
     print_field("sender", "<", json_text_of(object, "sender"), ">");
@@ -128,7 +129,8 @@ void queue_list_take(json_t *object, void *queue_list)
     snprintf(sender, sizeof(sender), "<%.100s>", json_text_of(object, "sender"));
     table_cell(&list->table, sender);
     add_recipients(&list->table, recipients);
-    table_cell(&list->table, json_text_of(object, "last_reply"));
+    const char *hold_reason = json_text_of(object, "hold_reason");
+    table_cell(&list->table, hold_reason[0] ? hold_reason : json_text_of(object, "last_reply"));
 }
 
 void queue_list_print(const struct queue_list *list, bool complete)

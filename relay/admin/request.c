@@ -46,9 +46,9 @@ static bool state_exists(const char *state, char *why, size_t why_size)
             return true;
     if (strcmp(state, STATE_LOADING) == 0)
         return true;
-    snprintf(why, why_size, "\"%.40s\" is no state: %s, %s, %s or " STATE_LOADING, state,
+    snprintf(why, why_size, "\"%.40s\" is no state: %s, %s, %s, %s or " STATE_LOADING, state,
              entry_state_name(ENTRY_WAITING), entry_state_name(ENTRY_READY),
-             entry_state_name(ENTRY_OUT));
+             entry_state_name(ENTRY_OUT), entry_state_name(ENTRY_HELD));
     return false;
 }
 

@@ -21,6 +21,7 @@ struct dispatch *dispatch_create(const struct dispatch_parts *parts)
     scheduler_init(&dispatch->scheduler);
     sites_init(dispatch);
     suspensions_init(dispatch);
+    orders_init(dispatch);
     os_random(&dispatch->random, sizeof(dispatch->random));
     return dispatch;
 }
@@ -30,6 +31,7 @@ void dispatch_destroy(struct dispatch **dispatch)
     struct dispatch *self = *dispatch;
     routes_free(self);
     suspensions_free(self);
+    orders_free(self);
     scheduler_free(&self->scheduler);
     heap_free(&self->site_wake_ups);
     heap_free(&self->route_wake_ups);
@@ -95,6 +97,13 @@ static int64_t expiry_of(const struct dispatch *dispatch, const struct entry *en
     return message_id_ms(entry->id) + retry->give_up_ms;
 }
 
+int64_t look_at_ms(const struct dispatch *dispatch, const struct entry *entry)
+{
+    int64_t expiry = expiry_of(dispatch, entry);
+    int64_t soon = os_wall() + LOOK_LEAST_MS;
+    return expiry > soon ? expiry : soon;
+}
+
 static void add_entry(struct dispatch *dispatch, unsigned worker, struct span destination,
                       struct entry_facts *facts, struct envelope *take, int64_t now_ms)
 {
@@ -121,6 +130,7 @@ void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope
         struct entry_facts facts = {.id = envelope->id,
                                     .number = envelope->number,
                                     .recipients = (uint16_t)envelope->count,
+                                    .held = envelope->held,
                                     .due_ms = envelope->due_ms};
         char name[DOMAIN_MAX_BYTES + 1];
         snprintf(name, sizeof(name), "%s", envelope->destination);
@@ -139,6 +149,7 @@ void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glan
                                     .number = glances[i].number,
                                     .attempts = glances[i].attempts,
                                     .recipients = (uint16_t)glances[i].recipients,
+                                    .held = glances[i].held,
                                     .due_ms = glances[i].due_ms};
         add_entry(dispatch, next_worker(dispatch), span_of(glances[i].destination), &facts, NULL,
                   os_wall());
@@ -158,8 +169,8 @@ void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct enve
     lock(dispatch);
     must(entry->envelope == NULL);
     entry->envelope = take;
-    if (entry->drop && !dispatch->draining) {
-        drop_out(dispatch, entry);
+    if (entry->order != ORDER_NONE) {
+        carry_out(dispatch, entry, os_wall());
     } else {
         entry_return(entry);
         serve(dispatch, entry->destination, next_worker(dispatch));
@@ -170,6 +181,7 @@ void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct enve
 void dispatch_finished(struct dispatch *dispatch, struct entry *entry)
 {
     lock(dispatch);
+    forget_order(dispatch, entry);
     scheduler_remove(&dispatch->scheduler, entry);
     unlock(dispatch);
 }
@@ -177,11 +189,23 @@ void dispatch_finished(struct dispatch *dispatch, struct entry *entry)
 void dispatch_deferred(struct dispatch *dispatch, struct entry *entry, int64_t due_ms)
 {
     lock(dispatch);
-    if (entry->drop)
-        drop_out(dispatch, entry);
+    if (entry->order != ORDER_NONE)
+        carry_out(dispatch, entry, due_ms);
     else
         scheduler_defer(&dispatch->scheduler, entry, due_ms);
     hasten(dispatch, due_ms);
+    unlock(dispatch);
+}
+
+void dispatch_held(struct dispatch *dispatch, struct entry *entry)
+{
+    lock(dispatch);
+    if (entry->order == ORDER_FAIL || entry->order == ORDER_DROP) {
+        carry_out(dispatch, entry, os_wall());
+    } else {
+        forget_order(dispatch, entry);
+        scheduler_hold(&dispatch->scheduler, entry, os_wall());
+    }
     unlock(dispatch);
 }
 
@@ -330,21 +354,22 @@ bool dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned
 
 /* ---- time ---- */
 
-static void entry_due(struct dispatch *dispatch, struct entry *entry, int64_t now_ms)
+static void entry_due(struct dispatch *dispatch, struct entry *entry)
 {
-    int64_t expiry = expiry_of(dispatch, entry);
-    int64_t grace = now_ms + LOOK_LEAST_MS;
-    scheduler_look_again(&dispatch->scheduler, entry, expiry > grace ? expiry : grace);
+    scheduler_look_again(&dispatch->scheduler, entry, look_at_ms(dispatch, entry));
     serve(dispatch, entry->destination, next_worker(dispatch));
 }
 
-/* READY or OUT past its expiry. What is OUT ends by itself; what is READY never left. */
+/* READY or OUT past its expiry, or HELD for long. What is OUT ends by itself; what is READY never
+ * left; what is HELD stays. */
 static void entry_overdue(struct dispatch *dispatch, struct entry *entry, int64_t now_ms)
 {
-    int64_t expiry = expiry_of(dispatch, entry);
-    int64_t later = now_ms + LOOK_LEAST_MS;
-    scheduler_look_again(&dispatch->scheduler, entry, expiry > later ? expiry : later);
-    if (entry->state != ENTRY_READY || expiry > now_ms)
+    if (entry->state == ENTRY_HELD) {
+        scheduler_hold(&dispatch->scheduler, entry, now_ms);
+        return;
+    }
+    scheduler_look_again(&dispatch->scheduler, entry, look_at_ms(dispatch, entry));
+    if (entry->state != ENTRY_READY || expiry_of(dispatch, entry) > now_ms)
         return;
     entry_move(entry, ENTRY_OUT);
     char why[300];
@@ -366,7 +391,7 @@ static void turn_entries(struct dispatch *dispatch, int64_t now_ms)
         if (overdue)
             entry_overdue(dispatch, entry, now_ms);
         else
-            entry_due(dispatch, entry, now_ms);
+            entry_due(dispatch, entry);
     }
 }
 

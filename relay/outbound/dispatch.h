@@ -75,10 +75,12 @@ void dispatch_restored(struct dispatch *dispatch);
 /* Nothing was tried: back to the head of its queue. `take` may be NULL. */
 void dispatch_return(struct dispatch *dispatch, struct entry *entry, struct envelope *take);
 
-/* The attempt is over and committed: the envelope is gone, or waits until `due_ms`. An
- * entry the operator wanted dropped goes on to be dropped. */
+/* The attempt is over and committed: the envelope is gone, or waits until `due_ms`. What the
+ * operator wants of it after the attempt is done then. */
 void dispatch_finished(struct dispatch *dispatch, struct entry *entry);
 void dispatch_deferred(struct dispatch *dispatch, struct entry *entry, int64_t due_ms);
+/* The same, but the update that was committed has it as held. */
+void dispatch_held(struct dispatch *dispatch, struct entry *entry);
 
 /* ---- connections ---- */
 

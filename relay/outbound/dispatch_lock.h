@@ -17,6 +17,7 @@ struct dispatch {
     struct heap site_wake_ups, route_wake_ups; /* ms since 1970 */
     struct map suspensions;                    /* by destination */
     struct heap suspension_ends;               /* ms since 1970 */
+    struct map failing;                        /* by id and number: to be returned */
     struct random_state random;
     unsigned last_worker;
     int64_t sweep_at_ms;
@@ -37,6 +38,8 @@ static inline void unlock(struct dispatch *dispatch)
 
 /* dispatch.c */
 void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer);
+/* When somebody must look why the entry has not left: its expiry, or soon. */
+int64_t look_at_ms(const struct dispatch *dispatch, const struct entry *entry);
 unsigned next_worker(struct dispatch *dispatch);
 /* dispatch_turn() is to be called at `at_ms` at the latest. */
 void hasten(struct dispatch *dispatch, int64_t at_ms);
@@ -65,8 +68,12 @@ void why_suspended(const struct dispatch *dispatch, const char *destination, int
 void turn_suspensions(struct dispatch *dispatch, int64_t now_ms);
 
 /* dispatch_operator.c */
-/* The entry is OUT and nobody works on it: it goes. */
-void drop_out(struct dispatch *dispatch, struct entry *entry);
+void orders_init(struct dispatch *dispatch);
+void orders_free(struct dispatch *dispatch);
+/* The entry is OUT, nobody works on it any more, and it has an order: that is done. */
+void carry_out(struct dispatch *dispatch, struct entry *entry, int64_t due_ms);
+/* It goes, or nothing is wanted of it any more. */
+void forget_order(struct dispatch *dispatch, struct entry *entry);
 
 /* dispatch_look.c */
 /* Why a READY entry has not left: its site's or its route's last failure; "" when none. */

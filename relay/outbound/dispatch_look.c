@@ -62,7 +62,8 @@ bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, stru
             why_suspended(dispatch, entry->destination->name, &look->due_ms, look->why,
                           sizeof(look->why));
             break;
-        case ENTRY_OUT: break;
+        case ENTRY_OUT:
+        case ENTRY_HELD: break;
         }
     }
     unlock(dispatch);

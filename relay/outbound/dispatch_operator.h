@@ -5,6 +5,7 @@
 #pragma once
 
 #include "queue/destination.h"
+#include "relay/outbound/orders.h"
 
 struct dispatch;
 
@@ -37,13 +38,31 @@ typedef bool dispatch_wants(const void *context, const char *destination, enum e
 size_t dispatch_find(struct dispatch *dispatch, dispatch_wants *wants, const void *context,
                      struct envelope_key **keys);
 
-/* Due now, and its site may be tried at once; a site that fails again is tried once only for
- * all the envelopes of one command, which began at `asked_ms`. False: no such envelope. */
-bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms);
+/* ---- orders ----
+ *
+ * Each holds at once, or for an envelope that is OUT after this attempt, unless that delivers it;
+ * of two orders for one that is OUT the later counts. It is logged, and counted, when it is
+ * durable; until then it is one of `orders` (which may be NULL). False: no such envelope, or one
+ * that is about to go. Texts are copied. */
 
-/* It goes: now, or (when it is OUT) after this attempt unless that delivers it. The event is
- * logged and counted when it is committed. False: no such envelope. */
-bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number);
+/* Not tried until it is released, over restarts too. Its time in the queue goes on. */
+bool dispatch_hold(struct dispatch *dispatch, uint64_t id, uint16_t number, const char *reason,
+                   struct orders *orders);
+
+/* Due now. False also: it is not held, and nothing was ordered. */
+bool dispatch_release(struct dispatch *dispatch, uint64_t id, uint16_t number,
+                      struct orders *orders);
+
+/* Returned to its sender, who is told the reason. */
+bool dispatch_fail(struct dispatch *dispatch, uint64_t id, uint16_t number, const char *reason,
+                   struct orders *orders);
+
+/* Removed; nobody is told. */
+bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number, struct orders *orders);
+
+/* Due now, and its site may be tried at once; a site that fails again is tried once only for
+ * all the envelopes of one command, which began at `asked_ms`. False also: it is held. */
+bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms);
 
 /* ---- the whole ---- */
 

@@ -536,8 +536,9 @@ START_TEST(suspensions_come_and_go)
 }
 END_TEST
 
-TEST_MAIN("queue/committer", suspensions_come_and_go, what_gathered_is_one_commit, new_mail_does_not_queue_behind_verdicts,
-          words_are_committed_in_order, a_batch_is_bounded_in_bytes,
-          many_threads_post_while_it_commits, verdicts_survive_a_full_spool,
-          a_bounce_is_not_refused, mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
+TEST_MAIN("queue/committer", suspensions_come_and_go, what_gathered_is_one_commit,
+          new_mail_does_not_queue_behind_verdicts, words_are_committed_in_order,
+          a_batch_is_bounded_in_bytes, many_threads_post_while_it_commits,
+          verdicts_survive_a_full_spool, a_bounce_is_not_refused,
+          mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
           many_verdicts_wait_for_room, a_failed_sync_is_the_end, a_large_body_has_its_own_file)

@@ -47,6 +47,7 @@ START_TEST(states_have_names)
     ck_assert_str_eq(entry_state_name(ENTRY_WAITING), "waiting");
     ck_assert_str_eq(entry_state_name(ENTRY_READY), "ready");
     ck_assert_str_eq(entry_state_name(ENTRY_OUT), "out");
+    ck_assert_str_eq(entry_state_name(ENTRY_HELD), "held");
 }
 END_TEST
 
@@ -194,7 +195,7 @@ START_TEST(facts_are_kept)
     ck_assert_uint_eq(entry->number, 3);
     ck_assert_uint_eq(entry->attempts, 4);
     ck_assert_uint_eq(entry->recipients, 5);
-    ck_assert(!entry->drop);
+    ck_assert_int_eq(entry->order, ORDER_NONE);
     ck_assert_int_eq(scheduler_due_ms(&scheduler, entry), NOW + 10);
     scheduler_free(&scheduler);
 }
@@ -216,6 +217,35 @@ START_TEST(what_waits_becomes_ready_when_due)
     scheduler_look_again(&scheduler, entry, EXPIRY);
     ck_assert_ptr_null(scheduler_due(&scheduler, NOW + 50, &overdue));
     ck_assert_int_eq(scheduler_next(&scheduler), EXPIRY);
+    scheduler_free(&scheduler);
+}
+END_TEST
+
+/* What is held is never due: it is looked at now and then, and is ready when it is released. */
+START_TEST(what_is_held_stays_until_released)
+{
+    struct scheduler scheduler;
+    bool overdue = false;
+    scheduler_init(&scheduler);
+    struct entry *entry = add(&scheduler, 1, NOW);
+    struct destination *destination = entry->destination;
+    entry->envelope = fresh_envelope();
+    scheduler_hold(&scheduler, entry, NOW);
+    ck_assert_ptr_null(entry->envelope);
+    ck_assert_uint_eq(destination->counts[ENTRY_HELD], 1);
+    ck_assert_ptr_null(destination_next(destination));
+    scheduler_hurry(&scheduler, entry, EXPIRY); /* retry does not release */
+    ck_assert_int_eq(entry->state, ENTRY_HELD);
+    ck_assert_ptr_null(scheduler_due(&scheduler, EXPIRY, &overdue));
+    ck_assert_ptr_eq(scheduler_due(&scheduler, NOW + SCHEDULER_HELD_LOOK_MS, &overdue), entry);
+    ck_assert(overdue && entry->state == ENTRY_HELD);
+    scheduler_release(&scheduler, entry, EXPIRY);
+    ck_assert_int_eq(scheduler_next(&scheduler), EXPIRY);
+    ck_assert_ptr_eq(destination_next(destination), entry);
+    struct entry_facts facts = {.id = 2, .held = true, .due_ms = NOW, .expiry_ms = EXPIRY};
+    entry = scheduler_add(&scheduler, destination, &facts, NULL, NOW);
+    ck_assert_int_eq(entry->state, ENTRY_HELD);
+    ck_assert_ptr_null(destination_next(destination));
     scheduler_free(&scheduler);
 }
 END_TEST
@@ -426,6 +456,7 @@ TEST_MAIN("queue/scheduler", states_have_names, the_first_come_is_the_first_out,
           what_comes_back_untried_is_the_next_again,
           an_entry_of_each_state_makes_a_destination_needed, a_name_is_one_destination,
           a_walk_meets_all_and_the_counts_agree, an_envelope_is_known_once, facts_are_kept,
-          what_waits_becomes_ready_when_due, due_comes_in_order_of_time, what_never_left_is_overdue,
+          what_waits_becomes_ready_when_due, what_is_held_stays_until_released,
+          due_comes_in_order_of_time, what_never_left_is_overdue,
           a_deferred_entry_waits_without_its_envelope, hurry_moves_only_what_waits,
           an_entry_goes_from_any_state, the_books_hold_whatever_happens, free_takes_all_with_it)

@@ -449,8 +449,7 @@ START_TEST(a_torn_tail_is_harmless)
 END_TEST
 
 TEST_MAIN("queue/spool", a_message_goes_with_its_last_envelope, updates,
-          a_hold_outlasts_attempts_until_released,
-          an_aborted_batch_changes_nothing, a_failed_commit_changes_nothing,
-          bodies_that_cannot_be_written, syncs_as_it_is_told, a_full_map_recovers,
-          verdicts_may_not_fit, a_full_disk_refuses_mail_but_not_verdicts,
+          a_hold_outlasts_attempts_until_released, an_aborted_batch_changes_nothing,
+          a_failed_commit_changes_nothing, bodies_that_cannot_be_written, syncs_as_it_is_told,
+          a_full_map_recovers, verdicts_may_not_fit, a_full_disk_refuses_mail_but_not_verdicts,
           scans_in_order_page_by_page, books_are_right_while_the_scan_runs, a_torn_tail_is_harmless)

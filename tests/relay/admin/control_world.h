@@ -37,6 +37,8 @@ struct row {
     int64_t due_ms;
     bool gone;
     unsigned retried, dropped;
+    const char *held; /* why */
+    bool failed;
 };
 
 static const struct row sample_rows[] = {
@@ -75,10 +77,11 @@ static const struct row sample_rows[] = {
 
 static struct row rows[MOST];
 static size_t row_count;
-static unsigned looks_until_gone; /* after a drop */
-static unsigned looks_when_full;  /* so often the dispatch says that much is out */
-static unsigned looks_at_out;
-static unsigned scans; /* of the spool */
+static unsigned orders_given;     /* by all commands */
+static unsigned looks_until_done; /* at the orders of a command: then what was dropped is gone */
+static unsigned looks_when_full;  /* so often there are too many of them, once ... */
+static unsigned full_after;       /* ... that many have been given */
+static unsigned scans;            /* of the spool */
 
 static inline struct row *find_row(uint64_t id, uint16_t number)
 {
@@ -129,6 +132,8 @@ struct envelope *spool_read(struct spool *spool, uint64_t id, uint16_t number)
     envelope->due_ms = row->due_ms;
     envelope->last_reply = row->last_reply ? row->last_reply : "";
     envelope->last_host = row->last_host ? row->last_host : "";
+    envelope->held = row->held != NULL;
+    envelope->hold_reason = row->held ? row->held : "";
     ck_assert(envelope_add(envelope, span_of(row->recipient), SPAN("")));
     envelope->recipients[0].code = row->code;
     envelope->recipients[0].status = row->status;
@@ -152,10 +157,6 @@ bool dispatch_look(struct dispatch *dispatch, uint64_t id, uint16_t number, stru
     struct row *row = find_row(id, number);
     (void)dispatch;
     *look = (struct queue_look){0};
-    if (row != NULL && row->dropped > 0 && --looks_until_gone == 0) {
-        row->gone = true;
-        return false;
-    }
     if (row == NULL || row->unknown)
         return false;
     look->state = row->state;
@@ -195,25 +196,95 @@ bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int
     return true;
 }
 
-bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number)
+/* ---- orders ---- */
+
+struct orders {
+    unsigned nothing;
+};
+
+struct orders *orders_create(void)
+{
+    return must_calloc(1, sizeof(struct orders));
+}
+
+void orders_drop(struct orders **orders)
+{
+    free(*orders);
+    *orders = NULL;
+}
+
+static void drops_are_done(void)
+{
+    for (size_t i = 0; i < row_count; i++)
+        rows[i].gone = rows[i].gone || rows[i].dropped > 0;
+}
+
+unsigned orders_open(const struct orders *orders)
+{
+    ck_assert_ptr_nonnull(orders);
+    if (looks_when_full > 0 && orders_given >= full_after) {
+        looks_when_full--;
+        return 20000;
+    }
+    if (looks_until_done == 0)
+        return 0;
+    if (--looks_until_done == 0)
+        drops_are_done();
+    return looks_until_done;
+}
+
+/* The row that an order is for, or NULL. */
+static struct row *order_row(uint64_t id, uint16_t number, const struct orders *orders)
 {
     struct row *row = find_row(id, number);
+    ck_assert_ptr_nonnull(orders);
+    orders_given += row != NULL && !row->unknown;
+    return row == NULL || row->unknown ? NULL : row;
+}
+
+bool dispatch_drop(struct dispatch *dispatch, uint64_t id, uint16_t number, struct orders *orders)
+{
+    struct row *row = order_row(id, number, orders);
     (void)dispatch;
-    if (row == NULL || row->unknown)
+    if (row == NULL)
         return false;
     row->dropped++;
-    row->gone = looks_until_gone == 0; /* at once: the walk must not trip over it */
+    row->gone = looks_until_done == 0; /* at once: the walk must not trip over it */
     return true;
 }
 
-unsigned dispatch_out(struct dispatch *dispatch)
+bool dispatch_hold(struct dispatch *dispatch, uint64_t id, uint16_t number, const char *reason,
+                   struct orders *orders)
 {
+    struct row *row = order_row(id, number, orders);
     (void)dispatch;
-    looks_at_out++;
-    if (looks_when_full == 0)
-        return 0;
-    looks_when_full--;
-    return 20000;
+    if (row == NULL)
+        return false;
+    row->held = strcmp(reason, "a look first") == 0 ? "a look first" : "something else";
+    row->state = ENTRY_HELD;
+    return true;
+}
+
+bool dispatch_release(struct dispatch *dispatch, uint64_t id, uint16_t number,
+                      struct orders *orders)
+{
+    struct row *row = order_row(id, number, orders);
+    (void)dispatch;
+    if (row == NULL || row->held == NULL)
+        return false;
+    row->held = NULL;
+    row->state = ENTRY_READY;
+    return true;
+}
+
+bool dispatch_fail(struct dispatch *dispatch, uint64_t id, uint16_t number, const char *reason,
+                   struct orders *orders)
+{
+    struct row *row = order_row(id, number, orders);
+    (void)dispatch;
+    if (row == NULL || strcmp(reason, "no such thing") != 0)
+        return false;
+    return row->failed = true;
 }
 
 void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts)
