@@ -80,7 +80,10 @@ static void committed(struct mail *mail, void *taker)
     if (attempt->rest != NULL) {
         attempt->entry->recipients = (uint16_t)attempt->rest->count;
         attempt->entry->attempts = attempt->rest->attempts;
-        dispatch_deferred(dispatch, attempt->entry, attempt->rest->due_ms);
+        if (attempt->rest->held)
+            dispatch_held(dispatch, attempt->entry);
+        else
+            dispatch_deferred(dispatch, attempt->entry, attempt->rest->due_ms);
     } else {
         dispatch_finished(dispatch, attempt->entry);
     }

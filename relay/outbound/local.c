@@ -12,9 +12,22 @@ struct ending {
     struct local_end *end;
 };
 
+/* The dispatch goes by ids: a message that was not to be sent before its release has longer. */
+static void look_at_its_time(struct worker *worker, struct verdict *verdict,
+                             const struct envelope *envelope)
+{
+    const struct retry *retry = config_retry(worker->config, span_of(envelope->destination));
+    if (verdict->kind != VERDICT_EXPIRED ||
+        worker->wall_ms >= retry_last_ms(retry, envelope->message))
+        return;
+    verdict->kind = VERDICT_DEFERRED;
+    verdict->status.class = 4;
+}
+
 static void end_now(struct worker *worker, struct local_end *end, struct envelope *take_envelope)
 {
     struct attempt *attempt = attempt_create(worker, end->entry, take_envelope);
+    look_at_its_time(worker, &end->verdict, take_envelope);
     attempt_settle(attempt, &end->verdict);
     attempt_end(&attempt);
 }
