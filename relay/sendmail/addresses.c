@@ -22,20 +22,20 @@ static bool is_same(const void *item, const void *key)
     return span_equal_nocase(a, b) && memcmp(a.data, b.data, local) == 0;
 }
 
-void addresses_init(struct addresses *addresses, const char *origin)
+void addresses_init(struct address_list *addresses, const char *origin)
 {
-    *addresses = (struct addresses){.origin = origin};
+    *addresses = (struct address_list){.origin = origin};
     map_init(&addresses->known, hash_of, is_same);
 }
 
-void addresses_free(struct addresses *addresses)
+void addresses_free(struct address_list *addresses)
 {
     map_free(&addresses->known);
     free(addresses->items);
     arena_free(&addresses->arena);
 }
 
-static const char *add(struct addresses *addresses, struct span text)
+static const char *add(struct address_list *addresses, struct span text)
 {
     unsigned count = addresses->count;
     char *address = arena_copy(&addresses->arena, text);
@@ -63,7 +63,7 @@ enum token_kind {
 };
 
 struct reader {
-    struct addresses *addresses;
+    struct address_list *addresses;
     struct span rest;
     enum token_kind kind; /* of the token at hand, */
     struct span token;    /* and its text */
@@ -328,7 +328,7 @@ static void end_address(struct reader *reader)
     forget_words(reader);
 }
 
-const char *addresses_read(struct addresses *addresses, struct span text)
+const char *addresses_read(struct address_list *addresses, struct span text)
 {
     struct reader reader = {.addresses = addresses, .rest = text};
     next_token(&reader);

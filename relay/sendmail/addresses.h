@@ -12,7 +12,7 @@
 #define ADDRESSES_MAX 100000   /* in a list; more is a mistake */
 #define ADDRESS_BYTES_MAX 1000 /* more than any relay takes (RFC 5321 4.5.3.1) */
 
-struct addresses {
+struct address_list {
     const char *origin; /* the domain of addresses that have none */
     const char **items;
     unsigned count;
@@ -20,9 +20,9 @@ struct addresses {
     struct arena arena;
 };
 
-void addresses_init(struct addresses *addresses, const char *origin);
-void addresses_free(struct addresses *addresses);
+void addresses_init(struct address_list *addresses, const char *origin);
+void addresses_free(struct address_list *addresses);
 
 /* Adds the addresses of this text to those that are there already. NULL, or what is wrong with it,
  * as in "an address without its >"; then some may have been added. */
-const char *addresses_read(struct addresses *addresses, struct span text);
+const char *addresses_read(struct address_list *addresses, struct span text);

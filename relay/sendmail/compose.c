@@ -40,7 +40,7 @@ static bool is_null_sender(const char *text)
 static int find_sender(struct submission *submission, const char *given,
                        const struct caller *caller, char why[COMPOSE_WHY_MAX])
 {
-    struct addresses one CLEANUP(addresses_free);
+    struct address_list one CLEANUP(addresses_free);
     addresses_init(&one, caller->origin);
     submission->sender = "";
     if (given != NULL && is_null_sender(given))

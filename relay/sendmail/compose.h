@@ -18,7 +18,7 @@ struct caller {
 
 struct submission {
     const char *sender; /* "": the null sender */
-    struct addresses recipients;
+    struct address_list recipients;
     struct buffer text; /* lines end in CRLF */
     bool eight_bit;     /* in the text */
     bool utf8;          /* in an address */

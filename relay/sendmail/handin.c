@@ -208,7 +208,7 @@ static bool is_too_many(const struct reply *reply)
  * next one. */
 static int say_recipients(struct client *client, unsigned first, unsigned *next)
 {
-    const struct addresses *recipients = &client->submission->recipients;
+    const struct address_list *recipients = &client->submission->recipients;
     for (*next = first; *next < recipients->count; (*next)++) {
         int code = say_rcpt(client, recipients->items[*next]);
         if (code != EX_OK)

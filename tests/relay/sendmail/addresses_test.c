@@ -120,7 +120,7 @@ static const struct row {
 static void try_row(const struct row *row)
 {
     struct buffer got CLEANUP(buffer_free) = {0};
-    struct addresses addresses CLEANUP(addresses_free);
+    struct address_list addresses CLEANUP(addresses_free);
     addresses_init(&addresses, "o.test");
     const char *fault = addresses_read(&addresses, span_of(row->text));
     for (unsigned i = 0; i < addresses.count; i++)
@@ -170,7 +170,7 @@ START_TEST(no_byte_breaks_out)
     for (size_t i = 0; i < countof(places); i++)
         for (unsigned byte = 0; byte < 256; byte++) {
             struct buffer text CLEANUP(buffer_free) = {0};
-            struct addresses addresses CLEANUP(addresses_free);
+            struct address_list addresses CLEANUP(addresses_free);
             char c = (char)byte;
             buffer_print(&text, "%s", places[i][0]);
             buffer_append(&text, (struct span){&c, 1});
@@ -186,7 +186,7 @@ END_TEST
 
 START_TEST(lists_add_up)
 {
-    struct addresses addresses CLEANUP(addresses_free);
+    struct address_list addresses CLEANUP(addresses_free);
     addresses_init(&addresses, "o.test");
     ck_assert_ptr_null(addresses_read(&addresses, SPAN("a@b.test, c")));
     ck_assert_ptr_null(addresses_read(&addresses, SPAN("c@o.test, d")));
@@ -198,7 +198,7 @@ END_TEST
 START_TEST(as_many_as_the_limit)
 {
     struct buffer text CLEANUP(buffer_free) = {0};
-    struct addresses addresses CLEANUP(addresses_free);
+    struct address_list addresses CLEANUP(addresses_free);
     for (unsigned i = 0; i < ADDRESSES_MAX; i++)
         buffer_print(&text, "a%u,", i);
     addresses_init(&addresses, "o.test");
@@ -213,7 +213,7 @@ END_TEST
 START_TEST(as_long_as_the_limit)
 {
     char text[ADDRESS_BYTES_MAX + 2];
-    struct addresses addresses CLEANUP(addresses_free);
+    struct address_list addresses CLEANUP(addresses_free);
     memset(text, 'x', sizeof(text));
     memcpy(text, "a@", 2);
     addresses_init(&addresses, "o.test");
