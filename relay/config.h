@@ -99,6 +99,7 @@ struct destination_config { /* a `destination "NAME"` section */
     enum in_doubt in_doubt;   /* default retry */
     struct addresses sources; /* used in turn; none: as the machine does it */
     const char *hello;        /* the name in EHLO; NULL: hostname */
+    unsigned discarded;       /* enum extension bits: not used though they are offered; default 0 */
 };
 
 struct retry_config { /* a `retry "NAME"` section */

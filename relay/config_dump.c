@@ -1,5 +1,6 @@
 #include "relay/config_keys.h"
 #include "relay/config_value.h"
+#include "relay/smtp/extension.h"
 
 #include <inttypes.h>
 
@@ -50,6 +51,19 @@ static void print_schedule(const struct schedule *schedule, struct buffer *to)
     buffer_print(to, " }");
 }
 
+static void print_extensions(unsigned bits, struct buffer *to)
+{
+    const char *before = " ";
+    buffer_print(to, "{");
+    for (unsigned bit = 1; bit < 1u << EXTENSIONS; bit <<= 1) {
+        if (!(bits & bit))
+            continue;
+        buffer_print(to, "%s\"%s\"", before, extension_name(bit));
+        before = ", ";
+    }
+    buffer_print(to, " }");
+}
+
 static void print_key(const struct key *key, const void *item, struct buffer *to,
                       const char *indent)
 {
@@ -62,6 +76,9 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
         print_addresses((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_USERS)
         print_users(item, &value);
+    else if (key->kind == KEY_EXTENSIONS)
+        print_extensions(*(const unsigned *)(const void *)((const char *)item + key->offset),
+                         &value);
     else if (key->kind == KEY_SCHEDULE)
         print_schedule((const void *)((const char *)item + key->offset), &value);
     else if (!value_print(key, item, &value))

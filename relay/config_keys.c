@@ -130,6 +130,7 @@ static const struct key destination_keys[] = {
     {"in-doubt", KEY_WORD, DESTINATION(in_doubt), .words = in_doubt_words},
     {"source", KEY_ADDRESSES, DESTINATION(sources)},
     {"hello", KEY_HOSTNAME, DESTINATION(hello)},
+    {"discard-ehlo", KEY_EXTENSIONS, DESTINATION(discarded)},
     LATER("rate"),
 };
 

@@ -6,24 +6,25 @@
 #include "base/span.h"
 
 enum key_kind {
-    KEY_PATH,      /* const char *: a file or directory */
-    KEY_HOSTNAME,  /* const char * */
-    KEY_ENDPOINT,  /* const char *: "ADDRESS:PORT", kept as it was written */
-    KEY_NUMBER,    /* unsigned */
-    KEY_PORT,      /* uint16_t */
-    KEY_SIZE,      /* uint64_t bytes: "64K" */
-    KEY_DURATION,  /* int64_t ms: "250ms" */
-    KEY_FACTOR,    /* double */
-    KEY_RATE,      /* struct rate: "100/h" */
-    KEY_ADDRESS,   /* const char *: a mailbox */
-    KEY_FLAG,      /* bool */
-    KEY_WORD,      /* an enum: one of `words` */
-    KEY_HOSTS,     /* list: the hosts of a route */
-    KEY_NETWORKS,  /* list: networks */
-    KEY_ADDRESSES, /* list: struct addresses */
-    KEY_SCHEDULE,  /* list: struct schedule, durations */
-    KEY_USERS,     /* list: users of this machine, by name or number; "*" for all */
-    KEY_LATER,     /* a key or section of a later version: known, and refused */
+    KEY_PATH,       /* const char *: a file or directory */
+    KEY_HOSTNAME,   /* const char * */
+    KEY_ENDPOINT,   /* const char *: "ADDRESS:PORT", kept as it was written */
+    KEY_NUMBER,     /* unsigned */
+    KEY_PORT,       /* uint16_t */
+    KEY_SIZE,       /* uint64_t bytes: "64K" */
+    KEY_DURATION,   /* int64_t ms: "250ms" */
+    KEY_FACTOR,     /* double */
+    KEY_RATE,       /* struct rate: "100/h" */
+    KEY_ADDRESS,    /* const char *: a mailbox */
+    KEY_FLAG,       /* bool */
+    KEY_WORD,       /* an enum: one of `words` */
+    KEY_HOSTS,      /* list: the hosts of a route */
+    KEY_NETWORKS,   /* list: networks */
+    KEY_ADDRESSES,  /* list: struct addresses */
+    KEY_EXTENSIONS, /* list: unsigned, enum extension bits */
+    KEY_SCHEDULE,   /* list: struct schedule, durations */
+    KEY_USERS,      /* list: users of this machine, by name or number; "*" for all */
+    KEY_LATER,      /* a key or section of a later version: known, and refused */
 };
 
 struct key {
@@ -70,5 +71,5 @@ void config_unknown(enum section_kind kind, struct span name, bool is_key,
 static inline bool key_is_list(const struct key *key)
 {
     return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS ||
-           key->kind == KEY_SCHEDULE || key->kind == KEY_ADDRESSES;
+           key->kind == KEY_SCHEDULE || key->kind == KEY_ADDRESSES || key->kind == KEY_EXTENSIONS;
 }

@@ -1,6 +1,7 @@
 #include "relay/config_list.h"
 
 #include "relay/config_value.h"
+#include "relay/smtp/extension.h"
 
 struct reading { /* of one list */
     const struct list_text *list;
@@ -87,6 +88,25 @@ static void read_schedule(const struct reading *reading, const struct key *key,
     *schedule = (struct schedule){delays, count};
 }
 
+/* STARTTLS is not among them: whether it is used is for `tls` to say. */
+static void read_extensions(const struct reading *reading, unsigned *bits)
+{
+    *bits = 0;
+    for (unsigned i = 0; i < reading->list->count; i++) {
+        unsigned found = extension_find(span_of(reading->list->texts[i]));
+        *bits |= found;
+        if (found == EXTENSION_STARTTLS)
+            report_add(reading->report, reading->list->place,
+                       "%s: whether STARTTLS is used is for tls to say: level = \"none\"",
+                       reading->name);
+        else if (!(found & EXTENSIONS_OUTBOUND))
+            report_add(reading->report, reading->list->place,
+                       "%s: \"%.80s\" is not one of the extensions that are used when they are "
+                       "offered: " EXTENSIONS_OUTBOUND_NAMES,
+                       reading->name, reading->list->texts[i]);
+    }
+}
+
 static void read_users(const struct reading *reading)
 {
     struct config *config = reading->config;
@@ -113,6 +133,8 @@ void list_read(const struct list_text *list, const struct key *key, void *item,
         read_networks(&reading, at);
     else if (key->kind == KEY_ADDRESSES)
         read_addresses(&reading, at);
+    else if (key->kind == KEY_EXTENSIONS)
+        read_extensions(&reading, at);
     else if (key->kind == KEY_SCHEDULE)
         read_schedule(&reading, key, at);
     else if (key->kind == KEY_USERS)

@@ -270,6 +270,7 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_NETWORKS:
     case KEY_SCHEDULE:
     case KEY_ADDRESSES:
+    case KEY_EXTENSIONS:
     case KEY_USERS:
     case KEY_LATER: must_not_reach();
     }
@@ -300,6 +301,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_NETWORKS:
     case KEY_SCHEDULE:
     case KEY_ADDRESSES:
+    case KEY_EXTENSIONS:
     case KEY_USERS:
     case KEY_LATER: return false;
     }

@@ -85,7 +85,8 @@ void connection_begin_session(struct connection *connection)
         policy.level = TLS_NONE;
     /* The site's configuration lives as long as the slot; the worker's may be replaced. */
     session_init(&connection->session, site_of(connection)->terms.hello, connection->host_text,
-                 &policy, &history, 0, &connection->channel.out);
+                 &policy, &history, site_of(connection)->terms.limits->discarded,
+                 &connection->channel.out);
     connection->replies_seen = 0;
     connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",

@@ -20,6 +20,14 @@ enum extension {
 };
 #define EXTENSIONS 13
 
+/* Those that a client of ours uses where they are offered, and can do without. */
+#define EXTENSIONS_OUTBOUND                                                                        \
+    (EXTENSION_PIPELINING | EXTENSION_SIZE | EXTENSION_8BITMIME | EXTENSION_DSN |                  \
+     EXTENSION_CHUNKING | EXTENSION_BINARYMIME | EXTENSION_SMTPUTF8 | EXTENSION_DELIVERBY |        \
+     EXTENSION_LIMITS)
+#define EXTENSIONS_OUTBOUND_NAMES                                                                  \
+    "PIPELINING, SIZE, 8BITMIME, DSN, CHUNKING, BINARYMIME, SMTPUTF8, DELIVERBY, LIMITS"
+
 struct extensions {
     unsigned offered;         /* enum extension bits */
     uint64_t size;            /* SIZE's parameter: bytes; 0: offered without limit */

@@ -112,6 +112,14 @@ START_TEST(values_that_are_wrong)
         {"retry \"*\" { schedule = { 5m, 0s, soon } }",
          "t.conf:1: schedule: \"0s\" is not within 1ms to 1000d\n"
          "t.conf:1: schedule: \"soon\" is not a duration, as in 250ms, 30s, 5m, 4h or 5d\n"},
+        {"destination \"*\" { discard-ehlo = { dsn, \"8BIT\", AUTH, starttls } }",
+         "t.conf:1: discard-ehlo: \"8BIT\" is not one of the extensions that are used when they are "
+         "offered: PIPELINING, SIZE, 8BITMIME, DSN, CHUNKING, BINARYMIME, SMTPUTF8, DELIVERBY, "
+         "LIMITS\n"
+         "t.conf:1: discard-ehlo: \"AUTH\" is not one of the extensions that are used when they are "
+         "offered: PIPELINING, SIZE, 8BITMIME, DSN, CHUNKING, BINARYMIME, SMTPUTF8, DELIVERBY, "
+         "LIMITS\n"
+         "t.conf:1: discard-ehlo: whether STARTTLS is used is for tls to say: level = \"none\"\n"},
         {"relay-from = { \"10.0.0.0/8\", \"10.0.0.1/8\", \"localhost\" }",
          "t.conf:1: relay-from: \"10.0.0.1/8\" is not a network, as in 192.0.2.0/24 or "
          "2001:db8::/32 (no bits set behind the prefix)\n"

@@ -1,4 +1,5 @@
 #include "relay/config.h"
+#include "relay/smtp/extension.h"
 
 #include "relay/config_keys.h"
 #include "tests/relay/config_reading.h"
@@ -30,7 +31,8 @@ START_TEST(all_values)
         "destination \"slow.test\" { max-connections = 1 "
         "messages-per-connection = 0 idle = 0s back-off = 5s in-doubt = hold "
         "max-hosts = 2 max-addresses = 3 address-families = ipv4-first "
-        "source = { 192.0.2.1, \"2001:db8::1\" } hello = d.test }\n"
+        "source = { 192.0.2.1, \"2001:db8::1\" } hello = d.test "
+        "discard-ehlo = { chunking, \"DSN\" } }\n"
         "retry \"*\" { first = 1s factor = 1.5 longest = 1h give-up = 2d "
         "warn-after = 0 }\n"
         "retry \"listed.test\" { schedule = { 1m, 5m, \"2h\" } }\n"
@@ -95,7 +97,8 @@ START_TEST(all_values)
     retry = config_retry(c, SPAN("listed.test"));
     ck_assert(retry->schedule.count == 3 && retry->first_ms == 1000);
     ck_assert(retry->schedule.delays_ms[0] == 60000 && retry->schedule.delays_ms[2] == 7200000);
-    ck_assert_int_eq(config_destination(c, SPAN("slow.test"))->in_doubt, IN_DOUBT_HOLD);
+    ck_assert_int_eq(slow->in_doubt, IN_DOUBT_HOLD);
+    ck_assert_uint_eq(slow->discarded, EXTENSION_CHUNKING | EXTENSION_DSN);
     ck_assert_int_eq(config_destination(c, SPAN("other.test"))->in_doubt, IN_DOUBT_RETRY);
     ck_assert(c->bounce.full_max == 10240 && c->bounce.per_sender.count == 7);
     ck_assert_int_eq(c->bounce.per_sender.per_ms, 60000);
@@ -299,7 +302,9 @@ START_TEST(a_dump_reads_as_the_same)
         "route \"*\" { hosts = { a.test, \"[::1]:3\", 192.0.2.1 } }\n"
         "route \"b.test\" { hosts = \"b.test:1\" }\n"
         "tls \".x.test\" { level = none max-version = 1.2 }\n"
+        "destination \"*\" { discard-ehlo = LIMITS }\n"
         "destination \"y.test\" { idle = 90s source = { \"::1\", 192.0.2.1 } hello = x.test }\n"
+        "destination \"z.test\" { discard-ehlo = { } }\n"
         "retry \"z.test\" { factor = 1.1 give-up = 36h }\n"
         "retry \"s.test\" { schedule = { 90s, 1h } warn-after = 0 }\n"
         "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
@@ -317,6 +322,9 @@ START_TEST(a_dump_reads_as_the_same)
         ck_assert_str_eq(again->control, config->control);
         ck_assert_uint_eq(again->relay_from.count, config->relay_from.count);
         ck_assert_uint_eq(again->limits.memory, config->limits.memory);
+        ck_assert_uint_eq(config_destination(again, SPAN("y.test"))->discarded,
+                          config_destination(config, SPAN("y.test"))->discarded);
+        ck_assert_uint_eq(config_destination(again, SPAN("z.test"))->discarded, 0);
         ck_assert(config_retry(again, SPAN("z.test"))->factor ==
                   config_retry(config, SPAN("z.test"))->factor);
     }
