@@ -6,12 +6,13 @@ the server's users in a private passwd), so that compiled-in paths work, two mai
 side by side, and the machine itself is not touched. Killing the namespace's first process ends
 all that the server ever started.
 """
+import json
 import os
 import re
 import shutil
 from pathlib import Path
 
-from .workshop import Failed, Skip, answers, greets, need_root, run_command, wait_until
+from .workshop import PROJECT, Failed, Skip, answers, greets, need_root, run_command, wait_until
 
 ROOTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millrace" / "peers"
 PEER_NAME = "peer.test"
@@ -338,6 +339,43 @@ class Exim(_MailServer):
         (self.etc / "exim4").mkdir()
         (self.etc / "exim4/exim4.conf").write_text(text)
         return [], ["/usr/sbin/exim4", "-bdf", "-q10s"]
+
+
+def node_peer(script, *arguments):
+    """The command line and the environment that run one of tests/peers/node; skips without Node."""
+    modules = ROOTS / "node" / "node_modules"
+    if not modules.is_dir() or not shutil.which("node"):
+        raise Skip("Node 20 or later is not here: its mail client and server are left out")
+    file = PROJECT / "tests/peers/node" / script
+    return ["node", file, *arguments], {"PEER_MODULES": str(modules)}
+
+
+class NodeServer:
+    """Node's smtp-server on a loopback port, with STARTTLS, DSN and SMTPUTF8."""
+
+    name = "node"
+    host = "127.0.0.1"
+
+    def __init__(self, workshop):
+        self.workshop = workshop
+        self.port = workshop.free_port()
+        self.inbox = workshop.make_dir("node.inbox")
+        self.cert, self.key = make_certificate(workshop, "node-cert")
+        self.daemon = None
+
+    def start(self):
+        argv, env = node_peer("serve.js", self.port, self.cert, self.key, self.inbox)
+        self.daemon = self.workshop.start(self.name, argv, env=env)
+        wait_until(lambda: greets(self.host, self.port), f"node greets on port {self.port}",
+                   within=60, alive=[self.daemon])
+        return self
+
+    def wait_for(self, number):
+        """Wait until so many mails are there; (envelope, mail) of each."""
+        wait_until(lambda: len(list(self.inbox.glob("*.json"))) >= number,
+                   f"node has {number} mails", alive=[self.daemon])
+        return [(json.loads(path.read_text()), path.with_suffix(".eml").read_bytes())
+                for path in sorted(self.inbox.glob("*.json"))]
 
 
 def smtp_source(*arguments, within=600):
