@@ -234,6 +234,7 @@ void log_start(void)
     out.stopping = false;
     out.running = true;
     must(pthread_create(&out.thread, NULL, run, NULL) == 0);
+    pthread_setname_np(out.thread, "log");
     must_tell_by(say_before_abort);
 }
 

@@ -24,6 +24,10 @@ unsigned os_own_addresses(struct ip *addresses, unsigned most);
 /* A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR. Port 0 takes a free one: ask
  * os_local. */
 int os_listen(const struct endpoint *at);
+/* A listening socket that somebody else opened: it becomes as os_listen makes them. */
+void os_adopt(int listener);
+/* The same listening socket once more, to be watched and closed on its own. */
+int os_share(int listener);
 /* 0, or why one could not listen there alone. SO_REUSEPORT would let us share the port with
  * another process unseen: ask once, before the first os_listen. */
 int os_listen_check(const struct endpoint *at);

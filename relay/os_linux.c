@@ -4,6 +4,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -180,6 +181,21 @@ int os_listen(const struct endpoint *at)
         return made;
     option(made, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted sockets inherit it */
     return listen(made, OS_BACKLOG) == 0 ? made : give_up(made);
+}
+
+void os_adopt(int listener)
+{
+    struct endpoint at;
+    int flags = fcntl(listener, F_GETFL);
+    must(flags >= 0 && fcntl(listener, F_SETFL, flags | O_NONBLOCK) == 0);
+    os_local(listener, &at);
+    if (at.ip.family != 0) /* not a unix socket */
+        option(listener, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+int os_share(int listener)
+{
+    return result_of(fcntl(listener, F_DUPFD_CLOEXEC, 0));
 }
 
 int os_accept(int listener, struct endpoint *peer)

@@ -1,15 +1,13 @@
 #include "relay/run.h"
 
-#include "relay/admin/control.h"
-#include "relay/inbound/inbound.h"
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
-#include "relay/outbound/dispatch.h"
 #include "relay/outbound/notifier.h"
 #include "relay/restore.h"
-#include "relay/worker.h"
+#include "relay/run_inside.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,50 +20,32 @@
 #define STEP_MS 200 /* a thread without work looks this often whether it should end */
 #define DRAIN_LOOK_MS 20
 #define LOG_STOP_MS 5000 /* for whoever reads the log to take the last lines */
-
-struct running {
-    struct config *config;
-    struct relay relay;
-    struct resolve *resolve;
-    struct control *control;
-    struct mailbox *mailboxes;
-    struct worker **workers;
-    unsigned worker_count;
-    struct restore *restore;
-    pthread_t *threads; /* workers, then committer, then loader */
-    unsigned thread_count;
-    atomic_bool ending;
-    atomic_bool broken; /* the spool */
-    int64_t started_ms;
-    char why[512];
-    int exit_code;
-};
+#define STOP_MS 10000 /* that an end may take once it has drained, as the service manager hears */
+#define WATCH_MS 5000 /* how often the process looks whether it works */
 
 /* ---- threads: each a loop around one step ---- */
 
-struct worker_thread {
-    struct running *running;
-    struct worker *worker;
-};
-
 static void *run_worker(void *argument)
 {
-    struct worker_thread thread = *(struct worker_thread *)argument;
-    free(argument);
-    while (!atomic_load(&thread.running->ending))
-        worker_step(thread.worker, STEP_MS);
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending)) {
+        worker_step(thread->worker, STEP_MS);
+        health_beat(thread->health);
+    }
     return NULL;
 }
 
 static void *run_committer(void *argument)
 {
-    struct running *running = argument;
+    struct running_thread *thread = argument;
+    struct running *running = thread->running;
     while (!atomic_load(&running->ending)) {
         if (!committer_step(running->relay.committer, STEP_MS)) {
             atomic_store(&running->broken, true);
             kill(getpid(), SIGTERM); /* wakes the main thread */
             break;
         }
+        health_beat(thread->health);
         log_flush();
     }
     return NULL;
@@ -73,17 +53,22 @@ static void *run_committer(void *argument)
 
 static void *run_loader(void *argument)
 {
-    struct running *running = argument;
-    while (!atomic_load(&running->ending)) {
-        loader_step(running->relay.loader, STEP_MS);
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending)) {
+        loader_step(thread->running->relay.loader, STEP_MS);
+        health_beat(thread->health);
         log_flush();
     }
     return NULL;
 }
 
-static void start_thread(struct running *running, void *(*run)(void *), void *argument)
+static void start_thread(struct running *running, void *(*run)(void *), struct worker *worker)
 {
-    must(pthread_create(&running->threads[running->thread_count++], NULL, run, argument) == 0);
+    unsigned number = running->thread_count++;
+    struct running_thread *thread = &running->threads[number];
+    *thread = (struct running_thread){running, worker, &running->health.parts[number], 0};
+    must(pthread_create(&thread->id, NULL, run, thread) == 0);
+    pthread_setname_np(thread->id, thread->health->name); /* as `top -H` shows it */
 }
 
 /* ---- starting ---- */
@@ -110,13 +95,27 @@ static bool open_spool(struct running *running)
     return true;
 }
 
+/* What was handed over need not be opened. */
+static void take_sockets(struct running *running)
+{
+    const struct config *config = running->config;
+    running->listening_count = config->listen_count;
+    running->listening = must_calloc(config->listen_count, sizeof(*running->listening));
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *at = &config->listen[i].at;
+        running->listening[i] = (struct listening){*at, service_take(running->service, at)};
+    }
+    service_tell_unused(running->service);
+}
+
 /* SO_REUSEPORT would let two relays share a port in silence: look before. */
 static bool ports_are_free(struct running *running)
 {
     char text[ENDPOINT_TEXT_MAX];
     for (unsigned i = 0; i < running->config->listen_count; i++) {
         const struct endpoint *at = &running->config->listen[i].at;
-        int error = at->port ? os_listen_check(at) : 0;
+        bool ours = at->port != 0 && running->listening[i].handed_over < 0;
+        int error = ours ? os_listen_check(at) : 0;
         if (error == 0)
             continue;
         snprintf(running->why, sizeof(running->why),
@@ -129,20 +128,15 @@ static bool ports_are_free(struct running *running)
 
 static bool open_listeners(struct running *running)
 {
-    unsigned count = running->config->listen_count;
-    struct endpoint *at = must_calloc(count, sizeof(*at));
-    bool ok = true;
-    for (unsigned i = 0; i < count; i++)
-        at[i] = running->config->listen[i].at;
-    for (unsigned i = 0; i < running->worker_count && ok; i++) {
+    for (unsigned i = 0; i < running->worker_count; i++) {
         struct worker *worker = running->workers[i];
-        worker->inbound = inbound_create(worker, at, running->why, sizeof(running->why));
-        ok = worker->inbound != NULL;
-        if (ok)
-            inbound_endpoints(worker->inbound, at); /* a free port is the same for all */
+        worker->inbound =
+            inbound_create(worker, running->listening, running->why, sizeof(running->why));
+        if (worker->inbound == NULL)
+            return fail(running, EX_UNAVAILABLE);
+        inbound_endpoints(worker->inbound, running->listening); /* a free port: the same for all */
     }
-    free(at);
-    return ok || fail(running, EX_UNAVAILABLE);
+    return true;
 }
 
 static void create_dispatch(struct running *running)
@@ -195,13 +189,10 @@ static void start_threads(struct running *running)
     running->threads = must_calloc(running->worker_count + 2, sizeof(*running->threads));
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
-    for (unsigned i = 0; i < running->worker_count; i++) {
-        struct worker_thread *thread = must_calloc(1, sizeof(*thread));
-        *thread = (struct worker_thread){running, running->workers[i]};
-        start_thread(running, run_worker, thread);
-    }
-    start_thread(running, run_committer, running);
-    start_thread(running, run_loader, running);
+    for (unsigned i = 0; i < running->worker_count; i++)
+        start_thread(running, run_worker, running->workers[i]);
+    start_thread(running, run_committer, NULL);
+    start_thread(running, run_loader, NULL);
 }
 
 static void raise_descriptors(void)
@@ -215,23 +206,16 @@ static void raise_descriptors(void)
 
 static void log_listeners(const struct running *running)
 {
-    unsigned count = running->config->listen_count;
-    struct endpoint *at = must_calloc(count, sizeof(*at));
     char text[ENDPOINT_TEXT_MAX];
-    inbound_endpoints(running->workers[0]->inbound, at);
-    for (unsigned i = 0; i < count; i++)
-        log_note("listening", "on", "%s", endpoint_format(&at[i], text));
-    free(at);
-}
-
-/* Mail that must be sent from there waits, and all other mail does not. */
-static void log_doubts(const struct config *config)
-{
-    struct buffer doubts CLEANUP(buffer_free) = {0};
-    struct span rest, line;
-    config_doubts(config, &doubts);
-    for (rest = buffer_span(&doubts); span_line(&rest, &line);)
-        log_note("warning", "why", "%.*s", SPAN_FORMAT(line));
+    for (unsigned i = 0; i < running->listening_count; i++) {
+        const struct listening *listening = &running->listening[i];
+        struct log_line line;
+        log_begin(&line, "listening");
+        log_string(&line, "on", endpoint_format(&listening->at, text));
+        if (listening->handed_over >= 0)
+            log_number(&line, "fd", listening->handed_over);
+        log_end(&line);
+    }
 }
 
 static void log_started(const struct running *running)
@@ -252,90 +236,41 @@ static void log_started(const struct running *running)
         log_note("warning", "why",
                  "durability is not \"commit\": mail that was accepted may be lost in a crash; "
                  "for load tests only");
-    log_doubts(config);
+    running_log_doubts(config);
     log_flush();
+}
+
+/* In the order of the threads. */
+static void create_health(struct running *running)
+{
+    struct health *health = &running->health;
+    for (unsigned i = 0; i < running->worker_count; i++)
+        health_add(health, HEALTH_WORKER_MS, "worker %u", i);
+    health_add(health, HEALTH_COMMITTER_MS, "committer");
+    health_add(health, HEALTH_WORKER_MS, "loader");
+    health->bound_most_ms = service_watchdog_ms(running->service);
+    health->dispatch = running->relay.dispatch;
+    health->spool = running->relay.spool;
+    health_configure(health, running->config);
 }
 
 static bool start(struct running *running)
 {
     raise_descriptors();
     running->started_ms = os_now();
+    running->service = service_create();
+    take_sockets(running);
     if (!ports_are_free(running) || !open_spool(running) || !create_workers(running) ||
         !start_control(running))
         return false;
+    create_health(running);
     start_threads(running);
+    health_enter(&running->health, HEALTH_RUNNING);
     log_started(running);
     return true;
 }
 
 /* ---- signals ---- */
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static bool same_listeners(const struct config *old, const struct config *new)
-{
-    if (old->listen_count != new->listen_count)
-        return false;
-    for (unsigned i = 0; i < new->listen_count; i++)
-        if (!ip_equal(&old->listen[i].at.ip, &new->listen[i].at.ip) ||
-            old->listen[i].at.port != new->listen[i].at.port)
-            return false;
-    return true;
-}
-
-/* What needs a restart is said, not done by halves. */
-static void tell_unchangeable(const struct config *old, const struct config *new)
-{
-    const struct {
-        const char *key;
-        bool same;
-    } keys[] = {
-        {"spool", same_text(old->spool, new->spool)},
-        {"control", same_text(old->control, new->control)},
-        {"submit", same_text(old->submit, new->submit)},
-        {"resolver", same_text(old->resolver, new->resolver)},
-        {"workers", old->workers == new->workers},
-        {"durability", old->durability == new->durability},
-        {"map-size", old->map_bytes == new->map_bytes},
-        {"min-free", old->min_free_bytes == new->min_free_bytes},
-        {"listen", same_listeners(old, new)},
-    };
-    for (size_t i = 0; i < countof(keys); i++)
-        if (!keys[i].same)
-            log_note("reload-needs-restart", "key", "%s", keys[i].key);
-}
-
-static void log_errors(const struct buffer *errors)
-{
-    struct span rest = buffer_span(errors), line;
-    while (span_line(&rest, &line))
-        log_note("reload-failed", "why", "%.*s", SPAN_FORMAT(line));
-}
-
-static void reload(struct running *running)
-{
-    struct buffer errors CLEANUP(buffer_free) = {0};
-    struct config *config = config_read(running->config->path, &errors);
-    if (config == NULL || !config_check_files(config, &errors)) {
-        log_errors(&errors);
-        log_note("reload-failed", "what", "the old configuration stays in effect");
-        if (config != NULL)
-            config_drop(&config);
-        return;
-    }
-    tell_unchangeable(running->config, config);
-    log_doubts(config);
-    log_set_format(config->log);
-    dispatch_reconfigure(running->relay.dispatch, config);
-    for (unsigned i = 0; i < running->worker_count; i++)
-        worker_reconfigure(running->workers[i], config);
-    config_drop(&running->config);
-    running->config = config;
-    log_note("reloaded", "configuration", "%s", config->path ? config->path : "defaults");
-}
 
 static void log_statistics(void)
 {
@@ -356,18 +291,55 @@ static bool all_quiet(struct running *running)
            dispatch_out(running->relay.dispatch) == 0;
 }
 
+/* ---- the service manager ---- */
+
+static void tell_status(const struct running *running, const char *first)
+{
+    service_tell(running->service,
+                 "%sSTATUS=%" PRId64 " recipients queued, %" PRId64 " connections in, %" PRId64
+                 " out",
+                 first, metric_read(METRIC_QUEUED), metric_read(METRIC_INBOUND_OPEN),
+                 metric_sum(METRIC_CONNECTIONS_CLAIMING, METRIC_CONNECTIONS_CLOSING));
+}
+
+/* A change of the process's health is logged once. What does not work does not ping. */
+static void watch(struct running *running)
+{
+    char why[HEALTH_WHY_MAX];
+    bool works = health_works(&running->health, why);
+    if (works != running->works)
+        log_note(works ? "healthy" : "unhealthy", "why", "%s", works ? "all threads turn" : why);
+    running->works = works;
+    if (works)
+        service_ping(running->service);
+    log_flush();
+}
+
+/* The next signal, or 0 after up to `wait_ms`. */
+static int next_signal(struct running *running, const sigset_t *signals, int64_t wait_ms)
+{
+    struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+    int signal = sigtimedwait(signals, NULL, &wait);
+    watch(running);
+    return signal > 0 ? signal : 0;
+}
+
+/* ---- signals ---- */
+
 /* Lets go what is under way, for as long as the deadline allows; a second signal ends it. */
 static void drain(struct running *running, const sigset_t *signals)
 {
     int64_t deadline = os_now() + running->config->drain_ms;
     log_note("draining", "deadline", "%llds", (long long)running->config->drain_ms / 1000);
     log_flush();
+    health_enter(&running->health, HEALTH_DRAINING);
+    service_tell(running->service, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64 "\nSTATUS=draining",
+                 (running->config->drain_ms + STOP_MS) * 1000);
     dispatch_drain(running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++)
         worker_drain(running->workers[i]);
     while (!all_quiet(running) && os_now() < deadline && !atomic_load(&running->broken)) {
-        struct timespec wait = {.tv_nsec = DRAIN_LOOK_MS * 1000000L};
-        int signal = sigtimedwait(signals, NULL, &wait);
+        int signal = next_signal(running, signals, DRAIN_LOOK_MS);
         if (signal == SIGTERM || signal == SIGINT)
             return;
     }
@@ -375,14 +347,18 @@ static void drain(struct running *running, const sigset_t *signals)
 
 static void wait_for_signals(struct running *running, const sigset_t *signals)
 {
+    int64_t look_ms = service_watchdog_ms(running->service) / 2; /* in time for each ping */
+    int64_t wait_ms = look_ms > 0 && look_ms < WATCH_MS ? look_ms : WATCH_MS;
+    tell_status(running, "READY=1\n");
     for (;;) {
-        int signal = sigwaitinfo(signals, NULL);
+        int signal = next_signal(running, signals, wait_ms);
         if (signal == SIGHUP)
-            reload(running);
+            running_reload(running);
         else if (signal == SIGUSR1)
             log_statistics();
         else if (signal == SIGTERM || signal == SIGINT)
             break;
+        tell_status(running, signal == SIGHUP ? "READY=1\n" : "");
         log_flush();
     }
     if (!atomic_load(&running->broken))
@@ -397,7 +373,7 @@ static void stop_threads(struct running *running)
     for (unsigned i = 0; i < running->worker_count && running->thread_count > 0; i++)
         worker_wake(running->workers[i]);
     for (unsigned i = 0; i < running->thread_count; i++)
-        pthread_join(running->threads[i], NULL);
+        pthread_join(running->threads[i].id, NULL);
 }
 
 /* What was posted and not yet done: committed, read, delivered to its owner; until none is left. */
@@ -439,6 +415,11 @@ static void stop(struct running *running)
         loader_destroy(&running->relay.loader);
         spool_close(&running->relay.spool);
     }
+    service_destroy(&running->service);
+    for (unsigned i = 0; i < running->listening_count; i++)
+        if (running->listening[i].handed_over >= 0)
+            os_close(running->listening[i].handed_over);
+    free(running->listening);
     free(running->threads);
     free(running->workers);
     free(running->mailboxes);
@@ -447,7 +428,7 @@ static void stop(struct running *running)
 
 int relay_run(struct config *take_config)
 {
-    struct running running = {.config = take_config};
+    struct running running = {.config = take_config, .works = true};
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

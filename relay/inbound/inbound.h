@@ -1,6 +1,7 @@
 /* The server's side as a worker sees it: listeners, and the connections they accepted.
  *
- * Each worker opens every listener for itself (SO_REUSEPORT): the kernel spreads the clients.
+ * Each worker opens every listener for itself (SO_REUSEPORT): the kernel spreads the clients. A
+ * listening socket that was handed over is watched by all of them: who is free first accepts.
  * The unix socket for local users is worker 0's alone: each of their mails costs a process
  * anyway, so one worker keeps up.
  * Counts per client address are the only thing that workers share here. */
@@ -17,14 +18,19 @@ struct inbound_clients;
 struct inbound_clients *inbound_clients_create(void);
 void inbound_clients_destroy(struct inbound_clients **clients);
 
-/* Listens at `at` (one per listen section, ports fixed by the first worker). NULL with one
+struct listening { /* where a listen section listens */
+    struct endpoint at;
+    int handed_over; /* a listening socket that was there already, for all workers; or -1 */
+};
+
+/* Listens at `where` (one per listen section, ports fixed by the first worker). NULL with one
  * line in `why`. */
-struct inbound *inbound_create(struct worker *worker, const struct endpoint *at, char *why,
+struct inbound *inbound_create(struct worker *worker, const struct listening *where, char *why,
                                size_t why_size);
 void inbound_destroy(struct inbound **inbound);
 
-/* Where it listens now: one endpoint per listen section. */
-void inbound_endpoints(const struct inbound *inbound, struct endpoint *at);
+/* Where it listens now, into `at` of one per listen section. */
+void inbound_endpoints(const struct inbound *inbound, struct listening *where);
 
 /* New certificates and limits for connections that come from now on. False with `why` (the old
  * ones stay) when a certificate cannot be used. */

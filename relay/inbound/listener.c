@@ -127,11 +127,11 @@ static void accept_again(struct timer *timer)
 
 /* ---- life ---- */
 
-static bool listen_at(struct listener *listener, const struct endpoint *at, char *why,
+static bool listen_at(struct listener *listener, const struct listening *where, char *why,
                       size_t why_size)
 {
     char text[ENDPOINT_TEXT_MAX];
-    int socket = os_listen(at);
+    int socket = where->handed_over >= 0 ? os_share(where->handed_over) : os_listen(&where->at);
     if (socket >= 0) {
         os_local(socket, &listener->at);
         listener->socket = socket;
@@ -143,12 +143,12 @@ static bool listen_at(struct listener *listener, const struct endpoint *at, char
         socket = error;
     }
     listener->socket = -1;
-    snprintf(why, why_size, "cannot listen on %s: %s", endpoint_format(at, text),
+    snprintf(why, why_size, "cannot listen on %s: %s", endpoint_format(&where->at, text),
              strerror(-socket));
     return false;
 }
 
-struct inbound *inbound_create(struct worker *worker, const struct endpoint *at, char *why,
+struct inbound *inbound_create(struct worker *worker, const struct listening *where, char *why,
                                size_t why_size)
 {
     struct inbound *inbound = must_calloc(1, sizeof(*inbound));
@@ -164,7 +164,7 @@ struct inbound *inbound_create(struct worker *worker, const struct endpoint *at,
         listener->listen = &config->listen[i];
         listener->again.fire = accept_again;
         if (!make_tls(&config->listen[i], &listener->tls, why, why_size) ||
-            !listen_at(listener, &at[i], why, why_size)) {
+            !listen_at(listener, &where[i], why, why_size)) {
             inbound_destroy(&inbound);
             return NULL;
         }
@@ -199,10 +199,10 @@ void inbound_destroy(struct inbound **inbound)
     *inbound = NULL;
 }
 
-void inbound_endpoints(const struct inbound *inbound, struct endpoint *at)
+void inbound_endpoints(const struct inbound *inbound, struct listening *where)
 {
     for (unsigned i = 0; i < inbound->listener_count; i++)
-        at[i] = inbound->listeners[i].at;
+        where[i].at = inbound->listeners[i].at;
 }
 
 void inbound_drain(struct inbound *inbound)

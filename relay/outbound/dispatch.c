@@ -422,6 +422,14 @@ int dispatch_wait_ms(struct dispatch *dispatch)
     return wait <= 0 ? 0 : wait < SWEEP_MS ? (int)wait : SWEEP_MS;
 }
 
+int64_t dispatch_late_ms(struct dispatch *dispatch)
+{
+    int64_t wanted_ms = atomic_load(&dispatch->next_turn_ms);
+    int64_t turned_ms = atomic_load(&dispatch->turned_ms);
+    int64_t late_ms = os_wall() - (wanted_ms > turned_ms ? wanted_ms : turned_ms);
+    return turned_ms > 0 && late_ms > 0 ? late_ms : 0;
+}
+
 void dispatch_turn(struct dispatch *dispatch)
 {
     int64_t now_ms = os_wall();
@@ -439,6 +447,7 @@ void dispatch_turn(struct dispatch *dispatch)
     next = earlier(
         next, earlier(scheduler_next(&dispatch->scheduler), heap_next(&dispatch->suspension_ends)));
     atomic_store(&dispatch->next_turn_ms, earlier(dispatch->sweep_at_ms, next));
+    atomic_store(&dispatch->turned_ms, now_ms);
     unlock(dispatch);
 }
 

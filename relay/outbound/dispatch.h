@@ -125,5 +125,8 @@ bool dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned
  * sleeps, and is woken when it must come earlier. */
 int dispatch_wait_ms(struct dispatch *dispatch);
 
+/* For how long it should have been called by now: ms. Takes no lock. */
+int64_t dispatch_late_ms(struct dispatch *dispatch);
+
 /* Makes ready what is due, ends what has expired, lets sites and DNS be tried again. */
 void dispatch_turn(struct dispatch *dispatch);

@@ -22,6 +22,7 @@ struct dispatch {
     unsigned last_worker;
     int64_t sweep_at_ms;
     _Atomic int64_t next_turn_ms; /* ms since 1970 */
+    _Atomic int64_t turned_ms;    /* ms since 1970: the last turn */
     bool whole;                   /* all that was in the spool at start is known */
     bool draining;
 };

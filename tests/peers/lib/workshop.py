@@ -92,7 +92,7 @@ def _die_with_parent():
 class Daemon:
     """A process that runs beside the test. Its stdout and stderr go to files in the workshop."""
 
-    def __init__(self, name, argv, directory, env=None, user=None):
+    def __init__(self, name, argv, directory, env=None, user=None, pass_fds=()):
         self.name = name
         self.argv = [str(a) for a in argv]
         self.out = directory / f"{name}.out"
@@ -101,6 +101,7 @@ class Daemon:
             self._process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=directory,
                 env=dict(os.environ, **(env or {})), user=user, start_new_session=True,
+                pass_fds=pass_fds,
                 preexec_fn=_die_with_parent)
         self.pid = self._process.pid
 

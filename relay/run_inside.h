@@ -1,0 +1,48 @@
+/* The inside of the running relay, for its own two files: run.c (starting, signals, ending) and
+ * reload.c (a new configuration). Main thread only, but for what is atomic. */
+#pragma once
+
+#include "relay/admin/control.h"
+#include "relay/health.h"
+#include "relay/inbound/inbound.h"
+#include "relay/outbound/dispatch.h"
+#include "relay/service.h"
+#include "relay/worker.h"
+
+#include <pthread.h>
+
+struct running_thread {
+    struct running *running;
+    struct worker *worker; /* NULL: not a worker's */
+    struct health_part *health;
+    pthread_t id;
+};
+
+struct running {
+    struct config *config;
+    struct relay relay;
+    struct resolve *resolve;
+    struct control *control;
+    struct service *service;
+    struct health health;
+    bool works;                  /* as was logged last */
+    struct listening *listening; /* one per listen section, as of the start */
+    unsigned listening_count;
+    struct mailbox *mailboxes;
+    struct worker **workers;
+    unsigned worker_count;
+    struct restore *restore;
+    struct running_thread *threads; /* workers, then committer, then loader */
+    unsigned thread_count;
+    atomic_bool ending;
+    atomic_bool broken; /* the spool */
+    int64_t started_ms;
+    char why[512];
+    int exit_code;
+};
+
+/* reload.c: reads the configuration again; one with errors changes nothing. */
+void running_reload(struct running *running);
+/* Logs what is not wrong but holds up mail: that which must be sent from an address that is not
+ * there waits, and all other mail does not. */
+void running_log_doubts(const struct config *config);
