@@ -13,6 +13,13 @@ void buffer_free(struct buffer *buffer)
     *buffer = (struct buffer){0};
 }
 
+void buffer_wipe(struct buffer *buffer)
+{
+    if (buffer->memory != NULL)
+        explicit_bzero(buffer->memory, buffer->capacity);
+    buffer_free(buffer);
+}
+
 static void move_to_front(struct buffer *buffer)
 {
     size_t length = buffer_length(buffer);

@@ -11,6 +11,7 @@ struct buffer {
 };
 
 void buffer_free(struct buffer *buffer);
+void buffer_wipe(struct buffer *buffer); /* frees it, and what was in it is overwritten first */
 
 static inline size_t buffer_length(const struct buffer *buffer)
 {

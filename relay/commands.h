@@ -2,6 +2,7 @@
  * returns a sysexits code. `--help` fits a screen, with an example. */
 #pragma once
 
+int command_passwd(int argc, char **argv);       /* relay/command_passwd.c */
 int command_run(int argc, char **argv);          /* relay/run.c */
 int command_check_config(int argc, char **argv); /* relay/command_config.c */
 int command_queue(int argc, char **argv);        /* relay/admin/command_queue.c */

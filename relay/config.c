@@ -3,6 +3,7 @@
 #include "relay/config.h"
 
 #include "relay/os.h"
+#include "relay/users.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -39,6 +40,7 @@ void config_drop(struct config **config)
     names_free(&dropped->tls);
     names_free(&dropped->destinations);
     names_free(&dropped->retries);
+    users_drop(&dropped->users);
     arena_free(&dropped->arena);
     free(dropped);
 }
@@ -198,7 +200,15 @@ static bool check_socket(const struct config *config, const char *key, const cha
     return fault == NULL;
 }
 
-bool config_check_files(const struct config *config, struct buffer *errors)
+static bool read_users(struct config *config, struct buffer *errors)
+{
+    if (config->users_file == NULL)
+        return true;
+    config->users = users_read(config->users_file, config->users_where, errors);
+    return config->users != NULL;
+}
+
+bool config_check_files(struct config *config, struct buffer *errors)
 {
     bool fine = config->spool_where == NULL || check_spool(config, errors);
     if (config->control_where != NULL)
@@ -210,7 +220,7 @@ bool config_check_files(const struct config *config, struct buffer *errors)
         if (listen->tls != LISTEN_TLS_OFF && listen->certificate != NULL && listen->key != NULL)
             fine &= check_certificate(listen, errors);
     }
-    return fine;
+    return read_users(config, errors) && fine;
 }
 
 /* ---- addresses to connect from ---- */

@@ -30,6 +30,8 @@
 #define CONFIG_USER_MAX 32      /* bytes of the name of a user of this machine */
 #define CONFIG_SOCKET_MAX 107   /* bytes of a unix socket's path: sun_path less its NUL */
 
+struct users;
+
 enum listen_tls {
     LISTEN_TLS_OFF,
     LISTEN_TLS_OFFERED,  /* STARTTLS is offered; the default when there is a certificate */
@@ -136,7 +138,10 @@ struct config {
     const char *submit;  /* default: SPOOL/submit.sock */
     /* "FILE:LINE"; NULL: not to be checked */
     const char *spool_where, *control_where, *submit_where;
-    unsigned workers; /* never 0 here */
+    const char *users_file; /* NULL: none */
+    const char *users_where;
+    struct users *users; /* from it; NULL until config_check_files */
+    unsigned workers;    /* never 0 here */
     enum durability durability;
     uint64_t map_bytes, min_free_bytes;
     enum log_format log;
@@ -187,8 +192,8 @@ void config_drop(struct config **config);
 void config_dump(const struct config *config, struct buffer *to);
 
 /* The files it names can be used: certificates load and match their keys, the spool and the
- * control socket have their place. Lines as above. */
-bool config_check_files(const struct config *config, struct buffer *errors);
+ * sockets have their place; and it reads `users`. Lines as above. */
+bool config_check_files(struct config *config, struct buffer *errors);
 
 /* What is wrong now, but may come right while the relay runs: an address in `source` that is not on
  * this machine. True when there is nothing. */

@@ -77,6 +77,7 @@ static const struct key top_keys[] = {
     {"submit", KEY_PATH, AT(config, submit)},
     {.name = "submit-users", .kind = KEY_USERS},
     {"origin", KEY_HOSTNAME, AT(config, origin)},
+    {"users", KEY_PATH, AT(config, users_file)},
     {"workers", KEY_NUMBER, AT(config, workers), .most = CONFIG_WORKERS_MAX},
     {"durability", KEY_WORD, AT(config, durability), .words = durability_words},
     {"map-size", KEY_SIZE, AT(config, map_bytes), .least = 2 * SPOOL_MAP_RESERVE, .most = 16 * TIB},
@@ -87,7 +88,6 @@ static const struct key top_keys[] = {
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
     {"relay-from", KEY_NETWORKS, AT(config, relay_from)},
-    LATER("users"),
     LATER("admin"),
     LATER("login"),
 };

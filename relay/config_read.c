@@ -278,6 +278,7 @@ static void finish_paths(struct reader *reader)
     config->submit_where = path_where(reader, "submit", config->submit);
     if (config->spool == NULL)
         config->spool = "./var/millrace";
+    config->users_where = path_where(reader, "users", config->users_file);
     finish_socket(reader, "control", &config->control);
     finish_socket(reader, "submit", &config->submit);
     if (strcmp(config->control, config->submit) == 0)

@@ -18,6 +18,7 @@ struct command_row {
 static const struct command_row commands[] = {
     {"run", command_run, "the relay, in the foreground"},
     {"check-config", command_check_config, "say all that is wrong with a configuration"},
+    {"passwd", command_passwd, "say who may authenticate, and with which password"},
     {"queue", command_queue, "look at what waits, and act on it"},
     {"dest", command_dest, "what waits for each destination; pause and resume it"},
     {"explain", command_explain, "why a message has not left"},

@@ -4,22 +4,19 @@
 #include "base/map.h"
 #include "relay/os.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SCHEME SPAN("{SCRAM-SHA-256}")
 #define CLEAR SPAN("{CLEAR}")
 #define FAULTS_MAX 20 /* more are not told */
 
 struct user {
+    struct user *next; /* in the file */
     const char *name;
     unsigned line;
     struct credentials credentials;
@@ -34,8 +31,8 @@ struct user {
 struct users {
     atomic_uint references;
     struct map map;
-    struct arena arena; /* the users and their names */
-    struct user *first; /* in the file; NULL: it has none */
+    struct arena arena;        /* the users and their names */
+    struct user *first, *last; /* in the file; NULL: it has none */
     bool has_clear;
     uint8_t recall_key[USERS_SALT_BYTES]; /* of `known` */
     struct buffer nobody;                 /* a password that nobody has, with its NUL */
@@ -90,8 +87,8 @@ void users_drop(struct users **users)
     *users = NULL;
     if (gone == NULL || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) > 1)
         return;
-    size_t at = 0;
-    for (struct user *user; (user = map_walk(&gone->map, &at)) != NULL;) {
+    for (struct user *user = gone->first, *next; user != NULL; user = next) {
+        next = user->next;
         secret_free(&user->clear);
         explicit_bzero(user, sizeof(*user));
     }
@@ -199,6 +196,14 @@ bool users_check(struct users *users, const char *name, const char *password, in
     if (fits)
         remember(users, name, password, now_ms);
     return fits;
+}
+
+void users_each(const struct users *users,
+                void (*each)(void *context, const char *name, unsigned iterations, bool clear),
+                void *context)
+{
+    for (const struct user *user = users->first; user != NULL; user = user->next)
+        each(context, user->name, user->credentials.iterations, user->clear != NULL);
 }
 
 /* ---- a line of the file ---- */
@@ -320,8 +325,11 @@ static void add(struct reading *reading, struct user *user)
         return;
     }
     users->has_clear |= user->clear != NULL;
-    if (users->first == NULL)
+    if (users->last != NULL)
+        users->last->next = user;
+    else
         users->first = user;
+    users->last = user;
     map_add(&users->map, user);
 }
 
@@ -365,51 +373,4 @@ struct users *users_parse(const char *path, struct span text, struct buffer *err
     if (reading.faults > 0)
         users_drop(&reading.users);
     return reading.users;
-}
-
-static void close_file(const int *file)
-{
-    if (*file >= 0)
-        close(*file);
-}
-
-/* NULL when it can be read by its owner only, and is not too large. */
-static const char *file_fault(int file, const char *path, struct arena *arena)
-{
-    struct stat facts;
-    if (file < 0 || fstat(file, &facts) != 0)
-        return strerrordesc_np(errno);
-    if (!S_ISREG(facts.st_mode))
-        return "it is not a file";
-    if (facts.st_mode & (S_IRWXG | S_IRWXO))
-        return arena_print(arena, "others may use it (mode %04o): chmod 600 %s",
-                           facts.st_mode & 07777, path);
-    return facts.st_size > (off_t)USERS_BYTES_MAX ? "it has more than 16 MiB" : NULL;
-}
-
-static void wipe(struct buffer *text)
-{
-    if (text->memory != NULL)
-        explicit_bzero(text->memory, text->capacity);
-    buffer_free(text);
-}
-
-struct users *users_read(const char *path, const char *where, struct buffer *errors)
-{
-    struct arena arena CLEANUP(arena_free) = {0};
-    struct buffer text CLEANUP(wipe) = {0};
-    int file CLEANUP(close_file) = open(path, O_RDONLY | O_CLOEXEC);
-    const char *wrong = file_fault(file, path, &arena);
-    ssize_t got = 1;
-    while (wrong == NULL && got > 0 && buffer_length(&text) <= USERS_BYTES_MAX) {
-        got = read(file, buffer_room(&text, 65536), 65536);
-        if (got < 0)
-            wrong = strerrordesc_np(errno);
-        else
-            buffer_grew(&text, (size_t)got);
-    }
-    if (wrong == NULL)
-        return users_parse(path, buffer_span(&text), errors);
-    buffer_print(errors, "%s: users %s: %s\n", where, path, wrong);
-    return NULL;
 }

@@ -57,3 +57,20 @@ struct span users_line_name(struct span line);
 /* A line of the file, with its newline. `password` is prepared; `clear`: it is kept, too. */
 void users_line_write(const char *name, const char *password, struct span salt, bool clear,
                       struct buffer *to);
+
+enum users_edited {
+    USERS_EDITED,
+    USERS_NOT_THERE,  /* and there was nothing to add */
+    USERS_NOT_EDITED, /* `errors` tell */
+};
+
+/* Puts the line in NAME's place, or at the end; an empty one takes NAME's out. The file is made
+ * when it is not there, and replaced in one step: whoever reads it sees the old one or the new one.
+ * One that would be wrong afterwards stays as it is. */
+enum users_edited users_edit(const char *path, const char *name, struct span line,
+                             struct buffer *errors);
+
+/* Calls `each` for all of them, in the order of the file. */
+void users_each(const struct users *users,
+                void (*each)(void *context, const char *name, unsigned iterations, bool clear),
+                void *context);

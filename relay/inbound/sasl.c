@@ -286,17 +286,9 @@ static bool binds_channel(const struct sasl *sasl, struct span first)
     return sasl->mechanism == SASL_SCRAM_SHA_256 && span_starts_nocase(first, SPAN("p"));
 }
 
-/* Its buffer, a NUL behind what is in it, may have held a password. */
-static void wipe(struct buffer *message)
-{
-    if (message->memory != NULL)
-        explicit_bzero(message->memory, message->capacity);
-    buffer_free(message);
-}
-
 enum sasl_result sasl_step(struct sasl *sasl, struct span response)
 {
-    struct buffer message CLEANUP(wipe) = {0};
+    struct buffer message CLEANUP(buffer_wipe) = {0};
     if (!base64_read(response, &message))
         return SASL_NO_BASE64;
     if (sasl->proven)

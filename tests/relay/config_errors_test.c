@@ -18,6 +18,13 @@ static void expect_each(const struct bad *rows, size_t count)
         expect_errors(&scratch, span_of(rows[i].text), rows[i].errors);
 }
 
+static void write_users(struct scratch *scratch, const char *name, const char *text, mode_t mode)
+{
+    char path[SCRATCH_FILE_MAX];
+    scratch_write(scratch, name, span_of(text));
+    must(chmod(scratch_name(scratch, name, path), mode) == 0);
+}
+
 START_TEST(names_that_are_not_known)
 {
     static const struct bad rows[] = {
@@ -42,17 +49,16 @@ START_TEST(names_that_are_not_known)
         {"one = { \"a\", \"b\" }\ntwo += 1\nthree(\"x\", y)\nfour \"t\" { x = { 1 } y { } }\n"
          "five \"x\"\nspol = 1",
          "t.conf:1: unknown key \"one\": known are hostname, spool, control, submit, "
-         "submit-users, origin, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
          "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
-         "submit-users, origin, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
          "t.conf:3: unknown section \"three\": known are " SECTION_NAMES "\n"
          "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
          "t.conf:6: unknown key \"spol\": did you mean \"spool\"?\n"},
         /* of a later version */
-        {"users = \"/etc/users\"\nadmin \"127.0.0.1:8025\" { x = 1 }\nlogin \"corp\" { user = a }",
-         "t.conf:1: users is not supported yet\nt.conf:2: admin is not supported yet\n"
-         "t.conf:3: login is not supported yet\n"},
+        {"hostname = a.test\nadmin \"127.0.0.1:8025\" { x = 1 }\nlogin \"corp\" { user = a }",
+         "t.conf:2: admin is not supported yet\nt.conf:3: login is not supported yet\n"},
         {"listen \"127.0.0.1:1\" { auth = \"off\" }", "t.conf:1: auth is not supported yet\n"},
         {"tls \"a.test\" { level = \"dane\" match = { \"nexthop\" } }",
          "t.conf:1: level: \"dane\" is not supported yet: use one of none, may, encrypt\n"
@@ -323,9 +329,19 @@ START_TEST(errors_in_the_file_and_in_what_it_names)
         {"workers = x\nlisten \"127.0.0.1:0\" { certificate = \"none\" }",
          "t.conf:1: workers: \"x\" is not a number\n"
          "t.conf:2: certificate needs its key: key = \"FILE\"\n"},
+        {"spool = s\nusers = none", "t.conf:2: users none: No such file or directory\n"},
+        {"spool = s\nusers = open",
+         "t.conf:2: users open: others may use it (mode 0644): chmod 600 open\n"},
+        {"spool = s\nusers = wrong\nworkers = x",
+         "t.conf:3: workers: \"x\" is not a number\n"
+         "wrong:2: not NAME:{SCRAM-SHA-256}…: make it with millrace passwd NAME\n"},
+        {"spool = s\nusers = fine", NULL},
         {"spool = \"s\"", NULL},
     };
     char before[4096];
+    write_users(&scratch, "open", "", 0644);
+    write_users(&scratch, "wrong", "# nobody\nnobody\n", 0600);
+    write_users(&scratch, "fine", "# nobody\n", 0600);
     scratch_write(&scratch, "var", SPAN("the default spool cannot be made"));
     must(getcwd(before, sizeof(before)) != NULL && chdir(scratch.path) == 0);
     for (size_t i = 0; i < countof(rows); i++) {

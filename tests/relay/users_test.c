@@ -252,6 +252,83 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
+/* ---- editing the file ---- */
+
+#define OLD "# ours\n\nann:" KEYS "\r\nbob:" OTHER_KEYS
+
+START_TEST(edits)
+{
+    static const struct {
+        const char *before, *name, *line; /* before NULL: there is no file */
+        enum users_edited edited;
+        const char *after, *errors; /* after NULL: as before */
+    } rows[] = {
+        {NULL, "ann", "ann:" KEYS "\n", USERS_EDITED, "ann:" KEYS "\n", ""},
+        {"", "ann", "ann:" KEYS "\n", USERS_EDITED, "ann:" KEYS "\n", ""},
+        {OLD, "ann", "ann:" OTHER_KEYS "\n", USERS_EDITED,
+         "# ours\n\nann:" OTHER_KEYS "\nbob:" OTHER_KEYS "\n", ""},
+        {OLD, "bob", "bob:" KEYS "\n", USERS_EDITED, "# ours\n\nann:" KEYS "\nbob:" KEYS "\n", ""},
+        {OLD, "an", "an:" KEYS "\n", USERS_EDITED,
+         "# ours\n\nann:" KEYS "\nbob:" OTHER_KEYS "\nan:" KEYS "\n", ""},
+        {OLD, "ann", "", USERS_EDITED, "# ours\n\nbob:" OTHER_KEYS "\n", ""},
+        {OLD, "# ours", "", USERS_NOT_THERE, NULL, ""},
+        {OLD, "eve", "", USERS_NOT_THERE, NULL, ""},
+        {"x\nann:" KEYS, "ann", "ann:" OTHER_KEYS "\n", USERS_NOT_EDITED, NULL,
+         ":1: not NAME:{SCRAM-SHA-256}…: make it with millrace passwd NAME\n"},
+        /* one that is there twice is there once then */
+        {"ann:" KEYS "\nann:" KEYS, "ann", "ann:" OTHER_KEYS "\n", USERS_EDITED,
+         "ann:" OTHER_KEYS "\n", ""},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+        struct buffer errors CLEANUP(buffer_free) = {0};
+        char path[SCRATCH_FILE_MAX], text[4096] = "";
+        struct stat facts;
+        scratch_name(&scratch, "users", path);
+        if (rows[i].before != NULL)
+            scratch_write(&scratch, "users", span_of(rows[i].before));
+        enum users_edited edited = users_edit(path, rows[i].name, span_of(rows[i].line), &errors);
+        ck_assert_msg(edited == rows[i].edited, "row %zu: %d", i, (int)edited);
+        struct span said = buffer_span(&errors);
+        size_t length = strlen(rows[i].errors);
+        ck_assert_msg(said.length >= length && span_equal(span_skip(said, said.length - length),
+                                                          span_of(rows[i].errors)),
+                      "row %zu: %.*s", i, SPAN_FORMAT(said));
+        FILE *file = fopen(path, "r");
+        ck_assert(file != NULL && fread(text, 1, sizeof(text) - 1, file) < sizeof(text) - 1);
+        ck_assert_int_eq(fstat(fileno(file), &facts), 0);
+        fclose(file);
+        ck_assert_str_eq(text, rows[i].after ? rows[i].after : rows[i].before);
+        if (edited == USERS_EDITED)
+            ck_assert_uint_eq(facts.st_mode & 07777, 0600);
+    }
+}
+END_TEST
+
+START_TEST(an_edit_leaves_a_link_and_nothing_else)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    struct buffer errors CLEANUP(buffer_free) = {0};
+    char path[SCRATCH_FILE_MAX], link[SCRATCH_FILE_MAX], none[SCRATCH_FILE_MAX];
+    struct stat facts;
+    scratch_write(&scratch, "users", SPAN(OLD));
+    scratch_name(&scratch, "link", link);
+    ck_assert_int_eq(symlink(scratch_name(&scratch, "users", path), link), 0);
+    ck_assert_int_eq(users_edit(link, "ann", SPAN(""), &errors), USERS_EDITED);
+    ck_assert(lstat(link, &facts) == 0 && S_ISLNK(facts.st_mode));
+    ck_assert(stat(path, &facts) == 0 && facts.st_size == sizeof("# ours\n\nbob:" OTHER_KEYS));
+    ck_assert_int_eq(users_edit(scratch_name(&scratch, "none", none), "ann", SPAN(""), &errors),
+                     USERS_NOT_EDITED);
+    ck_assert_int_eq(stat(none, &facts), -1);
+    ck_assert_int_eq(users_edit("/nowhere/users", "a", SPAN("a:" KEYS "\n"), &errors),
+                     USERS_NOT_EDITED);
+    unlink(link);
+    unlink(path);
+    ck_assert_int_eq(rmdir(scratch.path), 0); /* no temporary file is left */
+    ck_assert_int_eq(mkdir(scratch.path, 0700), 0);
+}
+END_TEST
+
 START_TEST(names_of_lines)
 {
     static const struct {
@@ -267,4 +344,4 @@ END_TEST
 TEST_MAIN("relay/users", passwords, a_password_is_known_for_a_while,
           a_stranger_is_given_what_looks_right, an_empty_file_lets_nobody_in, passwords_in_clear,
           faults, many_faults_are_counted, a_file_is_its_owners, what_is_no_file,
-          what_is_written_is_read, names_of_lines)
+          what_is_written_is_read, edits, an_edit_leaves_a_link_and_nothing_else, names_of_lines)

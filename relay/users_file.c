@@ -1,0 +1,161 @@
+/* The `users` file on the disk: read as a whole, and replaced as a whole. */
+#include "base/arena.h"
+#include "relay/users.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void close_file(const int *file)
+{
+    if (*file >= 0)
+        close(*file);
+}
+
+/* ---- reading ---- */
+
+/* NULL when it can be used by its owner only, and is not too large. */
+static const char *file_fault(int file, const char *path, struct arena *arena)
+{
+    struct stat facts;
+    if (file < 0 || fstat(file, &facts) != 0)
+        return strerrordesc_np(errno);
+    if (!S_ISREG(facts.st_mode))
+        return "it is not a file";
+    if (facts.st_mode & (S_IRWXG | S_IRWXO))
+        return arena_print(arena, "others may use it (mode %04o): chmod 600 %s",
+                           facts.st_mode & 07777, path);
+    return NULL;
+}
+
+/* NULL when all of it was read. */
+static const char *read_all(int file, struct buffer *text)
+{
+    for (ssize_t got = 1; got > 0; buffer_grew(text, (size_t)got)) {
+        got = read(file, buffer_room(text, 65536), 65536);
+        if (got < 0)
+            return strerrordesc_np(errno);
+        if (buffer_length(text) > USERS_BYTES_MAX)
+            return "it has more than 16 MiB";
+    }
+    return NULL;
+}
+
+struct users *users_read(const char *path, const char *where, struct buffer *errors)
+{
+    struct arena arena CLEANUP(arena_free) = {0};
+    struct buffer text CLEANUP(buffer_wipe) = {0};
+    int file CLEANUP(close_file) = open(path, O_RDONLY | O_CLOEXEC);
+    const char *wrong = file_fault(file, path, &arena);
+    if (wrong == NULL)
+        wrong = read_all(file, &text);
+    if (wrong == NULL)
+        return users_parse(path, buffer_span(&text), errors);
+    buffer_print(errors, "%s: users %s: %s\n", where, path, wrong);
+    return NULL;
+}
+
+/* ---- editing ---- */
+
+/* Opens it, alone: whoever else edits waits. The file that was opened may have been replaced while
+ * we waited; then again. */
+static int open_alone(const char *path, bool make)
+{
+    for (;;) {
+        struct stat ours, theirs;
+        int file = open(path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), S_IRUSR | S_IWUSR);
+        if (file < 0 || flock(file, LOCK_EX) != 0)
+            return file;
+        if (fstat(file, &ours) == 0 && stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+            ours.st_ino == theirs.st_ino)
+            return file;
+        close(file);
+    }
+}
+
+/* The text with NAME's line replaced, at the place where it was; true when it was there. */
+static bool replace_line(struct span text, const char *name, struct span new_line,
+                         struct buffer *to)
+{
+    bool found = false;
+    for (struct span line; span_line(&text, &line);) {
+        if (!span_equal(users_line_name(line), span_of(name))) {
+            buffer_append(to, line);
+            buffer_append(to, SPAN("\n"));
+        } else if (!found) {
+            buffer_append(to, new_line);
+            found = true;
+        }
+    }
+    if (!found)
+        buffer_append(to, new_line);
+    return found;
+}
+
+static bool write_all(int file, struct span text)
+{
+    while (text.length > 0) {
+        ssize_t count = write(file, text.data, text.length);
+        if (count < 0)
+            return false;
+        text = span_skip(text, (size_t)count);
+    }
+    return fsync(file) == 0;
+}
+
+/* A rename outlives a crash when its directory has reached the disk. */
+static bool sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *name CLEANUP(secret_free) =
+        slash ? must_strndup(path, (size_t)(slash - path) + 1) : must_strdup(".");
+    int directory CLEANUP(close_file) = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return directory >= 0 && fsync(directory) == 0;
+}
+
+/* Its owner stays; its mode is 0600 (mkostemp). */
+static bool replace_file(const char *path, int old, struct span text)
+{
+    struct stat facts;
+    struct arena arena CLEANUP(arena_free) = {0};
+    char *fresh = arena_print(&arena, "%s.XXXXXX", path);
+    int file CLEANUP(close_file) = mkostemp(fresh, O_CLOEXEC);
+    if (file < 0)
+        return false;
+    bool owned = fstat(old, &facts) == 0 &&
+                 (facts.st_uid == geteuid() || fchown(file, facts.st_uid, facts.st_gid) == 0);
+    if (owned && write_all(file, text) && rename(fresh, path) == 0)
+        return sync_directory(path);
+    int error = errno;
+    unlink(fresh);
+    errno = error;
+    return false;
+}
+
+enum users_edited users_edit(const char *path, const char *name, struct span line,
+                             struct buffer *errors)
+{
+    struct buffer text CLEANUP(buffer_wipe) = {0}, edited CLEANUP(buffer_wipe) = {0};
+    char *real CLEANUP(secret_free) = realpath(path, NULL); /* a link stays one */
+    const char *at = real ? real : path;
+    int file CLEANUP(close_file) = open_alone(at, line.length > 0);
+    const char *wrong = file < 0 ? strerrordesc_np(errno) : read_all(file, &text);
+    if (wrong == NULL) {
+        bool found = replace_line(buffer_span(&text), name, line, &edited);
+        if (!found && line.length == 0)
+            return USERS_NOT_THERE;
+        struct users *users CLEANUP(users_drop) = users_parse(at, buffer_span(&edited), errors);
+        if (users == NULL)
+            return USERS_NOT_EDITED;
+        wrong = replace_file(at, file, buffer_span(&edited)) ? NULL : strerrordesc_np(errno);
+    }
+    if (wrong == NULL)
+        return USERS_EDITED;
+    buffer_print(errors, "%s: %s\n", at, wrong);
+    return USERS_NOT_EDITED;
+}
