@@ -97,11 +97,26 @@ struct status { /* enhanced status code, RFC 3463; class 0: none was given */
     uint16_t subject, detail;
 };
 
+/* How far a host let us come, for the verdict that it gave. */
+enum stage {
+    STAGE_NONE, /* no host gave it: no route, or our own decision */
+    STAGE_CONNECT,
+    STAGE_GREETING,
+    STAGE_EHLO,
+    STAGE_STARTTLS,
+    STAGE_MAIL,
+    STAGE_RCPT,
+    STAGE_DATA,
+    STAGE_END_OF_DATA, /* the content: the final dot, or BDAT */
+};
+#define STAGES 9
+
 /* What became of one recipient in one attempt. Local failures (no DNS, refused, timeout,
  * TLS) have code 0 and our own words. Spans belong to the attempt's arena. */
 struct verdict {
     enum verdict_kind kind;
     uint16_t code; /* reply code, 0 for a local verdict */
+    enum stage stage;
     struct status status;
     struct span text; /* the reply's text without codes, one line, printable */
     struct span host; /* "mx1.example.test[192.0.2.1]:25", empty when none was reached */

@@ -41,6 +41,8 @@ void config_drop(struct config **config)
     names_free(&dropped->destinations);
     names_free(&dropped->retries);
     users_drop(&dropped->users);
+    for (unsigned i = 0; i < dropped->rule_count; i++)
+        pattern_free(&dropped->rules[i].pattern);
     arena_free(&dropped->arena);
     free(dropped);
 }

@@ -15,6 +15,7 @@
 #include "queue/bounce.h"
 #include "queue/retry.h"
 #include "queue/spool.h"
+#include "relay/outbound/rules.h"
 #include "relay/smtp/data.h"
 #include "tlspolicy/policy.h"
 #include "tlspolicy/tls.h"
@@ -159,6 +160,10 @@ struct config {
     unsigned submit_user_count;
     struct limits limits;
     struct bounce_config bounce;
+
+    bool builtin_rules; /* default true */
+    struct rule *rules; /* in the order of the file, the built-in ones last */
+    unsigned rule_count;
 
     struct names routes;       /* struct route_config; may be empty: MX */
     struct names tls;          /* struct tls_config; "*" always there */

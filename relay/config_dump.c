@@ -125,4 +125,6 @@ void config_dump(const struct config *config, struct buffer *to)
                       &config->destination_list[i], to);
     for (unsigned i = 0; i < config->retry_count; i++)
         print_section(SECTION_RETRY, config->retry_list[i].name, &config->retry_list[i], to);
+    for (unsigned i = 0; i < config->rule_count; i++)
+        print_section(SECTION_REPLY, config->rules[i].name, &config->rules[i], to);
 }

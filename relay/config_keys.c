@@ -62,6 +62,18 @@ static const char *const in_doubt_words[] = {
     [IN_DOUBT_FAIL + 1] = NULL,
 };
 
+static const char *const stage_words[] = {
+    [STAGE_NONE] = "any",  [STAGE_CONNECT] = "connect",   [STAGE_GREETING] = "greeting",
+    [STAGE_EHLO] = "ehlo", [STAGE_STARTTLS] = "starttls", [STAGE_MAIL] = "mail",
+    [STAGE_RCPT] = "rcpt", [STAGE_DATA] = "data",         [STAGE_END_OF_DATA] = "end-of-data",
+    [STAGES] = NULL,
+};
+static const char *const rule_action_words[] = {
+    [RULE_DEFER] = "defer",     [RULE_RETRY] = "retry",   [RULE_BACK_OFF] = "back-off",
+    [RULE_SUSPEND] = "suspend", [RULE_BOUNCE] = "bounce", [RULE_NEXT_HOST] = "next-host",
+    [RULE_ACTIONS] = NULL,
+};
+
 /* ---- keys ---- */
 
 #define AT(type, member) .offset = offsetof(struct type, member)
@@ -86,6 +98,7 @@ static const struct key top_keys[] = {
     {"resolver", KEY_ENDPOINT, AT(config, resolver)},
     {"smtp-port", KEY_PORT, AT(config, smtp_port), .least = 1, .most = UINT16_MAX},
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
+    {"builtin-rules", KEY_FLAG, AT(config, builtin_rules)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
     {"relay-from", KEY_NETWORKS, AT(config, relay_from)},
     LATER("admin"),
@@ -160,6 +173,14 @@ static const struct key bounce_keys[] = {
     {"postmaster-copy", KEY_ADDRESS, AT(bounce_config, postmaster_copy)},
 };
 
+static const struct key reply_keys[] = {
+    {"match", KEY_TEXT, AT(rule, match)},
+    {"destination", KEY_TEXT, AT(rule, destination)},
+    {"at", KEY_WORD, AT(rule, at), .words = stage_words},
+    {"action", KEY_WORD, AT(rule, action), .words = rule_action_words},
+    {"for", KEY_DURATION, AT(rule, for_ms), .most = 30 * DAY},
+};
+
 /* ---- sections ---- */
 
 static const struct section sections[] = {
@@ -171,6 +192,7 @@ static const struct section sections[] = {
     [SECTION_RETRY] = {"retry", true, retry_keys, countof(retry_keys)},
     [SECTION_LIMITS] = {"limits", false, limits_keys, countof(limits_keys)},
     [SECTION_BOUNCE] = {"bounce", false, bounce_keys, countof(bounce_keys)},
+    [SECTION_REPLY] = {"reply", true, reply_keys, countof(reply_keys)},
 };
 _Static_assert(countof(sections) == SECTIONS, "one row per section");
 

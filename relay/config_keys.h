@@ -16,6 +16,7 @@ enum key_kind {
     KEY_FACTOR,     /* double */
     KEY_RATE,       /* struct rate: "100/h" */
     KEY_ADDRESS,    /* const char *: a mailbox */
+    KEY_TEXT,       /* const char *: printable */
     KEY_FLAG,       /* bool */
     KEY_WORD,       /* an enum: one of `words` */
     KEY_HOSTS,      /* list: the hosts of a route */
@@ -45,8 +46,9 @@ enum section_kind {
     SECTION_RETRY,
     SECTION_LIMITS,
     SECTION_BOUNCE,
+    SECTION_REPLY,
 };
-#define SECTIONS 8
+#define SECTIONS 9
 
 struct section {
     const char *name; /* "" for the top level */

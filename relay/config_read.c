@@ -218,6 +218,7 @@ static void set_defaults(struct config *config)
         .map_bytes = SPOOL_MAP_DEFAULT,
         .min_free_bytes = SPOOL_MIN_FREE_DEFAULT,
         .smtp_port = 25,
+        .builtin_rules = true,
         .drain_ms = 30000,
         .limits = {.connections = 2000,
                    .connections_per_client = 200,
@@ -318,6 +319,7 @@ static void read_all(struct reader *reader)
     read_only(reader, SECTION_LIMITS, &reader->config->limits);
     read_only(reader, SECTION_BOUNCE, &reader->config->bounce);
     read_tables(reader);
+    read_rules(reader);
 }
 
 enum check { /* each with what the one before it checks */
@@ -328,12 +330,13 @@ enum check { /* each with what the one before it checks */
 
 static struct config *read_file(const char *path, enum check check, struct buffer *errors)
 {
+    static const struct builtin builtin = {RULES_BUILTIN_NAME, rules_builtin};
     struct reader reader = {.config = must_calloc(1, sizeof(struct config))};
     set_defaults(reader.config);
     config_find_own(reader.config);
     if (path != NULL)
         reader.config->path = arena_copy(&reader.config->arena, span_of(path));
-    scan_read(&reader.scan, path, &reader.report);
+    scan_read(&reader.scan, path, &builtin, &reader.report);
     parse(&reader);
     read_all(&reader);
     report_write(&reader.report, errors);

@@ -1,5 +1,6 @@
 /* The inside of reading a configuration, for its own files: config_read.c (keys, listeners, the
- * top level) and config_tables.c (the sections that go by names of domains). */
+ * top level), config_tables.c (the sections that go by names of domains) and config_rules.c (reply
+ * patterns). */
 #pragma once
 
 #include "relay/config.h"
@@ -37,4 +38,11 @@ const char *where(struct reader *reader, const struct place *place);
 
 /* config_tables.c */
 
+/* "example.com", ".example.com", "*" */
+bool name_is_valid(struct span name);
+
 void read_tables(struct reader *reader);
+
+/* config_rules.c */
+
+void read_rules(struct reader *reader);

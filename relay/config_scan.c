@@ -297,24 +297,28 @@ static char *load(struct arena *arena, const char *path, size_t *length, const c
     return text;
 }
 
-/* Takes the file in hand, before the rest of the one that was. `place` is where it is named. */
+/* Takes the text in hand, before the rest of the one that was. */
+static void begin_text(struct scanner *scanner, const char *name, struct span text)
+{
+    scanner->file_count++;
+    scanner->lexer = &scanner->files[scanner->depth++];
+    *scanner->lexer = (struct lexer){
+        .file = name, .line = 1, .report = scanner->report, .order = &scanner->order, .rest = text};
+    lexer_next(scanner->lexer);
+}
+
+/* `place` is where the file is named. */
 static void begin_file(struct scanner *scanner, const char *path, const struct place *place)
 {
     const char *why;
-    struct lexer lexer = {
-        .file = path, .line = 1, .report = scanner->report, .order = &scanner->order};
-    lexer.rest.data = load(&scanner->scan->arena, path, &lexer.rest.length, &why);
-    if (lexer.rest.data == NULL) {
-        if (place->line > 0)
-            report_add(scanner->report, place, "cannot read %s: %s", path, why);
-        else
-            report_add(scanner->report, place, "cannot read this file: %s", why);
-        return;
-    }
-    scanner->file_count++;
-    scanner->lexer = &scanner->files[scanner->depth++];
-    *scanner->lexer = lexer;
-    lexer_next(scanner->lexer);
+    struct span text;
+    text.data = load(&scanner->scan->arena, path, &text.length, &why);
+    if (text.data != NULL)
+        begin_text(scanner, path, text);
+    else if (place->line > 0)
+        report_add(scanner->report, place, "cannot read %s: %s", path, why);
+    else
+        report_add(scanner->report, place, "cannot read this file: %s", why);
 }
 
 static void end_file(struct scanner *scanner)
@@ -402,7 +406,16 @@ static bool read_next(struct scanner *scanner)
     return true;
 }
 
-void scan_read(struct scan *scan, const char *path, struct report *report)
+static bool read_to_the_end(struct scanner *scanner)
+{
+    while (scanner->depth > 0)
+        if (!read_next(scanner))
+            return false;
+    return true;
+}
+
+void scan_read(struct scan *scan, const char *path, const struct builtin *builtin,
+               struct report *report)
 {
     *scan = (struct scan){0};
     struct place start = {.file = path ? arena_copy(&scan->arena, span_of(path)) : "defaults"};
@@ -411,8 +424,10 @@ void scan_read(struct scan *scan, const char *path, struct report *report)
     begin_line(scan, &start);
     if (path != NULL)
         begin_file(&scanner, start.file, &start);
-    while (scanner.depth > 0 && read_next(&scanner))
-        continue;
+    if (read_to_the_end(&scanner)) {
+        begin_text(&scanner, builtin->name, span_of(builtin->text));
+        must(read_to_the_end(&scanner));
+    }
     buffer_append(&scan->text, (struct span){"\n", 2}); /* its NUL too */
 }
 

@@ -41,8 +41,13 @@ struct scan {
     struct arena arena;
 };
 
+struct builtin { /* a text of ours, read behind the file as if that included it */
+    const char *name, *text;
+};
+
 /* Problems go into `report`; the scan must outlive it. `path` NULL: as if the file were empty. */
-void scan_read(struct scan *scan, const char *path, struct report *report);
+void scan_read(struct scan *scan, const char *path, const struct builtin *builtin,
+               struct report *report);
 void scan_free(struct scan *scan);
 
 /* Where the key was set in that section, or NULL. */

@@ -53,7 +53,7 @@ struct table {
     void (*check)(struct reader *reader, size_t section, const void *item);
 };
 
-static bool name_is_valid(struct span name)
+bool name_is_valid(struct span name)
 {
     bool below = name.length > 1 && name.data[0] == '.';
     return span_equal(name, SPAN("*")) || domain_is_valid(below ? span_skip(name, 1) : name);

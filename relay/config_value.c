@@ -232,6 +232,8 @@ static bool read_text(const struct key *key, struct span text, const char **valu
     else if (key->kind == KEY_ADDRESS && !address_is_valid(text))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not an address, as in postmaster@example.com",
                  SHOWN(text));
+    else if (key->kind == KEY_TEXT && (text.length == 0 || !is_printable(text)))
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is empty, or holds control characters", SHOWN(text));
     else {
         *value = arena_copy(arena, text);
         return true;
@@ -257,7 +259,8 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_PATH:
     case KEY_HOSTNAME:
     case KEY_ENDPOINT:
-    case KEY_ADDRESS: return read_text(key, text, at, arena, why);
+    case KEY_ADDRESS:
+    case KEY_TEXT: return read_text(key, text, at, arena, why);
     case KEY_NUMBER:
     case KEY_PORT:
     case KEY_SIZE:
@@ -285,6 +288,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_HOSTNAME:
     case KEY_ENDPOINT:
     case KEY_ADDRESS:
+    case KEY_TEXT:
         if (*(const char *const *)at == NULL)
             return false;
         value_print_text(to, *(const char *const *)at);

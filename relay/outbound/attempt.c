@@ -111,6 +111,8 @@ void attempt_end(struct attempt **take_attempt)
 {
     struct attempt *attempt = *take_attempt;
     *take_attempt = NULL;
+    attempt_apply_rules(attempt);
+    attempt_rest(attempt);
     attempt_decide(attempt);
     attempt_notify(attempt);
 }

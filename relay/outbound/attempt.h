@@ -7,9 +7,17 @@
 #include "queue/committer.h"
 #include "queue/loader.h"
 #include "queue/scheduler.h"
+#include "relay/outbound/rules.h"
 #include "relay/outbound/session.h"
 
 struct worker;
+
+/* What of a rule an attempt keeps: the configuration may be replaced meanwhile. */
+struct applied_rule {
+    const char *name; /* NULL: none applies */
+    enum rule_action action;
+    int64_t for_ms;
+};
 
 struct attempt {
     struct worker *worker;
@@ -23,6 +31,8 @@ struct attempt {
     int64_t connect_ms;  /* how long the connection took, when it was made for this */
     uint64_t connection; /* its number; 0: none */
     const char *tls;     /* "may:TLSv1.3:resumed", "none"; in the arena */
+
+    struct applied_rule *rulings; /* one per recipient; in the arena; NULL: nobody looked yet */
 
     /* What its sender is told. */
     bool warns;           /* it has waited so long that this is told */
@@ -41,6 +51,11 @@ struct attempt *attempt_create(struct worker *worker, struct entry *entry,
 
 /* Every recipient without a verdict gets this one. */
 void attempt_settle(struct attempt *attempt, const struct verdict *verdict);
+
+/* Looks which rule applies to each verdict. Then attempt_lets_go_on() tells whether another host
+ * may be asked about a recipient; `without_rule`: what holds where none applies. */
+void attempt_rule(struct attempt *attempt);
+bool attempt_lets_go_on(const struct attempt *attempt, unsigned recipient, bool without_rule);
 
 /* All verdicts are there: what stays and who is told is decided, and the change posted. What
  * follows the commit (events, metrics, the entry's end or its next due time, the notification's

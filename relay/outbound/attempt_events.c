@@ -49,6 +49,8 @@ static void tell(const struct attempt *attempt, unsigned recipient)
                    attempt->rest->held ? "held" : log_time(attempt->rest->due_ms, next));
     }
     log_reply(&line, verdict);
+    if (attempt->rulings[recipient].name != NULL)
+        log_string(&line, "rule", attempt->rulings[recipient].name);
     log_end(&line);
 }
 

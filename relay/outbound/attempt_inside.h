@@ -1,6 +1,6 @@
 /* The inside of an attempt, for its own files: attempt.c (its life, and the change), ending.c (what
- * stays, and until when), notifying.c (what the sender is told) and attempt_events.c (the log and
- * the metrics). */
+ * stays, and until when), ruling.c (what rules make of it), notifying.c (what the sender is told)
+ * and attempt_events.c (the log and the metrics). */
 #pragma once
 
 #include "relay/outbound/attempt.h"
@@ -15,6 +15,13 @@ static inline bool verdict_stays(const struct verdict *verdict)
 
 /* ending.c: turns verdicts into what the configuration makes of them, and makes the rest. */
 void attempt_decide(struct attempt *attempt);
+
+/* ruling.c: verdicts become what rules say. */
+void attempt_apply_rules(struct attempt *attempt);
+/* The longest time that a rule named: ms; 0: none did. */
+int64_t attempt_rests_ms(const struct attempt *attempt);
+/* A site or a destination rests because of a rule. */
+void attempt_rest(const struct attempt *attempt);
 
 /* notifying.c: writes the notification that is owed, if any, and goes on to attempt_commit(): at
  * once, or when the original has been read. */

@@ -99,6 +99,7 @@ void connection_cannot_connect(struct connection *connection, const char *host, 
                                bool tells)
 {
     struct verdict verdict = {.kind = VERDICT_DEFERRED,
+                              .stage = STAGE_CONNECT,
                               .status = {4, 4, 1}, /* RFC 3463 3.5: no answer from host */
                               .text = span_of(why),
                               .host = span_of(host)};
@@ -184,14 +185,15 @@ static bool may_differ_elsewhere(const struct verdict *verdict)
 
 /* Nothing was taken by this host: a verdict that says otherwise must be committed at once, not wait
  * for further hosts. */
-static bool another_host_may_help(const struct attempt *attempt)
+static bool another_host_may_help(struct attempt *attempt)
 {
     bool any = false;
+    attempt_rule(attempt);
     for (unsigned i = 0; i < attempt->envelope->count; i++) {
         const struct verdict *verdict = &attempt->delivery.verdicts[i];
         if (verdict->kind == VERDICT_DELIVERED || verdict->kind == VERDICT_IN_DOUBT)
             return false;
-        any |= may_differ_elsewhere(verdict);
+        any |= attempt_lets_go_on(attempt, i, may_differ_elsewhere(verdict));
     }
     return any;
 }
@@ -207,7 +209,7 @@ bool connection_moves_on(struct connection *connection)
     connection->earlier = arena_take(&attempt->arena, count * sizeof(struct verdict));
     for (unsigned i = 0; i < count; i++) {
         connection->earlier[i] = attempt->delivery.verdicts[i];
-        if (may_differ_elsewhere(&attempt->delivery.verdicts[i]))
+        if (attempt_lets_go_on(attempt, i, may_differ_elsewhere(&connection->earlier[i])))
             attempt->delivery.verdicts[i] = (struct verdict){0};
     }
     if (!connection->session.closing)

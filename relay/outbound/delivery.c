@@ -209,6 +209,7 @@ enum session_ask session_deliver(struct session *session, struct delivery *deliv
     session->delivery = delivery;
     session->now = (struct transaction){0};
     session->mail_deferred = false;
+    session->stage = STAGE_NONE; /* what it cannot take is our word, not a reply */
     session->envelopes++;
     struct verdict verdict;
     if (cannot_take(session, &verdict)) {

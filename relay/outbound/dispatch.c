@@ -233,12 +233,41 @@ void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigne
 
 /* ---- connections ---- */
 
+/* Whatever keeps it from work ends then. */
+static void set_wake_up(struct dispatch *dispatch, struct site *site)
+{
+    int64_t at_ms = site_waits_until(site, os_wall());
+    if (at_ms == 0) {
+        heap_remove(&dispatch->site_wake_ups, &site->wake_up);
+        return;
+    }
+    heap_set(&dispatch->site_wake_ups, &site->wake_up, at_ms);
+    hasten(dispatch, at_ms);
+}
+
 static void back_off(struct dispatch *dispatch, struct site *site)
 {
     metric_add(METRIC_THROTTLED_BACK_OFF, 1);
     pace_failed(&site->pace, os_wall(), site->terms.limits->back_off_ms, &dispatch->random);
-    heap_set(&dispatch->site_wake_ups, &site->wake_up, site->pace.retry_at_ms);
-    hasten(dispatch, site->pace.retry_at_ms);
+    set_wake_up(dispatch, site);
+}
+
+void dispatch_back_off(struct dispatch *dispatch, const struct entry *entry, int64_t until_ms,
+                       const char *why)
+{
+    lock(dispatch);
+    const struct route *route = entry->destination->route;
+    struct site *site = route != NULL ? route->site : NULL;
+    if (site != NULL && until_ms > site->rests_until_ms) {
+        bool begins = site->rests_until_ms <= os_wall();
+        metric_add(METRIC_THROTTLED_BACK_OFF, begins);
+        if (begins)
+            log_note("site-rests", "why", "%s: %s", entry->destination->name, why);
+        site->rests_until_ms = until_ms;
+        snprintf(site->last_failure, sizeof(site->last_failure), "%s", why);
+        set_wake_up(dispatch, site);
+    }
+    unlock(dispatch);
 }
 
 /* The slot's reference to its site goes with its place. */
@@ -257,7 +286,7 @@ struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool 
     struct entry *entry = NULL;
     lock(dispatch);
     struct site *site = slot->site;
-    if (!last && !dispatch->draining)
+    if (!last && !dispatch->draining && site->rests_until_ms <= os_wall())
         entry = site_next(site);
     bool stays = !last && !dispatch->draining && site->routes > 0;
     *idle = entry == NULL && stays;
@@ -299,7 +328,7 @@ void dispatch_alive(struct dispatch *dispatch, struct slot *slot)
     lock(dispatch);
     pace_succeeded(&slot->site->pace);
     slot->probe = false;
-    heap_remove(&dispatch->site_wake_ups, &slot->site->wake_up);
+    set_wake_up(dispatch, slot->site);
     recruit(dispatch, slot->site, slot->worker);
     unlock(dispatch);
 }

@@ -106,6 +106,11 @@ void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
 void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict,
                      bool told);
 
+/* Nothing new goes to the site that this entry's destination leads to, until then: a rule says so.
+ * What is under way there ends as it ends. ms since 1970. */
+void dispatch_back_off(struct dispatch *dispatch, const struct entry *entry, int64_t until_ms,
+                       const char *why);
+
 /* A woken connection: its wake has come. */
 void dispatch_woken(struct dispatch *dispatch, struct slot *slot);
 

@@ -169,24 +169,46 @@ static void lift(struct dispatch *dispatch, struct suspended *suspended)
         serve(dispatch, destination, next_worker(dispatch));
 }
 
-bool dispatch_suspend(struct dispatch *dispatch, const struct suspension *suspension)
+static bool suspend(struct dispatch *dispatch, const struct suspension *suspension)
 {
-    lock(dispatch);
     struct suspended *suspended = find(dispatch, suspension->destination);
     if (suspended == NULL && dispatch->suspensions.count < SUSPENSIONS_MAX)
         suspended = add(dispatch, suspension->destination);
-    if (suspended != NULL) {
-        suspended->is = *suspension;
-        suspended->lifted = false;
-        set_end(dispatch, suspended);
-        struct destination *destination = find_destination(dispatch, suspension->destination);
-        if (destination != NULL && destination->route != NULL)
-            site_withdraw(destination->route);
-        tell("suspended", suspended);
-        say(dispatch, suspended);
-    }
+    if (suspended == NULL)
+        return false;
+    suspended->is = *suspension;
+    suspended->lifted = false;
+    set_end(dispatch, suspended);
+    struct destination *destination = find_destination(dispatch, suspension->destination);
+    if (destination != NULL && destination->route != NULL)
+        site_withdraw(destination->route);
+    tell("suspended", suspended);
+    say(dispatch, suspended);
+    return true;
+}
+
+bool dispatch_suspend(struct dispatch *dispatch, const struct suspension *suspension)
+{
+    lock(dispatch);
+    bool fine = suspend(dispatch, suspension);
     unlock(dispatch);
-    return suspended != NULL;
+    return fine;
+}
+
+/* A whole connection's worth of envelopes may get the same reply: what adds less than this to a
+ * suspension changes nothing. */
+#define FURTHER_LEAST_MS 60000
+
+bool dispatch_suspend_further(struct dispatch *dispatch, const struct suspension *suspension)
+{
+    lock(dispatch);
+    const struct suspended *before = find(dispatch, suspension->destination);
+    int64_t wanted_ms = suspension->until_ms - FURTHER_LEAST_MS;
+    bool enough = before != NULL && !before->lifted &&
+                  (before->is.until_ms == 0 || before->is.until_ms >= wanted_ms);
+    bool fine = enough || suspend(dispatch, suspension);
+    unlock(dispatch);
+    return fine;
 }
 
 bool dispatch_lift(struct dispatch *dispatch, const char *destination)
@@ -251,8 +273,8 @@ static void look_at_site(const struct site *site, struct destination_look *look)
     look->claimants = site->claimants;
     look->max_connections = site->terms.limits->max_connections;
     look->failures = site->pace.failures;
-    if (site->pace.failures > 0) {
-        look->retry_at_ms = site->pace.retry_at_ms;
+    look->retry_at_ms = site_waits_until(site, os_wall());
+    if (look->retry_at_ms > 0) {
         snprintf(look->failure, sizeof(look->failure), "%s", site->last_failure);
     }
     look_at_hosts(site, look);

@@ -14,6 +14,9 @@
  * too many. */
 bool dispatch_suspend(struct dispatch *dispatch, const struct suspension *suspension);
 
+/* The same, unless it is suspended for as long already. */
+bool dispatch_suspend_further(struct dispatch *dispatch, const struct suspension *suspension);
+
 /* Mail goes there again. False when it was not suspended. */
 bool dispatch_lift(struct dispatch *dispatch, const char *destination);
 

@@ -17,7 +17,7 @@ void why_waiting(const struct entry *entry, char *why, size_t size)
         return;
     if (route->state == ROUTE_WAITING)
         snprintf(why, size, "%.*s", SPAN_FORMAT(route->verdict.text));
-    else if (route->site != NULL && route->site->pace.failures > 0)
+    else if (route->site != NULL && site_waits_until(route->site, os_wall()) > 0)
         snprintf(why, size, "%s", route->site->last_failure);
 }
 
@@ -29,8 +29,7 @@ static int64_t held_until(const struct destination *destination)
         return 0;
     if (route->state == ROUTE_WAITING)
         return route->pace.retry_at_ms;
-    return route->site != NULL && route->site->pace.failures > 0 ? route->site->pace.retry_at_ms
-                                                                 : 0;
+    return route->site != NULL ? site_waits_until(route->site, os_wall()) : 0;
 }
 
 /* Behind a site that backs off, or a suspension, a READY entry waits like any other. */

@@ -316,8 +316,10 @@ static void lift_back_off(struct dispatch *dispatch, struct route *route, int64_
         heap_remove(&dispatch->route_wake_ups, &route->wake_up);
         route->state = ROUTE_UNKNOWN;
     }
-    if (route->site != NULL)
+    if (route->site != NULL) {
+        route->site->rests_until_ms = 0;
         pace_hurry(&route->site->pace, now_ms, asked_ms);
+    }
 }
 
 bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int64_t asked_ms)

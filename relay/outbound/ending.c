@@ -106,8 +106,13 @@ static void set_due(struct attempt *attempt, const struct retry *retry)
     if (goes_on_at_once(attempt))
         return;
     rest->attempts++;
-    rest->due_ms = retry_due_ms(retry, rest->message, rest->warned, rest->attempts, worker->wall_ms,
-                                &worker->random);
+    int64_t rests_ms = attempt_rests_ms(attempt);
+    int64_t look_ms = retry_look_ms(retry, rest->message, rest->warned);
+    if (rests_ms > 0)
+        rest->due_ms = worker->wall_ms + rests_ms < look_ms ? worker->wall_ms + rests_ms : look_ms;
+    else
+        rest->due_ms = retry_due_ms(retry, rest->message, rest->warned, rest->attempts,
+                                    worker->wall_ms, &worker->random);
 }
 
 void attempt_decide(struct attempt *attempt)

@@ -8,20 +8,24 @@ static const struct step {
     const char *name;
     int64_t timeout_ms; /* RFC 5321 4.5.3.2 */
     reply_handler *replied;
+    enum stage stage;
     bool wants_3xx; /* and has no use for a 2xx */
 } steps[] = {
-    [STEP_GREETING] = {"greeting", 300000, greeting_replied, false},
-    [STEP_EHLO] = {"EHLO", 300000, ehlo_replied, false},
-    [STEP_HELO] = {"HELO", 300000, helo_replied, false},
-    [STEP_STARTTLS] = {"STARTTLS", 60000, starttls_replied, false}, /* ours, handshake included */
-    [STEP_RSET] = {"RSET", 20000, rset_replied, false},             /* ours */
-    [STEP_MAIL] = {"MAIL", 300000, mail_replied, false},
-    [STEP_RCPT] = {"RCPT", 300000, rcpt_replied, false},
-    [STEP_DATA] = {"DATA", 120000, data_replied, true},
-    [STEP_END_OF_DATA] = {"end of data", 600000, content_replied, false},
-    [STEP_BDAT] = {"BDAT", 180000, bdat_replied, false}, /* as long as for a block of DATA */
-    [STEP_BDAT_LAST] = {"BDAT LAST", 600000, content_replied, false},
-    [STEP_QUIT] = {"QUIT", 5000, quit_replied, false}, /* ours: nothing depends on it */
+    [STEP_GREETING] = {"greeting", 300000, greeting_replied, STAGE_GREETING, false},
+    [STEP_EHLO] = {"EHLO", 300000, ehlo_replied, STAGE_EHLO, false},
+    [STEP_HELO] = {"HELO", 300000, helo_replied, STAGE_EHLO, false},
+    /* ours, handshake included */
+    [STEP_STARTTLS] = {"STARTTLS", 60000, starttls_replied, STAGE_STARTTLS, false},
+    [STEP_RSET] = {"RSET", 20000, rset_replied, STAGE_MAIL, false}, /* ours */
+    [STEP_MAIL] = {"MAIL", 300000, mail_replied, STAGE_MAIL, false},
+    [STEP_RCPT] = {"RCPT", 300000, rcpt_replied, STAGE_RCPT, false},
+    [STEP_DATA] = {"DATA", 120000, data_replied, STAGE_DATA, true},
+    [STEP_END_OF_DATA] = {"end of data", 600000, content_replied, STAGE_END_OF_DATA, false},
+    /* as long as for a block of DATA */
+    [STEP_BDAT] = {"BDAT", 180000, bdat_replied, STAGE_END_OF_DATA, false},
+    [STEP_BDAT_LAST] = {"BDAT LAST", 600000, content_replied, STAGE_END_OF_DATA, false},
+    /* ours: nothing depends on it */
+    [STEP_QUIT] = {"QUIT", 5000, quit_replied, STAGE_NONE, false},
 };
 _Static_assert(countof(steps) == SESSION_STEPS, "a row for each step");
 
@@ -59,6 +63,13 @@ int64_t session_timeout_ms(const struct session *session)
 {
     const struct expected *first = owed(session);
     return steps[first ? first->step : STEP_QUIT].timeout_ms;
+}
+
+/* What is said from now on is said of what is owed next. */
+static void look_at_stage(struct session *session)
+{
+    if (owed(session) != NULL)
+        session->stage = steps[owed(session)->step].stage;
 }
 
 /* ---- beginning and end ---- */
@@ -111,6 +122,7 @@ enum session_ask session_lost(struct session *session, const char *why)
 {
     if (is_owed(session, STEP_STARTTLS))
         return session_tls_failed(session, TLS_HANDSHAKE_FAILED, why);
+    look_at_stage(session);
     session->closing = true;
     if (session->delivery != NULL) {
         struct verdict verdict = local_verdict(session, session->delivery->arena, VERDICT_DEFERRED,
@@ -216,6 +228,7 @@ enum session_ask session_receive(struct session *session, struct span in, size_t
         if (result == REPLY_MALFORMED)
             return misbehaves(session, "the server's reply is not SMTP");
         *used += length;
+        look_at_stage(session);
         if (reply.code == 421)
             return server_closes(session, &reply);
         if (nothing_can_come(session))
@@ -348,6 +361,7 @@ enum session_ask session_secured(struct session *session)
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
                                     const char *why)
 {
+    session->stage = STAGE_STARTTLS;
     struct verdict verdict =
         local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome), why);
     session->closing = true; /* this socket is spoilt: nothing more is said on it */

@@ -112,6 +112,7 @@ struct session {
     unsigned expected_first, expected_count;
     unsigned replies; /* taken so far: a deadline holds from one to the next */
     struct reply_reader reader;
+    enum stage stage; /* of what the reply in hand, or the one that did not come, was owed to */
 
     /* The delivery under way. */
     struct delivery *delivery;

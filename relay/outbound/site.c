@@ -220,6 +220,13 @@ void slot_forget(struct slot *slot)
 
 /* ---- recruiting ---- */
 
+int64_t site_waits_until(const struct site *site, int64_t now_ms)
+{
+    int64_t retry_at_ms = site->pace.failures > 0 ? site->pace.retry_at_ms : 0;
+    int64_t rests_ms = site->rests_until_ms > now_ms ? site->rests_until_ms : 0;
+    return retry_at_ms > rests_ms ? retry_at_ms : rests_ms;
+}
+
 /* More envelopes ready than connections on their way to claim one? */
 static bool wants_another(const struct site *site)
 {
@@ -247,7 +254,7 @@ static struct slot *find_idle(struct site *site, unsigned prefer)
 enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, unsigned *worker,
                           struct slot **slot, bool *probe)
 {
-    if (!wants_another(site))
+    if (site->rests_until_ms > now_ms || !wants_another(site))
         return RECRUIT_NONE;
     *slot = find_idle(site, prefer);
     if (*slot != NULL) {

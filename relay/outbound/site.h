@@ -68,8 +68,9 @@ struct site {
     unsigned worker_count;
 
     struct pace pace;
-    struct heap_node wake_up; /* in dispatch's index while backing off */
-    char last_failure[256];
+    int64_t rests_until_ms;   /* a rule lets nothing new begin before: ms since 1970 */
+    struct heap_node wake_up; /* in dispatch's index while backing off or resting */
+    char last_failure[256];   /* or why it rests */
 };
 
 /* How a destination is reached: destination->route. */
@@ -123,6 +124,9 @@ void site_offer(struct route *route);
 void site_withdraw(struct route *route);
 /* The next ready envelope, OUT; each route in its turn. NULL when there is none. */
 struct entry *site_next(struct site *site);
+
+/* When something new may begin there: ms since 1970; 0: now, as far as limits allow. */
+int64_t site_waits_until(const struct site *site, int64_t now_ms);
 
 /* A slot for a place that site_recruit took. */
 void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe);

@@ -27,6 +27,7 @@ struct verdict verdict_of(const struct session *session, struct arena *arena,
     struct verdict verdict = {
         .kind = kind,
         .code = reply->code,
+        .stage = session->stage,
         .status = {reply->status_class, reply->status_subject, reply->status_detail},
         .text = one_line(arena, reply->text),
         .host = span_of(arena_copy(arena, span_of(session->host))),
@@ -49,6 +50,7 @@ struct verdict local_verdict(const struct session *session, struct arena *arena,
 {
     return (struct verdict){
         .kind = kind,
+        .stage = session->stage,
         .status = status,
         .text = one_line(arena, span_of(why)),
         .host = span_of(arena_copy(arena, span_of(session->host))),

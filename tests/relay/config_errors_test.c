@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTION_NAMES "listen, route, tls, destination, retry, limits, bounce, include"
+#define SECTION_NAMES "listen, route, tls, destination, retry, limits, bounce, reply, include"
 
 struct bad {
     const char *text, *errors;
@@ -49,9 +49,9 @@ START_TEST(names_that_are_not_known)
         {"one = { \"a\", \"b\" }\ntwo += 1\nthree(\"x\", y)\nfour \"t\" { x = { 1 } y { } }\n"
          "five \"x\"\nspol = 1",
          "t.conf:1: unknown key \"one\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from\n"
          "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, drain, relay-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from\n"
          "t.conf:3: unknown section \"three\": known are " SECTION_NAMES "\n"
          "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
@@ -109,6 +109,13 @@ START_TEST(values_that_are_wrong)
          "t.conf:1: factor: \"1e1\" is not a number, as in 2 or 1.5\n"},
         {"retry \"*\" { factor = nan }",
          "t.conf:1: factor: \"nan\" is not a number, as in 2 or 1.5\n"},
+        {"reply \"x\" { match = '^550 (unclosed'\naction = \"bounce\" }",
+         "t.conf:1: match: not a regular expression: missing closing parenthesis, at byte 15\n"},
+        {"reply \"x\" { match = no action = bounce at = helo destination = \"a b\" }",
+         "t.conf:1: at: \"helo\" is not one of any, connect, greeting, ehlo, starttls, mail, rcpt, "
+         "data, end-of-data: did you mean \"ehlo\"?\n"
+         "t.conf:1: destination: \"a b\" is not a domain, as in example.com, .example.com (all "
+         "below it) or *\n"},
         {"bounce { per-sender = 100 }",
          "t.conf:1: per-sender: \"100\" is not a rate, as in 5/s, 100/h, or 0 for no limit\n"},
         {"bounce { per-sender = \"1000001/h\" full-max = 2M postmaster-copy = me }",
@@ -163,6 +170,12 @@ END_TEST
 START_TEST(things_that_do_not_fit_together)
 {
     static const struct bad rows[] = {
+        {"reply \"a b\" { match = x action = retry }",
+         "t.conf:1: reply \"a b\": a name is letters, digits, \"-\", \"_\" and \".\", 64 at most\n"},
+        {"reply \"x\" { }", "t.conf:1: reply \"x\" matches nothing: match = '^550 5\\.7\\.1 '\n"
+                            "t.conf:1: reply \"x\" does nothing: action = \"defer\"\n"},
+        {"reply \"x\" { match = a action = retry }\nreply \"x\" { match = b action = bounce }",
+         "t.conf:2: reply \"x\" is there twice\n"},
         {"workers = 1\nworkers = 2",
          "t.conf:2: workers is set twice: the first time in t.conf:1\n"},
         {"limits { }\nlimits { errors = 1 }",

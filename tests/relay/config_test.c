@@ -309,6 +309,9 @@ START_TEST(a_dump_reads_as_the_same)
         "retry \"s.test\" { schedule = { 90s, 1h } warn-after = 0 }\n"
         "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
         "limits { memory = 1025K }\n",
+        "reply \"greylist\" { match = '^4\\d\\d \"later\" \\$' action = next-host at = rcpt }\n"
+        "reply \"mine\" { match = x destination = .y.test action = suspend for = 2d }\n",
+        "builtin-rules = no reply \"mine\" { match = 'a\\\\\\'b' action = bounce }\n",
     };
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
     for (size_t i = 0; i < countof(texts); i++) {
@@ -328,6 +331,33 @@ START_TEST(a_dump_reads_as_the_same)
         ck_assert(config_retry(again, SPAN("z.test"))->factor ==
                   config_retry(config, SPAN("z.test"))->factor);
     }
+}
+END_TEST
+
+static const struct rule *find_rule(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->rule_count; i++)
+        if (strcmp(config->rules[i].name, name) == 0)
+            return &config->rules[i];
+    return NULL;
+}
+
+START_TEST(rules_in_their_order)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    struct config *all CLEANUP(config_drop) = read_fine(
+        &scratch, "reply \"b\" { match = '^5\\d\\d ' action = retry at = data }\n"
+                  "reply \"greylist\" { match = y destination = \"*\" action = defer for = 9s }\n");
+    ck_assert_str_eq(all->rules[0].name, "b");
+    ck_assert_str_eq(all->rules[0].match, "^5\\d\\d ");
+    ck_assert(all->rules[0].at == STAGE_DATA && all->rules[0].action == RULE_RETRY);
+    ck_assert(all->rules[0].for_ms == 0 && all->rules[0].destination == NULL);
+    const struct rule *ours = find_rule(all, "greylist"); /* instead of the built-in one */
+    ck_assert(ours == &all->rules[1] && ours->for_ms == 9000);
+    ck_assert_int_eq(find_rule(all, "blocklist")->for_ms, 3600000);
+
+    struct config *none CLEANUP(config_drop) = read_fine(&scratch, "builtin-rules = false");
+    ck_assert_uint_eq(none->rule_count, 0);
 }
 END_TEST
 
@@ -442,5 +472,5 @@ END_TEST
 TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket,
           where_we_listen_is_ourselves, addresses_that_are_not_here, nobody_may_relay,
           users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
-          references, files_that_it_names, the_place_of_the_control_socket,
+          rules_in_their_order, references, files_that_it_names, the_place_of_the_control_socket,
           the_manual_names_every_key)
