@@ -54,6 +54,19 @@ void buffer_append(struct buffer *buffer, struct span bytes)
     buffer_grew(buffer, bytes.length);
 }
 
+void buffer_insert(struct buffer *buffer, size_t at, struct span bytes)
+{
+    size_t length = buffer_length(buffer);
+    must(at <= length);
+    if (bytes.length == 0)
+        return;
+    buffer_room(buffer, bytes.length);
+    buffer_grew(buffer, bytes.length);
+    char *place = buffer->memory + buffer->start + at;
+    memmove(place + bytes.length, place, length - at);
+    memcpy(place, bytes.data, bytes.length);
+}
+
 void buffer_print(struct buffer *buffer, const char *format, ...)
 {
     va_list arguments;

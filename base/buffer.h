@@ -34,6 +34,8 @@ static inline void buffer_grew(struct buffer *buffer, size_t count)
 }
 
 void buffer_append(struct buffer *buffer, struct span bytes);
+/* Puts the bytes, which lie elsewhere, in front of what is at offset `at`. */
+void buffer_insert(struct buffer *buffer, size_t at, struct span bytes);
 void buffer_print(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_consume(struct buffer *buffer, size_t count);
 void buffer_clear(struct buffer *buffer);

@@ -94,7 +94,8 @@ static void on_data(struct sink_session *session, const struct command *command)
         sink_session_say(session, SPAN("503 5.5.1 Need RCPT first\r\n"));
         return;
     }
-    data_reader_init(&session->reader, NEWLINES_REFUSE);
+    data_reader_init(&session->reader);
+    session->header = (struct header_watch){0};
     sink_session_become(session, SINK_DATA);
     sink_session_say(session, SPAN("354 Go ahead\r\n"));
 }
@@ -245,10 +246,13 @@ void sink_message_answer(struct sink_session *session)
  * kept behind it. */
 void sink_message_read(struct sink_session *session, bool whole)
 {
+    struct header_watch *header = &session->header;
     size_t length = buffer_length(&session->body);
-    bool header_is_there = whole || session->reader.header_over || length >= SINK_HEADER_MAX;
     struct span id;
-    if (!session->id_sought && header_is_there) {
+    if (!session->id_sought)
+        header_watch(header, span_skip(buffer_span(&session->body),
+                                       (size_t)(header->bytes + header->line_bytes)));
+    if (!session->id_sought && (whole || header->over || length >= SINK_HEADER_MAX)) {
         session->id_sought = true;
         if (message_id_find(buffer_span(&session->body), &id)) {
             memcpy(session->id, id.data, id.length);

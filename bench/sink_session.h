@@ -6,6 +6,7 @@
 #include "bench/sink.h"
 #include "relay/smtp/command.h"
 #include "relay/smtp/data.h"
+#include "relay/smtp/header.h"
 
 enum sink_state {
     SINK_CONNECT, /* accepted */
@@ -33,6 +34,7 @@ struct sink_session {
     bool greeted, has_mail;
     struct buffer recipients; /* hashes, uint64_t each */
     struct data_reader reader;
+    struct header_watch header;
     struct buffer body; /* of the message; without --dump only its header */
     uint64_t size;
     char id[MESSAGE_ID_MAX];

@@ -45,6 +45,7 @@ struct listen_config { /* a `listen "ADDRESS:PORT"` section */
     enum listen_tls tls;
     const char *certificate, *key; /* files; NULL without TLS */
     enum newlines newlines;        /* bare-newlines = "refuse" | "normalise" */
+    bool add_headers;              /* From, Date and Message-ID where they lack; default true */
     struct networks proxies;       /* proxy: they begin with a PROXY header; default: none */
     const char *where;             /* "FILE:LINE", for what is found wrong with it later */
 };
@@ -121,6 +122,8 @@ struct limits {                      /* the `limits` section; each with its repl
     unsigned connections_per_client; /* 421 4.7.0; default 200 */
     unsigned recipients;             /* a message: 452 4.5.3; default 1000 */
     uint64_t message_bytes;          /* 552 5.3.4; default 50 MiB */
+    uint64_t header_bytes;           /* of a message: 552 5.3.4; default 256 KiB */
+    int64_t hold_longest_ms;         /* FUTURERELEASE: 501 5.5.4; 0: not offered; default 30 d */
     unsigned errors;                 /* a connection: 421 4.7.0; default 20 */
     int64_t idle_ms;                 /* 421 4.4.2; default 5 min (RFC 5321 4.5.3.2.7) */
     unsigned queue;                  /* recipients waiting: 452 4.3.1; default 2,000,000 */

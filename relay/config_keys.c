@@ -110,6 +110,7 @@ static const struct key listen_keys[] = {
     {"certificate", KEY_PATH, AT(listen_config, certificate)},
     {"key", KEY_PATH, AT(listen_config, key)},
     {"bare-newlines", KEY_WORD, AT(listen_config, newlines), .words = newline_words},
+    {"add-headers", KEY_FLAG, AT(listen_config, add_headers)},
     {"proxy", KEY_NETWORKS, AT(listen_config, proxies)},
     LATER("auth"),
 };
@@ -161,6 +162,8 @@ static const struct key limits_keys[] = {
     {"connections-per-client", KEY_NUMBER, AT(limits, connections_per_client), 1, 1000000},
     {"recipients", KEY_NUMBER, AT(limits, recipients), .least = 1, .most = 100000},
     {"message-size", KEY_SIZE, AT(limits, message_bytes), .least = KIB, .most = TIB},
+    {"header", KEY_SIZE, AT(limits, header_bytes), .least = KIB, .most = 16 * MIB},
+    {"hold-longest", KEY_DURATION, AT(limits, hold_longest_ms), .most = LONGEST},
     {"errors", KEY_NUMBER, AT(limits, errors), .least = 1, .most = 1000000},
     {"idle", KEY_DURATION, AT(limits, idle_ms), .least = 1, .most = DAY},
     {"queue", KEY_NUMBER, AT(limits, queue), .least = 1, .most = 1000000000},

@@ -171,7 +171,7 @@ static bool is_taken(const struct config *config, const struct endpoint *at)
 static void read_listen(struct reader *reader, const struct walk *walk)
 {
     struct config *config = reader->config;
-    struct listen_config listen = {.where = where(reader, walk->place)};
+    struct listen_config listen = {.where = where(reader, walk->place), .add_headers = true};
     const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
     size_t problems = reader->report.count;
     read_keys(reader, walk->section, walk->cfg, &listen);
@@ -198,6 +198,7 @@ static void read_listens(struct reader *reader)
     if (config->listen_count == 0) {
         config->listen_count = 1;
         config->listen[0].where = where(reader, &reader->scan.sections[0].place);
+        config->listen[0].add_headers = true;
         must(endpoint_parse(SPAN("127.0.0.1:2525"), &config->listen[0].at));
     }
 }
@@ -224,6 +225,8 @@ static void set_defaults(struct config *config)
                    .connections_per_client = 200,
                    .recipients = 1000,
                    .message_bytes = 50u << 20,
+                   .header_bytes = 256u << 10,
+                   .hold_longest_ms = 30 * INT64_C(86400000),
                    .errors = 20,
                    .idle_ms = 300000,
                    .queue = 2000000,

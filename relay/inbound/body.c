@@ -1,56 +1,77 @@
-/* DATA: the trace header, and the body as it comes in. */
+/* DATA and BDAT: the trace header, the body as it comes in, and what a submission's header lacks.
+ */
 #include "relay/inbound/session_inside.h"
 
 #include "queue/bounce.h"
 
-/* RFC 5321 4.4. The client named itself; what it said was checked before it was kept. */
-static void write_trace(struct inbound_session *session, int64_t wall_ms)
+#define TOO_LARGE "552 5.3.4 The message is larger than is taken here"
+#define HEADER_TOO_LARGE "552 5.3.4 The message's header is larger than is taken here"
+#define BARE "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF"
+#define NO_RCPT "503 5.5.1 RCPT first"
+#define REFUSED "503 5.5.1 The message was refused already"
+#define LOOP "554 5.4.6 Too many Received: fields: a mail loop"
+
+/* ---- the beginning ---- */
+
+/* RFC 5321 4.4; the words behind "with" are those of RFC 3848 and RFC 6531 4.3. The client named
+ * itself; what it said was checked before it was kept. */
+static void write_trace(struct inbound_session *session)
 {
     char id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
-    const char *with = !session->extended ? "SMTP" : session->secure ? "ESMTPS" : "ESMTP";
+    const char *protocol = session->utf8 ? "UTF8SMTP" : session->extended ? "ESMTP" : "SMTP";
+    bool tls = session->extended && session->secure;
     inbound_write_client(session);
     if (session->tls_version != NULL)
         buffer_print(&session->body, "\t(using %s)\r\n", session->tls_version);
-    buffer_print(&session->body, "\tby %s (Millrace) with %s id %s", session->config->hostname,
-                 with, message_id_format(session->id, id));
+    buffer_print(&session->body, "\tby %s (Millrace) with %s%s id %s", session->config->hostname,
+                 protocol, tls ? "S" : "", message_id_format(session->id, id));
     if (session->count == 1)
-        buffer_print(&session->body, "\r\n\tfor <%s>", session->recipients[0]);
-    buffer_print(&session->body, ";\r\n\t%s\r\n", mail_date(wall_ms, date));
+        buffer_print(&session->body, "\r\n\tfor <%s>", session->recipients[0].path);
+    buffer_print(&session->body, ";\r\n\t%s\r\n", mail_date(session->wall_ms, date));
+    session->trace_bytes = buffer_length(&session->body);
 }
 
-enum inbound_ask inbound_data(struct inbound_session *session, const struct command *command,
-                              const struct inbound_facts *facts)
+static void begin_body(struct inbound_session *session)
 {
-    (void)facts;
-    if (command->argument.length > 0)
-        return complain(session, "501 5.5.4 DATA takes no parameter");
-    data_reader_init(&session->reader, session->listen->newlines);
+    session->id = session->next_id;
+    session->header = (struct header_watch){0};
     session->body_bytes = 0;
-    session->too_large = false;
-    session->state = INBOUND_DATA;
-    return say(session, "354 End data with <CR><LF>.<CR><LF>");
+    session->eight_bit_seen = false;
+    session->refusal = NULL;
+    session->refusal_told = false;
+    write_trace(session);
 }
 
-static enum inbound_ask refuse_message(struct inbound_session *session, const char *reply)
+/* ---- what is missing ---- */
+
+/* RFC 6409 8.2 and 8.3; and From, without which RFC 5322 3.6 knows no message. */
+static void write_missing(const struct inbound_session *session, struct buffer *to)
 {
-    enum inbound_ask ask = complain(session, reply);
-    session->state = INBOUND_READY;
-    forget_transaction(session);
-    return ask;
+    char id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
+    unsigned fields = session->header.fields;
+    if (!(fields & HEADER_FROM) && session->sender[0] != '\0')
+        buffer_print(to, "From: <%s>\r\n", session->sender);
+    if (!(fields & HEADER_DATE))
+        buffer_print(to, "Date: %s\r\n", mail_date(session->wall_ms, date));
+    if (!(fields & HEADER_MESSAGE_ID))
+        buffer_print(to, "Message-ID: <%s@%s>\r\n", message_id_format(session->id, id),
+                     session->config->hostname);
 }
 
-static enum inbound_ask body_complete(struct inbound_session *session)
+/* The header has ended: what is missing is put behind its last field. */
+static void complete_header(struct inbound_session *session)
 {
-    if (session->too_large)
-        return refuse_message(session, "552 5.3.4 The message is larger than is taken here");
-    if (session->reader.bare && session->listen->newlines == NEWLINES_REFUSE)
-        return refuse_message(session,
-                              "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF");
-    if (session->reader.received > RECEIVED_MAX)
-        return refuse_message(session, "554 5.4.6 Too many Received: fields: a mail loop");
-    session->state = INBOUND_COMMITTING;
-    return INBOUND_COMMIT;
+    CLEANUP(buffer_free) struct buffer missing = {0};
+    if (!session->listen->add_headers || session->refusal != NULL)
+        return;
+    write_missing(session, &missing);
+    if (buffer_length(&missing) > 0 && session->header.cut)
+        buffer_append(&missing, SPAN("\r\n"));
+    buffer_insert(&session->body, session->trace_bytes + (size_t)session->header.bytes,
+                  buffer_span(&missing));
 }
+
+/* ---- as it comes in ---- */
 
 static bool has_eight_bit(struct span bytes)
 {
@@ -60,18 +81,192 @@ static bool has_eight_bit(struct span bytes)
     return all & 0x80;
 }
 
-enum inbound_ask inbound_body(struct inbound_session *session, struct span in, size_t *used)
+static const char *refusal_of(const struct inbound_session *session)
+{
+    const struct limits *limits = &session->config->limits;
+    const struct header_watch *header = &session->header;
+    if (session->body_bytes > limits->message_bytes)
+        return TOO_LARGE;
+    if (header_bytes(header) > limits->header_bytes)
+        return HEADER_TOO_LARGE;
+    if (session->reader.bare && session->listen->newlines == NEWLINES_REFUSE)
+        return BARE;
+    return header->received > RECEIVED_MAX ? LOOP : NULL;
+}
+
+/* It is read on to its end, but nothing is kept. */
+static void refuse_rest(struct inbound_session *session, const char *refusal)
+{
+    session->refusal = refusal;
+    buffer_clear(&session->body);
+}
+
+/* Looks at what has come behind the first `before` bytes of the body. */
+static void look_at(struct inbound_session *session, size_t before)
+{
+    struct span fresh = span_skip(buffer_span(&session->body), before);
+    session->body_bytes += fresh.length;
+    if (session->body_type == BODY_8BITMIME && !session->eight_bit_seen)
+        session->eight_bit_seen = has_eight_bit(fresh);
+    bool in_header = !session->header.over;
+    header_watch(&session->header, fresh);
+    const char *refusal = session->refusal ? session->refusal : refusal_of(session);
+    if (refusal != NULL)
+        refuse_rest(session, refusal);
+    else if (in_header && session->header.over)
+        complete_header(session);
+}
+
+static enum inbound_ask refuse_message(struct inbound_session *session, const char *reply)
+{
+    enum inbound_ask ask = complain(session, reply);
+    forget_transaction(session);
+    return ask;
+}
+
+static enum inbound_ask body_complete(struct inbound_session *session)
+{
+    bool in_header = !session->header.over;
+    header_end(&session->header);
+    if (session->refusal != NULL)
+        return refuse_message(session, session->refusal);
+    if (in_header)
+        complete_header(session);
+    session->state = INBOUND_COMMITTING;
+    return INBOUND_COMMIT;
+}
+
+/* ---- DATA ---- */
+
+enum inbound_ask inbound_data(struct inbound_session *session, const struct command *command,
+                              const struct inbound_facts *facts)
+{
+    (void)facts;
+    if (command->argument.length > 0)
+        return complain(session, "501 5.5.4 DATA takes no parameter");
+    if (session->body_type == BODY_BINARYMIME) /* RFC 3030 3 */
+        return complain(session, "503 5.5.1 BODY=BINARYMIME comes by BDAT");
+    data_reader_init(&session->reader);
+    begin_body(session);
+    session->state = INBOUND_DATA;
+    return say(session, "354 End data with <CR><LF>.<CR><LF>");
+}
+
+enum inbound_ask inbound_data_received(struct inbound_session *session, struct span in,
+                                       size_t *used)
 {
     size_t before = buffer_length(&session->body);
     bool whole = data_read(&session->reader, in, &session->body, used);
-    session->body_bytes += buffer_length(&session->body) - before;
-    if (session->eight_bit && !session->eight_bit_seen)
-        session->eight_bit_seen = has_eight_bit(span_skip(buffer_span(&session->body), before));
-    if (session->body_bytes > session->config->limits.message_bytes)
-        session->too_large = true;
-    if (session->too_large)
-        buffer_clear(&session->body); /* read on to the final dot, but keep nothing */
+    session->octets += *used;
+    look_at(session, before);
     return whole ? body_complete(session) : INBOUND_MORE;
+}
+
+/* ---- BDAT (RFC 3030 2) ---- */
+
+/* Once, however many chunks are on their way behind the one that was too much. */
+static enum inbound_ask chunk_refused(struct inbound_session *session)
+{
+    enum inbound_ask ask =
+        session->refusal_told ? say(session, REFUSED) : complain(session, session->refusal);
+    session->refusal_told = true;
+    if (session->chunk.last)
+        forget_transaction(session);
+    return ask;
+}
+
+static enum inbound_ask chunk_complete(struct inbound_session *session)
+{
+    session->state = session->chunk.before;
+    if (session->chunk.refusal != NULL)
+        return complain(session, session->chunk.refusal);
+    if (session->chunk.last && session->body_type != BODY_BINARYMIME) {
+        size_t before = buffer_length(&session->body);
+        data_read_end(&session->reader, &session->body);
+        look_at(session, before);
+    }
+    if (session->refusal != NULL)
+        return chunk_refused(session);
+    if (session->chunk.last)
+        return body_complete(session);
+    buffer_print(session->out, "250 2.0.0 Ok: %llu octets so far\r\n",
+                 (unsigned long long)session->body_bytes);
+    return INBOUND_MORE;
+}
+
+/* Why the octets of a BDAT are nobody's; NULL when a message takes them. */
+static const char *chunk_refusal(const struct inbound_session *session)
+{
+    if (inbound_needs_tls(session))
+        return TLS_FIRST;
+    return session->state == INBOUND_RCPT || session->state == INBOUND_CHUNKED ? NULL : NO_RCPT;
+}
+
+/* A message takes them; what says of itself that it is too large is not even kept. */
+static void begin_chunk(struct inbound_session *session)
+{
+    if (session->state == INBOUND_RCPT) {
+        data_reader_init_chunked(&session->reader);
+        begin_body(session);
+    }
+    session->chunk.before = INBOUND_CHUNKED;
+    uint64_t room = session->config->limits.message_bytes - session->body_bytes;
+    if (session->refusal == NULL && session->chunk.left > room)
+        refuse_rest(session, TOO_LARGE);
+}
+
+/* The octets follow the command whatever is thought of it: only when nobody knows how many they are
+ * is there no way on. */
+enum inbound_ask inbound_bdat(struct inbound_session *session, const struct command *command,
+                              const struct inbound_facts *facts)
+{
+    uint64_t size;
+    bool last;
+    (void)facts;
+    if (!bdat_read(command->argument, &size, &last)) {
+        say(session,
+            "501 5.5.4 Syntax: BDAT octets [LAST]; closing, as no command can be told now");
+        return INBOUND_CLOSE;
+    }
+    session->chunk.left = size;
+    session->chunk.last = last;
+    session->chunk.refusal = chunk_refusal(session);
+    session->chunk.before = session->state;
+    if (session->chunk.refusal == NULL)
+        begin_chunk(session);
+    session->state = INBOUND_CHUNK;
+    return size > 0 ? INBOUND_MORE : chunk_complete(session);
+}
+
+static void take_octets(struct inbound_session *session, struct span octets)
+{
+    size_t before = buffer_length(&session->body), used;
+    if (session->body_type == BODY_BINARYMIME)
+        buffer_append(&session->body, octets);
+    else
+        data_read(&session->reader, octets, &session->body, &used);
+    look_at(session, before);
+}
+
+enum inbound_ask inbound_chunk_received(struct inbound_session *session, struct span in,
+                                        size_t *used)
+{
+    *used = in.length < session->chunk.left ? in.length : (size_t)session->chunk.left;
+    if (session->chunk.refusal == NULL)
+        take_octets(session, (struct span){in.data, *used});
+    session->octets += *used;
+    session->chunk.left -= *used;
+    return session->chunk.left > 0 ? INBOUND_MORE : chunk_complete(session);
+}
+
+/* ---- the end ---- */
+
+uint32_t inbound_flags(const struct inbound_session *session)
+{
+    bool needs_utf8 = session->utf8_path || session->header.eight_bit;
+    return session->flags | (session->eight_bit_seen ? MESSAGE_8BITMIME : 0u) |
+           (session->body_type == BODY_BINARYMIME ? MESSAGE_BINARYMIME : 0u) |
+           (session->utf8 && needs_utf8 ? MESSAGE_SMTPUTF8 : 0u);
 }
 
 void inbound_committed(struct inbound_session *session, enum commit_result result)
@@ -89,10 +284,4 @@ void inbound_committed(struct inbound_session *session, enum commit_result resul
         break;
     }
     forget_transaction(session);
-}
-
-void inbound_begin_body(struct inbound_session *session, uint64_t id, int64_t wall_ms)
-{
-    session->id = id;
-    write_trace(session, wall_ms);
 }

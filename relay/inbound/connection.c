@@ -54,7 +54,7 @@ void inbound_deadline(struct inbound_connection *connection, int64_t ms)
 /* The client has got somewhere. Single bytes are not that: who drips them is idle. */
 void inbound_progress(struct inbound_connection *connection)
 {
-    connection->body_mark = connection->session.body_bytes;
+    connection->body_mark = connection->session.octets;
     inbound_deadline(connection, connection->config->limits.idle_ms);
 }
 
@@ -177,8 +177,8 @@ static bool converse(struct inbound_connection *connection)
     metric_replies(span_skip(buffer_span(&channel->out), before));
     buffer_consume(&channel->in, used);
     inbound_tend_body(connection);
-    bool in_body = session->state == INBOUND_DATA;
-    if (in_body ? session->body_bytes >= connection->body_mark + PROGRESS_BYTES : used > 0)
+    bool far = session->octets >= connection->body_mark + PROGRESS_BYTES;
+    if (inbound_in_body(session) ? far : used > 0)
         inbound_progress(connection);
     act(connection, ask);
     return used > 0;

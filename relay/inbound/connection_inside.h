@@ -33,7 +33,7 @@ struct inbound_connection {
     struct timer idle;
     enum inbound_phase phase;
     unsigned lingered;
-    uint64_t body_mark; /* session.body_bytes when it last made progress */
+    uint64_t body_mark; /* session.octets when it last made progress */
     bool gone;          /* the client went while its message was being committed */
 
     /* The message that is coming in. */

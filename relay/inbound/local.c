@@ -38,7 +38,8 @@ static void arrived(struct local_listener *listener, int socket)
     os_user_name(user.uid, name);
     if (config_is_user(span_of(name)))
         snprintf(user.name, sizeof(user.name), "%s", name);
-    static const struct listen_config plain; /* neither TLS nor AUTH: the kernel vouches */
+    /* neither TLS nor AUTH: the kernel vouches */
+    static const struct listen_config plain = {.add_headers = true};
     const struct arrival arrival = {.local = &user,
                                     .counted_as = counted_as(user.uid),
                                     .config = listener->inbound->worker->config,

@@ -57,9 +57,9 @@ void inbound_tend_body(struct inbound_connection *connection)
     size_t length = buffer_length(&session->body);
     size_t most = connection->own_file != NULL || memory_is_short(connection) ? SPILL_BYTES
                                                                               : SEGMENT_BODY_MAX;
-    if (session->too_large && connection->own_file != NULL)
+    if (session->refusal != NULL && connection->own_file != NULL)
         inbound_forget_body(connection);
-    else if (length > most)
+    else if (length > most && session->header.over) /* until then fields may be put in */
         spill(connection);
     int64_t now = (int64_t)session->body.capacity;
     metric_add(METRIC_BODY_MEMORY, now - connection->counted);
@@ -85,9 +85,15 @@ static struct envelope *open_envelope(struct inbound_connection *connection, str
     }
     struct envelope *envelope = envelope_create(connection->message, domain);
     envelope->number = (uint16_t)connection->envelope_count;
-    envelope->due_ms = connection->message->arrived_ms;
+    envelope->due_ms = message_began_ms(connection->message);
     connection->envelopes[connection->envelope_count++] = envelope;
     return envelope;
+}
+
+static struct recipient *add_recipient(struct envelope *envelope,
+                                       const struct inbound_recipient *recipient)
+{
+    return envelope_add(envelope, span_of(recipient->path), span_of(recipient->orcpt));
 }
 
 /* One envelope per destination; several when its recipients do not fit into one. */
@@ -95,23 +101,27 @@ static void address_envelopes(struct inbound_connection *connection)
 {
     const struct inbound_session *session = &connection->session;
     for (unsigned i = 0; i < session->count; i++) {
-        struct span path = span_of(session->recipients[i]);
-        char domain[DOMAIN_MAX_BYTES + 1];
-        snprintf(domain, sizeof(domain), "%.*s", SPAN_FORMAT(address_domain(path)));
-        text_lower(domain);
-        struct envelope *envelope = envelope_for(connection, span_of(domain));
-        if (envelope == NULL || !envelope_add(envelope, path, SPAN("")))
-            must(envelope_add(open_envelope(connection, span_of(domain)), path, SPAN("")));
+        const struct inbound_recipient *recipient = &session->recipients[i];
+        char name[ADDRESS_DOMAIN_MAX + 1];
+        struct span domain = span_of(address_destination(span_of(recipient->path), name));
+        struct envelope *envelope = envelope_for(connection, domain);
+        struct recipient *added = envelope ? add_recipient(envelope, recipient) : NULL;
+        if (added == NULL)
+            added = add_recipient(open_envelope(connection, domain), recipient);
+        must(added != NULL);
+        added->notify = (uint8_t)recipient->notify;
     }
 }
 
 static void make_message(struct inbound_connection *connection)
 {
     struct inbound_session *session = &connection->session;
-    uint32_t flags = session->eight_bit_seen ? MESSAGE_8BITMIME : 0;
-    struct message *message =
-        message_create(span_of(session->sender), flags, connection->worker->wall_ms);
+    struct message *message = message_create(span_of(session->sender), inbound_flags(session),
+                                             connection->worker->wall_ms);
     message->id = session->id;
+    message->release_ms = session->release_ms;
+    message->deliver_by_ms = session->deliver_by_ms;
+    message->envid = arena_copy(&message->arena, span_of(session->envid));
     if (connection->own_file != NULL) {
         message->place = (struct body_place){.segment = session->id,
                                              .length = connection->spilled,
@@ -132,7 +142,7 @@ static void log_received(const struct inbound_connection *connection)
 {
     const struct inbound_session *session = &connection->session;
     struct log_line line;
-    char id[MESSAGE_ID_TEXT], client[INBOUND_CLIENT_TEXT];
+    char id[MESSAGE_ID_TEXT], client[INBOUND_CLIENT_TEXT], release[LOG_TIME_MAX];
     log_begin(&line, "received");
     log_string(&line, "id", message_id_format(connection->message->id, id));
     log_print(&line, "from", "<%s>", connection->message->sender);
@@ -140,6 +150,8 @@ static void log_received(const struct inbound_connection *connection)
     log_number(&line, "size", (int64_t)connection->message->place.length);
     log_string(&line, "client", inbound_client_format(session, client));
     log_string(&line, "helo", session->helo);
+    if (connection->message->release_ms != 0)
+        log_string(&line, "release", log_time(connection->message->release_ms, release));
     log_string(&line, "tls", session->tls_version ? session->tls_version : "none");
     log_end(&line);
 }
@@ -154,7 +166,8 @@ static void accepted(struct inbound_connection *connection)
     if (connection->own_file != NULL)
         own_file_close(&connection->own_file);
     for (size_t i = 0; i < connection->envelope_count; i++)
-        connection->envelopes[i]->due_ms = worker->wall_ms;
+        if (connection->envelopes[i]->due_ms < worker->wall_ms)
+            connection->envelopes[i]->due_ms = worker->wall_ms;
     worker_submit(worker, connection->envelopes, connection->envelope_count);
     connection->envelope_count = 0;
 }

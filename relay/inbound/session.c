@@ -1,5 +1,6 @@
 #include "relay/inbound/session_inside.h"
 
+#include "base/date.h"
 #include "relay/smtp/address.h"
 
 #include <stdio.h>
@@ -10,7 +11,11 @@ static command_handler do_ehlo, do_helo, do_rset, do_noop, do_quit, do_vrfy, do_
     do_refused, do_unknown;
 
 #define IN(state) (1u << (state))
-#define ANY (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT))
+#define ANY                                                                                        \
+    (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT) |             \
+     IN(INBOUND_CHUNKED))
+
+#define GO_ON "503 5.5.1 BDAT has begun: go on with it, or RSET"
 
 static const struct row {
     command_handler *handler;
@@ -35,7 +40,7 @@ static const struct row {
     [COMMAND_VRFY] = {.handler = do_vrfy, .states = ANY},
     [COMMAND_HELP] = {.handler = do_help, .states = ANY},
     [COMMAND_STARTTLS] = {.handler = do_starttls, .states = ANY, .in_clear = true},
-    [COMMAND_BDAT] = {.handler = do_unknown, .states = ANY},
+    [COMMAND_BDAT] = {.handler = inbound_bdat, .states = ANY, .in_clear = true},
     [COMMAND_REFUSED] = {.handler = do_refused, .states = ANY},
     [COMMAND_UNKNOWN] = {.handler = do_unknown, .states = ANY},
 };
@@ -80,9 +85,10 @@ void forget_transaction(struct inbound_session *session)
     free(session->recipients);
     buffer_free(&session->body);
     session->recipients = NULL;
-    session->sender = NULL;
+    session->sender = session->envid = NULL;
     session->count = 0;
     session->id = 0;
+    session->refusal = NULL;
     if (session->state != INBOUND_CONNECTED)
         session->state = INBOUND_READY;
 }
@@ -137,6 +143,31 @@ static bool greet(struct inbound_session *session, const struct command *command
     return true;
 }
 
+unsigned inbound_offers(const struct inbound_session *session)
+{
+    unsigned offers = EXTENSION_PIPELINING | EXTENSION_SIZE | EXTENSION_8BITMIME |
+                      EXTENSION_SMTPUTF8 | EXTENSION_DSN | EXTENSION_CHUNKING |
+                      EXTENSION_BINARYMIME | EXTENSION_ENHANCEDSTATUSCODES;
+    if (!session->extended)
+        return 0;
+    if (session->may_relay)
+        offers |= EXTENSION_DELIVERBY;
+    if (session->may_relay && session->config->limits.hold_longest_ms > 0)
+        offers |= EXTENSION_FUTURERELEASE;
+    if (session->listen->tls != LISTEN_TLS_OFF && !session->secure)
+        offers |= EXTENSION_STARTTLS;
+    return offers;
+}
+
+/* RFC 4865 4: how long, and until when at the latest. */
+static void offer_future_release(struct inbound_session *session)
+{
+    char date[DATE_TEXT_MAX];
+    int64_t longest_ms = session->config->limits.hold_longest_ms;
+    buffer_print(session->out, "250-FUTURERELEASE %lld %s\r\n", (long long)longest_ms / 1000,
+                 date_format(session->wall_ms + longest_ms, date));
+}
+
 static enum inbound_ask do_ehlo(struct inbound_session *session, const struct command *command,
                                 const struct inbound_facts *facts)
 {
@@ -144,10 +175,16 @@ static enum inbound_ask do_ehlo(struct inbound_session *session, const struct co
     if (!greet(session, command))
         return session->errors < session->config->limits.errors ? INBOUND_MORE : INBOUND_CLOSE;
     session->extended = true;
+    unsigned offers = inbound_offers(session);
     buffer_print(session->out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
                  session->config->hostname,
                  (unsigned long long)session->config->limits.message_bytes);
-    if (session->listen->tls != LISTEN_TLS_OFF && !session->secure)
+    say(session, "250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME");
+    if (offers & EXTENSION_DELIVERBY)
+        say(session, "250-DELIVERBY");
+    if (offers & EXTENSION_FUTURERELEASE)
+        offer_future_release(session);
+    if (offers & EXTENSION_STARTTLS)
         say(session, "250-STARTTLS");
     return say(session, "250 ENHANCEDSTATUSCODES");
 }
@@ -226,7 +263,8 @@ static enum inbound_ask do_help(struct inbound_session *session, const struct co
 {
     (void)command;
     (void)facts;
-    return say(session, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS");
+    return say(session,
+               "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS");
 }
 
 static enum inbound_ask do_refused(struct inbound_session *session, const struct command *command,
@@ -245,6 +283,11 @@ static enum inbound_ask do_unknown(struct inbound_session *session, const struct
     return complain(session, "500 5.5.2 Command not recognized");
 }
 
+bool inbound_needs_tls(const struct inbound_session *session)
+{
+    return session->listen->tls == LISTEN_TLS_REQUIRED && !session->secure;
+}
+
 static enum inbound_ask execute(struct inbound_session *session, struct span line,
                                 const struct inbound_facts *facts)
 {
@@ -253,10 +296,10 @@ static enum inbound_ask execute(struct inbound_session *session, struct span lin
     bool between = session->state == INBOUND_CONNECTED || session->state == INBOUND_READY;
     if (facts->draining && between && command.verb != COMMAND_QUIT)
         return inbound_drained(session);
-    if (session->listen->tls == LISTEN_TLS_REQUIRED && !session->secure && !row->in_clear)
-        return complain(session, "530 5.7.0 Must issue a STARTTLS command first");
+    if (inbound_needs_tls(session) && !row->in_clear)
+        return complain(session, TLS_FIRST);
     if (!(row->states & IN(session->state)))
-        return complain(session, row->otherwise);
+        return complain(session, session->state == INBOUND_CHUNKED ? GO_ON : row->otherwise);
     return row->handler(session, &command, facts);
 }
 
@@ -282,20 +325,33 @@ static enum inbound_ask receive_line(struct inbound_session *session, struct spa
     return execute(session, line, facts);
 }
 
+static enum inbound_ask receive(struct inbound_session *session, struct span in, size_t *used,
+                                const struct inbound_facts *facts)
+{
+    switch (session->state) {
+    case INBOUND_CONNECTED:
+    case INBOUND_READY:
+    case INBOUND_MAIL:
+    case INBOUND_RCPT:
+    case INBOUND_CHUNKED: return receive_line(session, in, used, facts);
+    case INBOUND_DATA: return inbound_data_received(session, in, used);
+    case INBOUND_CHUNK: return inbound_chunk_received(session, in, used);
+    case INBOUND_COMMITTING: break;
+    }
+    must_not_reach();
+}
+
 enum inbound_ask inbound_receive(struct inbound_session *session, struct span in, size_t *used,
                                  const struct inbound_facts *facts, uint64_t next_id,
                                  int64_t wall_ms)
 {
     enum inbound_ask ask = INBOUND_MORE;
+    session->next_id = next_id;
+    session->wall_ms = wall_ms;
     *used = 0;
     while (ask == INBOUND_MORE && *used < in.length && session->state != INBOUND_COMMITTING) {
         size_t taken = 0;
-        struct span rest = span_skip(in, *used);
-        bool data_was = session->state == INBOUND_DATA;
-        ask = data_was ? inbound_body(session, rest, &taken)
-                       : receive_line(session, rest, &taken, facts);
-        if (!data_was && session->state == INBOUND_DATA)
-            inbound_begin_body(session, next_id, wall_ms);
+        ask = receive(session, span_skip(in, *used), &taken, facts);
         if (taken == 0)
             break;
         *used += taken;

@@ -1,5 +1,5 @@
 /* The server's side of an SMTP session: pure states, no I/O (RFC 5321, 3207, 2920, 1870, 6152,
- * 2034).
+ * 2034, 3030, 3461, 6531; for those who may relay 4865 and 2852).
  *
  * Bytes come in through inbound_receive, replies go out into a buffer, and the return value
  * tells the connection what only it can do: start TLS, make a message durable, close.
@@ -10,6 +10,8 @@
 #include "relay/config.h"
 #include "relay/smtp/command.h"
 #include "relay/smtp/data.h"
+#include "relay/smtp/header.h"
+#include "relay/smtp/parameters.h"
 
 #define RECEIVED_MAX 100 /* Received: fields; more is a loop (RFC 5321 6.3) */
 
@@ -25,11 +27,13 @@ enum inbound_state {
     INBOUND_CONNECTED, /* no EHLO or HELO yet */
     INBOUND_READY,     /* MAIL may come */
     INBOUND_MAIL,      /* RCPT may come */
-    INBOUND_RCPT,      /* DATA may come */
-    INBOUND_DATA,      /* the body comes */
+    INBOUND_RCPT,      /* DATA or BDAT may come */
+    INBOUND_CHUNKED,   /* between two BDATs of a message */
+    INBOUND_DATA,      /* the body comes, until the final dot */
+    INBOUND_CHUNK,     /* the octets of a BDAT come */
     INBOUND_COMMITTING,
 };
-#define INBOUND_STATES 6
+#define INBOUND_STATES 8
 
 /* What the session cannot know by itself; read when the answer is needed. */
 struct inbound_facts {
@@ -41,6 +45,11 @@ struct inbound_facts {
 struct local_user {
     unsigned uid;
     char name[CONFIG_USER_MAX + 1]; /* as config_is_user() wants it; "": not known */
+};
+
+struct inbound_recipient {
+    const char *path, *orcpt; /* orcpt: "" for none */
+    unsigned notify;          /* enum notify_flag bits */
 };
 
 struct inbound_session {
@@ -62,17 +71,39 @@ struct inbound_session {
     unsigned errors;
 
     /* The transaction. */
-    struct arena arena; /* its paths */
-    char *sender;
-    bool eight_bit;      /* BODY=8BITMIME was said */
-    bool eight_bit_seen; /* and such a byte has come */
-    char **recipients;
+    struct arena arena; /* its texts */
+    const char *sender, *envid;
+    enum body_type body_type;
+    bool utf8;                         /* SMTPUTF8 was said */
+    bool utf8_path;                    /* and a path is not ASCII */
+    uint32_t flags;                    /* what MAIL asked for: MESSAGE_RET_…, MESSAGE_BY_… */
+    int64_t release_ms, deliver_by_ms; /* as struct message has them */
+    struct inbound_recipient *recipients;
     unsigned count;
+
+    /* Its body. */
+    uint64_t id; /* the message's; 0: none has begun */
     struct data_reader reader;
-    struct buffer body;  /* trace header and body; the connection may take from its front */
-    uint64_t body_bytes; /* of the message as it came, trace header not counted */
-    uint64_t id;         /* the message's */
-    bool too_large;
+    struct header_watch header;
+    struct buffer body;  /* trace header and body; once the header is over, the connection may take
+                            from its front */
+    size_t trace_bytes;  /* of the trace header */
+    uint64_t body_bytes; /* of the message as it came */
+    bool eight_bit_seen;
+    const char *refusal; /* the reply it gets: no more of it is kept; NULL: none so far */
+    bool refusal_told;   /* to one of its chunks */
+    struct {
+        uint64_t left; /* octets of this BDAT */
+        bool last;
+        const char *refusal; /* these octets are nobody's: they are dropped, then this is said */
+        enum inbound_state before; /* the state to go back to then */
+    } chunk;
+
+    uint64_t octets; /* of bodies, kept or not, since the beginning: whether there is progress */
+
+    /* As of this inbound_receive. */
+    uint64_t next_id;
+    int64_t wall_ms;
 };
 
 void inbound_session_init(struct inbound_session *session, const struct config *config,
@@ -92,8 +123,8 @@ char *inbound_client_format(const struct inbound_session *session, char text[INB
 /* Puts the greeting into `out`; with TLS from the first byte, behind inbound_secured(). */
 void inbound_greet(struct inbound_session *session);
 
-/* Takes what it can from the front of `in`. `next_id` is the id a message gets whose DATA is
- * accepted now (used when session->id changes), `wall_ms` the time for its trace header. */
+/* Takes what it can from the front of `in`. `next_id` is the id a message gets whose body begins
+ * now (used when session->id changes), `wall_ms` the time for its trace header. */
 enum inbound_ask inbound_receive(struct inbound_session *session, struct span in, size_t *used,
                                  const struct inbound_facts *facts, uint64_t next_id,
                                  int64_t wall_ms);
@@ -103,6 +134,15 @@ void inbound_answer_tls(struct inbound_session *session, bool available);
 
 /* The handshake ended well: back to the state after the greeting (RFC 3207 4.2). */
 void inbound_secured(struct inbound_session *session, const char *tls_version);
+
+/* The octets that come are a body's. */
+static inline bool inbound_in_body(const struct inbound_session *session)
+{
+    return session->state == INBOUND_DATA || session->state == INBOUND_CHUNK;
+}
+
+/* Flags of the message that is to be committed: enum message_flag bits. */
+uint32_t inbound_flags(const struct inbound_session *session);
 
 enum commit_result {
     COMMIT_OK,

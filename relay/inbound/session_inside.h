@@ -1,6 +1,6 @@
 /* The inside of an inbound session, for its own files: session.c (the table of commands, and what
- * is said outside of transactions), transaction.c (MAIL and RCPT), body.c (DATA), client.c (who it
- * is). */
+ * is said outside of transactions), transaction.c (MAIL and RCPT), body.c (DATA and BDAT), client.c
+ * (who it is). */
 #pragma once
 
 #include "relay/inbound/session.h"
@@ -11,11 +11,17 @@ typedef enum inbound_ask command_handler(struct inbound_session *session,
 
 /* ---- session.c ---- */
 
+#define TLS_FIRST "530 5.7.0 Must issue a STARTTLS command first"
+
 /* Writes a reply. INBOUND_MORE. */
 enum inbound_ask say(struct inbound_session *session, const char *reply);
 /* A reply that counts against the client: INBOUND_CLOSE when that was one too many. */
 enum inbound_ask complain(struct inbound_session *session, const char *reply);
 void forget_transaction(struct inbound_session *session);
+/* The extensions this client may use now: enum extension bits. */
+unsigned inbound_offers(const struct inbound_session *session);
+/* Nothing but EHLO, STARTTLS and the like goes before TLS (RFC 3207 4). */
+bool inbound_needs_tls(const struct inbound_session *session);
 
 /* ---- client.c ---- */
 
@@ -29,8 +35,9 @@ command_handler inbound_mail, inbound_rcpt;
 
 /* ---- body.c ---- */
 
-command_handler inbound_data;
-/* DATA was accepted: the message has its id, and its trace header is written. */
-void inbound_begin_body(struct inbound_session *session, uint64_t id, int64_t wall_ms);
-/* Takes what it can from `in`, in INBOUND_DATA. */
-enum inbound_ask inbound_body(struct inbound_session *session, struct span in, size_t *used);
+command_handler inbound_data, inbound_bdat;
+/* Takes what it can from `in`, in INBOUND_DATA and in INBOUND_CHUNK. */
+enum inbound_ask inbound_data_received(struct inbound_session *session, struct span in,
+                                       size_t *used);
+enum inbound_ask inbound_chunk_received(struct inbound_session *session, struct span in,
+                                        size_t *used);

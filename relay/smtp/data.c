@@ -12,12 +12,14 @@ enum data_state {
     AFTER_DOT_CR, /* CRLF.CR */
 };
 
-static const struct span field = SPAN("received:");
-#define OTHER_FIELD UINT8_MAX /* line_start: this line does not match, or did already */
-
-void data_reader_init(struct data_reader *reader, enum newlines newlines)
+void data_reader_init(struct data_reader *reader)
 {
-    *reader = (struct data_reader){.newlines = newlines, .state = AT_LINE};
+    *reader = (struct data_reader){.state = AT_LINE};
+}
+
+void data_reader_init_chunked(struct data_reader *reader)
+{
+    *reader = (struct data_reader){.state = AT_LINE, .chunked = true};
 }
 
 /* One piece being read. The body's bytes are copied in runs as long as they can be: `kept`
@@ -36,33 +38,6 @@ static void copy_kept(struct pass *pass, const char *until, const char *go_on)
     pass->kept = go_on;
 }
 
-/* ---- the header, for the loop check ---- */
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-static void header_bytes(struct data_reader *reader, const char *from, const char *to)
-{
-    for (; from < to && reader->line_start != OTHER_FIELD; from++) {
-        if (lower(*from) != field.data[reader->line_start])
-            reader->line_start = OTHER_FIELD;
-        else if (++reader->line_start == field.length) {
-            reader->received++;
-            reader->line_start = OTHER_FIELD;
-        }
-    }
-}
-
-static void line_ends(struct data_reader *reader, enum data_state next)
-{
-    if (reader->line_start == 0)
-        reader->header_over = true;
-    reader->line_start = 0;
-    reader->state = (uint8_t)next;
-}
-
 /* ---- states ---- */
 
 /* A bare CR or LF ended the line: it goes into the body as CRLF. */
@@ -70,13 +45,13 @@ static void bare_newline(struct pass *pass)
 {
     buffer_append(pass->body, SPAN("\r\n"));
     pass->reader->bare = true;
-    line_ends(pass->reader, AT_BARE_LINE);
+    pass->reader->state = AT_BARE_LINE;
 }
 
 static void at_line(struct pass *pass)
 {
     pass->reader->state = IN_LINE;
-    if (*pass->at != '.')
+    if (*pass->at != '.' || pass->reader->chunked)
         return;
     copy_kept(pass, pass->at, pass->at + 1);
     pass->at++;
@@ -105,8 +80,6 @@ static void in_line(struct pass *pass)
     look_ahead(pass);
     const char *cr = pass->cr, *lf = pass->lf;
     const char *stop = cr < lf ? cr : lf;
-    if (!reader->header_over && stop > pass->at)
-        header_bytes(reader, pass->at, stop);
     pass->at = stop < pass->end ? stop + 1 : stop;
     if (stop == pass->end) {
         reader->state = IN_LINE;
@@ -115,7 +88,7 @@ static void in_line(struct pass *pass)
         reader->state = AFTER_CR;
     } else if (stop == cr && lf == cr + 1) {
         pass->at = lf + 1;
-        line_ends(reader, AT_LINE);
+        reader->state = AT_LINE;
     } else {
         copy_kept(pass, stop, pass->at);
         bare_newline(pass);
@@ -131,7 +104,7 @@ static void after_cr(struct pass *pass)
     }
     buffer_append(pass->body, SPAN("\r\n"));
     pass->kept = ++pass->at;
-    line_ends(pass->reader, AT_LINE);
+    pass->reader->state = AT_LINE;
 }
 
 /* RFC 5321 4.5.2: the dot goes when anything but CRLF is behind it. */
@@ -184,6 +157,15 @@ bool data_read(struct data_reader *reader, struct span from, struct buffer *body
     copy_kept(&pass, pass.at, pass.at);
     *used = (size_t)(pass.at - from.data);
     return ended;
+}
+
+void data_read_end(struct data_reader *reader, struct buffer *body)
+{
+    must(reader->chunked);
+    reader->bare |= reader->state == AFTER_CR;
+    if (reader->state != AT_LINE && reader->state != AT_BARE_LINE)
+        buffer_append(body, SPAN("\r\n"));
+    reader->state = AT_LINE;
 }
 
 /* ---- writing ---- */

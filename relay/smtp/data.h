@@ -1,4 +1,4 @@
-/* Mail data on the wire (RFC 5321 4.5.2): dot-stuffing, the final dot, and bare CR and LF.
+/* Mail data on the wire (RFC 5321 4.5.2, RFC 3030): dot-stuffing, the final dot, bare CR and LF.
  * Pure; any cut of the stream into pieces gives the same result. */
 #pragma once
 
@@ -15,19 +15,21 @@ enum newlines {
  * like any other; the mode is the caller's, who refuses a message that is `bare`. */
 
 struct data_reader {
-    enum newlines newlines;
-    uint8_t state;      /* what the bytes before this piece ended in */
-    bool bare;          /* a bare CR or LF was met */
-    bool header_over;   /* the empty line was passed */
-    unsigned received;  /* Received: fields met in the header, for the loop check */
-    uint8_t line_start; /* bytes of the current line that still match "received:" */
+    uint8_t state; /* what the bytes before this piece ended in */
+    bool chunked;  /* the octets of BDAT: no dot means anything */
+    bool bare;     /* a bare CR or LF was met */
 };
 
-void data_reader_init(struct data_reader *reader, enum newlines newlines);
+void data_reader_init(struct data_reader *reader);
+/* For text that comes by BDAT (RFC 3030): an end of line may lie across two chunks. */
+void data_reader_init_chunked(struct data_reader *reader);
 
 /* Reads from `from` and appends body bytes to `body`. Returns true when the final dot (only
  * ever CRLF.CRLF) was met; *used says how many bytes were taken (all of them when false). */
 bool data_read(struct data_reader *reader, struct span from, struct buffer *body, size_t *used);
+
+/* The last chunk has come: ends the last line where that is missing. */
+void data_read_end(struct data_reader *reader, struct buffer *body);
 
 /* ---- writing: from the body to the wire ---- */
 

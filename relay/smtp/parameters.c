@@ -106,7 +106,7 @@ static struct parameter parameter_split(struct span word)
 }
 
 static enum parameter_result parameters_read(struct span rest, const struct row *rows, size_t count,
-                                             unsigned offered, void *into)
+                                             unsigned offered, void *into, const char **wrong)
 {
     unsigned seen = 0;
     for (struct span word; (word = span_word(&rest)).length > 0;) {
@@ -116,8 +116,10 @@ static enum parameter_result parameters_read(struct span rest, const struct row 
             i++;
         if (i == count || !(rows[i].extension & offered))
             return PARAMETERS_UNKNOWN;
-        if (seen & 1u << i || !rows[i].read(&parameter, into))
+        if (seen & 1u << i || !rows[i].read(&parameter, into)) {
+            *wrong = rows[i].keyword.data;
             return PARAMETERS_SYNTAX;
+        }
         seen |= 1u << i;
     }
     return PARAMETERS_OK;
@@ -254,7 +256,8 @@ enum parameter_result mail_read(struct span argument, unsigned offered,
     *parameters = (struct mail_parameters){0};
     enum parameter_result result = path_read(argument, SPAN("FROM:"), &parameters->path, &rest);
     if (result == PARAMETERS_OK)
-        result = parameters_read(rest, mail_rows, countof(mail_rows), offered, parameters);
+        result = parameters_read(rest, mail_rows, countof(mail_rows), offered, parameters,
+                                 &parameters->wrong);
     if (result != PARAMETERS_OK)
         return result;
     if (parameters->body == BODY_BINARYMIME && !(offered & EXTENSION_BINARYMIME))
@@ -312,6 +315,7 @@ enum parameter_result rcpt_read(struct span argument, unsigned offered, bool utf
     *parameters = (struct rcpt_parameters){.utf8 = utf8};
     enum parameter_result result = path_read(argument, SPAN("TO:"), &parameters->path, &rest);
     if (result == PARAMETERS_OK)
-        result = parameters_read(rest, rcpt_rows, countof(rcpt_rows), offered, parameters);
+        result = parameters_read(rest, rcpt_rows, countof(rcpt_rows), offered, parameters,
+                                 &parameters->wrong);
     return result == PARAMETERS_OK ? path_check(&parameters->path, utf8) : result;
 }

@@ -33,7 +33,8 @@ enum by_mode { /* BY (RFC 2852 4) */
 };
 
 struct mail_parameters {
-    struct span path; /* reverse-path without brackets and source route; empty: null sender */
+    const char *wrong; /* with PARAMETERS_SYNTAX: which; NULL: the path, or what is before it */
+    struct span path;  /* reverse-path without brackets and source route; empty: null sender */
     bool has_size;
     uint64_t size; /* SIZE= (RFC 1870) */
     enum body_type body;
@@ -56,6 +57,7 @@ enum dsn_notify { /* NOTIFY (RFC 3461 4.1) */
 };
 
 struct rcpt_parameters {
+    const char *wrong; /* as above */
     bool utf8;         /* MAIL had SMTPUTF8 */
     struct span path;  /* forward-path without brackets and source route */
     unsigned notify;   /* enum dsn_notify bits; 0: not said */

@@ -99,6 +99,31 @@ START_TEST(stream)
 }
 END_TEST
 
+START_TEST(inserting)
+{
+    struct buffer buffer = {0};
+    buffer_insert(&buffer, 0, SPAN("b"));
+    buffer_insert(&buffer, 1, SPAN("d"));
+    buffer_insert(&buffer, 0, SPAN("a"));
+    buffer_insert(&buffer, 2, SPAN("c"));
+    buffer_insert(&buffer, 2, SPAN(""));
+    assert_holds(&buffer, "abcd");
+    buffer_consume(&buffer, 2);
+    buffer_insert(&buffer, 1, SPAN("-"));
+    assert_holds(&buffer, "c-d");
+    buffer_clear(&buffer);
+    char text[4000];
+    memset(text, 'x', sizeof(text));
+    buffer_append(&buffer, SPAN("ab"));
+    buffer_insert(&buffer, 1, (struct span){text, sizeof(text)}); /* it has to grow */
+    struct span got = buffer_span(&buffer);
+    ck_assert_uint_eq(got.length, sizeof(text) + 2);
+    ck_assert(got.data[0] == 'a' && got.data[1] == 'x' && got.data[sizeof(text)] == 'x' &&
+              got.data[sizeof(text) + 1] == 'b');
+    buffer_free(&buffer);
+}
+END_TEST
+
 START_TEST(trimming)
 {
     struct buffer buffer = {0};
@@ -127,5 +152,5 @@ START_TEST(detaching)
 }
 END_TEST
 
-TEST_MAIN("base/buffer", queue, room_is_written_then_grown, prints_any_length, stream, trimming,
-          detaching)
+TEST_MAIN("base/buffer", queue, room_is_written_then_grown, prints_any_length, stream, inserting,
+          trimming, detaching)

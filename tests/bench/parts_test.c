@@ -73,7 +73,7 @@ static void read_wire(struct span wire, struct buffer *message)
 {
     struct data_reader reader;
     size_t used;
-    data_reader_init(&reader, NEWLINES_REFUSE);
+    data_reader_init(&reader);
     ck_assert(data_read(&reader, wire, message, &used));
     ck_assert_uint_eq(used, wire.length);
     ck_assert(!reader.bare);

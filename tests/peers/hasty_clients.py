@@ -18,7 +18,8 @@ LEAVERS = 50
 def mail(name, size):
     """A good mail of about so many bytes."""
     rng = random.Random(f"{SEED}/{name}")
-    lines = [f"Subject: {name}", f"Message-ID: <{name}@hasty.test>", ""]
+    lines = [f"Subject: {name}", f"Message-ID: <{name}@hasty.test>", "From: a@app.test",
+             "Date: Sat, 21 Nov 2026 13:00:05 +0000", ""]
     while size > 0:
         lines.append("%064x" % rng.getrandbits(256))
         size -= 66

@@ -146,8 +146,9 @@ def in_pieces(side, sink):
     """One transaction and the next in every cut: byte by byte, and all of it at once."""
     side.relay.wait_until_empty()
     before = set(sink.dump_dir.iterdir())
-    words = (b"MAIL FROM:<a@app.test>\r\nRCPT TO:<b@peer.test>\r\nDATA\r\n"
-             b"Subject: x\r\n\r\n..\r\n...\r\n.\r\n")
+    header = b"From: a\r\nDate: x\r\nMessage-ID: <x@y>\r\n"
+    words = (b"MAIL FROM:<a@app.test>\r\nRCPT TO:<b@peer.test>\r\nDATA\r\n" + header +
+             b"\r\n..\r\n...\r\n.\r\n")
     codes = (250, 250, 354, 250)
     with side.client() as client:
         for byte in words * 2:
@@ -161,7 +162,7 @@ def in_pieces(side, sink):
         check(client.closed(), "QUIT: the connection is closed")
     side.relay.wait_until_empty()
     arrived = [path.read_bytes() for path in set(sink.dump_dir.iterdir()) - before]
-    tail = b"\r\nSubject: x\r\n\r\n.\r\n..\r\n"
+    tail = b"+0000\r\n" + header + b"\r\n.\r\n..\r\n"
     check(len(arrived) == 12 and all(mail.endswith(tail) for mail in arrived),
           "a message is the same however it is cut into packets")
 

@@ -32,12 +32,21 @@ enum action {
     DRAIN, /* and facts.draining */
 };
 
+/* What a message is to be noted with. */
+struct noted {
+    uint32_t flags;
+    int64_t release_ms, deliver_by_ms;
+    const char *envid, *orcpt; /* NULL: "" */
+    unsigned notify;           /* these two: of its first recipient */
+};
+
 struct step {
     enum action action;
     const char *text;
     const char *replies; /* NULL: none */
     enum inbound_ask ask;
     const char *message; /* "SENDER > RECIPIENT RECIPIENT: BODY" when it is to be committed */
+    const struct noted *noted;
 };
 
 struct dialogue {
@@ -106,6 +115,8 @@ static inline void play_begin(struct play *play)
         limits->recipients = 5;
     if (limits->message_bytes == 0)
         limits->message_bytes = 1000;
+    if (limits->header_bytes == 0)
+        limits->header_bytes = 500;
     inbound_session_init(&play->session, &play->config, &play->dialogue->listen, &client,
                          &play->out);
     if (play->dialogue->listen.tls == LISTEN_TLS_IMPLICIT)
@@ -221,12 +232,28 @@ static inline void play_expect_message(struct play *play, const char *wanted)
     const struct inbound_session *session = &play->session;
     buffer_print(&got, "%s >", session->sender);
     for (unsigned i = 0; i < session->count; i++)
-        buffer_print(&got, " %s", session->recipients[i]);
+        buffer_print(&got, " %s", session->recipients[i].path);
     buffer_print(&got, ": %.*s", SPAN_FORMAT(play_body(play)));
     play_expect_text(play, "the message", buffer_span(&got), wanted);
     if (session->id != NEXT_ID || session->state != INBOUND_COMMITTING)
         play_fail(play, "id or state");
     buffer_free(&got);
+}
+
+static inline void play_expect_noted(struct play *play, const struct noted *wanted)
+{
+    const struct inbound_session *session = &play->session;
+    const struct inbound_recipient *first = &session->recipients[0];
+    if (inbound_flags(session) != wanted->flags)
+        play_fail(play, "flags %x, not %x", inbound_flags(session), wanted->flags);
+    if (session->release_ms != wanted->release_ms ||
+        session->deliver_by_ms != wanted->deliver_by_ms)
+        play_fail(play, "released at %lld, to be delivered by %lld", (long long)session->release_ms,
+                  (long long)session->deliver_by_ms);
+    play_expect_text(play, "ENVID", span_of(session->envid), wanted->envid ? wanted->envid : "");
+    play_expect_text(play, "ORCPT", span_of(first->orcpt), wanted->orcpt ? wanted->orcpt : "");
+    if (first->notify != wanted->notify)
+        play_fail(play, "notify %x, not %x", first->notify, wanted->notify);
 }
 
 static inline void play_expect(struct play *play, const struct step *step, enum inbound_ask ask)
@@ -236,6 +263,8 @@ static inline void play_expect(struct play *play, const struct step *step, enum 
         play_fail(play, "asks for %d, not %d", (int)ask, (int)step->ask);
     if (step->message != NULL)
         play_expect_message(play, step->message);
+    if (step->noted != NULL)
+        play_expect_noted(play, step->noted);
     buffer_clear(&play->out);
 }
 

@@ -1,8 +1,9 @@
 #include "tests/relay/inbound/dialogue.h"
 
-#define OFFERS                                                                                     \
-    "250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"                        \
-    "250 ENHANCEDSTATUSCODES\r\n"
+#define OFFERS_ALL "250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
+#define OFFERS_HEAD                                                                                \
+    "250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n" OFFERS_ALL
+#define OFFERS OFFERS_HEAD "250-DELIVERBY\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define HELLO SENDS("EHLO c.test\r\n", OFFERS, INBOUND_MORE)
 #define OK_MAIL "250 2.1.0 Ok\r\n"
 #define OK_RCPT "250 2.1.5 Ok\r\n"
@@ -140,7 +141,10 @@ static const struct matrix_row {
      {"503 5.5.1", "503 5.5.1", "555 5.5.4", "555 5.5.4"},
      INBOUND_MORE,
      STAYS_ALL},
-    {"DATA", {"503 5.5.1", "503 5.5.1", "503 5.5.1", "354 "}, INBOUND_MORE, {0, 1, 2, 4}},
+    {"DATA",
+     {"503 5.5.1", "503 5.5.1", "503 5.5.1", "354 "},
+     INBOUND_MORE,
+     {0, 1, 2, INBOUND_DATA}},
     {"DATA x", {"503 5.5.1", "503 5.5.1", "503 5.5.1", "501 5.5.4"}, INBOUND_MORE, STAYS_ALL},
     {"RSET", {"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.0.0"}, INBOUND_MORE, {0, 1, 1, 1}},
     {"NOOP", {"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.0.0"}, INBOUND_MORE, STAYS_ALL},
@@ -222,8 +226,10 @@ START_TEST(limits_have_their_replies)
                    SENDS("MAIL FROM:<s@a.test> SIZE=1000\r\n", OK_MAIL, INBOUND_MORE)}},
         {.name = "strangers may talk, but not relay",
          .stranger = true,
-         .steps = {HELLO, SENDS("MAIL FROM:<s@a.test>\r\nRCPT TO:<r@b.test>\r\nDATA\r\n",
-                                OK_MAIL NO_RELAY "503 5.5.1 RCPT first\r\n", INBOUND_MORE)}},
+         .steps = {SENDS("EHLO c.test\r\n", OFFERS_HEAD "250 ENHANCEDSTATUSCODES\r\n",
+                         INBOUND_MORE),
+                   SENDS("MAIL FROM:<s@a.test>\r\nRCPT TO:<r@b.test>\r\nDATA\r\n",
+                         OK_MAIL NO_RELAY "503 5.5.1 RCPT first\r\n", INBOUND_MORE)}},
         {.name = "the queue is full: no error of the client",
          .limits = {.errors = 1},
          .steps = {HELLO, DOES(FULL, NULL),
@@ -341,7 +347,8 @@ END_TEST
 START_TEST(a_mail_loop_is_cut)
 {
     for (unsigned count = RECEIVED_MAX; count <= RECEIVED_MAX + 1; count++) {
-        const struct dialogue dialogue = {.name = "loop", .limits = {.message_bytes = 100000}};
+        const struct dialogue dialogue = {
+            .name = "loop", .limits = {.message_bytes = 100000, .header_bytes = 100000}};
         struct play play;
         play_open(&play, &dialogue);
         play_say(&play, "EHLO c.test\r\n" ENVELOPE);
@@ -373,11 +380,8 @@ END_TEST
 
 /* ---- STARTTLS ---- */
 
-#define OFFERS_TLS                                                                                 \
-    "250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n"        \
-    "250 ENHANCEDSTATUSCODES\r\n"
-
 #define MUST_TLS "530 5.7.0 Must issue a STARTTLS command first\r\n"
+#define OFFERS_TLS OFFERS_HEAD "250-DELIVERBY\r\n250-STARTTLS\r\n250 ENHANCEDSTATUSCODES\r\n"
 
 START_TEST(starttls)
 {

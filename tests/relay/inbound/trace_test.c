@@ -194,9 +194,9 @@ START_TEST(body_8bitmime_is_kept_until_the_next_mail)
     struct play play;
     play_open(&play, &anybody);
     play_say(&play, "EHLO c\r\nMAIL FROM:<s@a.test> BODY=8BITMIME SIZE=5\r\n");
-    ck_assert(play.session.eight_bit);
+    ck_assert_int_eq(play.session.body_type, BODY_8BITMIME);
     play_say(&play, "RSET\r\nMAIL FROM:<s@a.test>\r\n");
-    ck_assert(!play.session.eight_bit);
+    ck_assert_int_eq(play.session.body_type, BODY_7BIT);
     play_end(&play);
 }
 END_TEST

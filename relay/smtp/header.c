@@ -1,0 +1,168 @@
+#include "relay/smtp/header.h"
+
+#include "base/must.h"
+
+#include <string.h>
+
+#define BEFORE_COLON_MAX 998 /* bytes: a line has no more (RFC 5322 2.1.1) */
+
+enum line_state {
+    AT_START,
+    AFTER_CR,   /* its first byte: the empty line, if LF follows */
+    IN_NAME,    /* of a field */
+    AFTER_NAME, /* blanks before the colon, as old mail has them */
+    IN_VALUE,   /* or in a line that goes on with a field */
+};
+
+static const struct {
+    struct span name;
+    enum header_field field;
+} known[] = {
+    {SPAN("date"), HEADER_DATE},
+    {SPAN("from"), HEADER_FROM},
+    {SPAN("message-id"), HEADER_MESSAGE_ID},
+    {SPAN("received"), HEADER_RECEIVED},
+};
+
+static struct span name_of(const struct header_watch *watch)
+{
+    return (struct span){watch->name, watch->name_length};
+}
+
+static void become(struct header_watch *watch, enum line_state state)
+{
+    watch->state = (uint8_t)state;
+}
+
+static void line_begins(struct header_watch *watch)
+{
+    watch->bytes += watch->line_bytes;
+    watch->line_bytes = 0;
+    watch->name_length = 0;
+    become(watch, AT_START);
+}
+
+static void note_field(struct header_watch *watch)
+{
+    for (size_t i = 0; i < countof(known); i++)
+        if (span_equal_nocase(name_of(watch), known[i].name))
+            watch->fields |= known[i].field;
+    watch->received += span_equal_nocase(name_of(watch), SPAN("received"));
+    become(watch, IN_VALUE);
+}
+
+/* The line is no field: the body begins with it. */
+static void no_field(struct header_watch *watch)
+{
+    bool mailbox =
+        watch->bytes == 0 && watch->state == AFTER_NAME &&
+        (span_equal(name_of(watch), SPAN("From")) || span_equal(name_of(watch), SPAN(">From")));
+    watch->over = watch->cut = !mailbox;
+    become(watch, IN_VALUE);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* ftext (RFC 5322 2.2) */
+static bool is_name(char c)
+{
+    return c > ' ' && c <= '~' && c != ':';
+}
+
+static void in_name(struct header_watch *watch, char c)
+{
+    if (c == ':' && watch->name_length > 0)
+        note_field(watch);
+    else if (is_blank(c))
+        become(watch, AFTER_NAME);
+    else if (!is_name(c))
+        no_field(watch);
+    else if (watch->name_length <= HEADER_NAME_MAX) /* one more than matters: then it does not */
+        watch->name[watch->name_length++] = c;
+}
+
+static void at_start(struct header_watch *watch, char c)
+{
+    if (c == '\r')
+        become(watch, AFTER_CR);
+    else if (is_blank(c) && watch->bytes > 0)
+        become(watch, IN_VALUE);
+    else if (!is_name(c))
+        no_field(watch);
+    else {
+        become(watch, IN_NAME);
+        in_name(watch, c);
+    }
+}
+
+static void after_name(struct header_watch *watch, char c)
+{
+    if (c == ':')
+        note_field(watch);
+    else if (!is_blank(c))
+        no_field(watch);
+}
+
+static void take_byte(struct header_watch *watch, char c)
+{
+    watch->line_bytes++;
+    watch->last = c;
+    if (watch->line_bytes > BEFORE_COLON_MAX) {
+        no_field(watch);
+        return;
+    }
+    switch ((enum line_state)watch->state) {
+    case AT_START: at_start(watch, c); break;
+    case AFTER_CR:
+        watch->over = true;
+        watch->cut = c != '\n';
+        break;
+    case IN_NAME: in_name(watch, c); break;
+    case AFTER_NAME: after_name(watch, c); break;
+    case IN_VALUE: must_not_reach();
+    }
+}
+
+/* Takes from the piece up to its CRLF, or all of it. How much. */
+static size_t take_value(struct header_watch *watch, struct span piece)
+{
+    const char *newline = memchr(piece.data, '\n', piece.length);
+    size_t length = newline ? (size_t)(newline - piece.data) + 1 : piece.length;
+    unsigned char all = 0;
+    for (size_t i = 0; i < length; i++)
+        all |= (unsigned char)piece.data[i];
+    watch->eight_bit |= (all & 0x80) != 0;
+    char before = length > 1 ? piece.data[length - 2] : watch->last;
+    watch->line_bytes += length;
+    watch->last = piece.data[length - 1];
+    if (newline != NULL && before == '\r')
+        line_begins(watch);
+    return length;
+}
+
+uint64_t header_bytes(const struct header_watch *watch)
+{
+    return watch->bytes + (!watch->over && watch->state == IN_VALUE ? watch->line_bytes : 0);
+}
+
+void header_watch(struct header_watch *watch, struct span piece)
+{
+    while (piece.length > 0 && !watch->over) {
+        size_t length = 1;
+        if (watch->state == IN_VALUE)
+            length = take_value(watch, piece);
+        else
+            take_byte(watch, piece.data[0]);
+        piece = span_skip(piece, length);
+    }
+}
+
+void header_end(struct header_watch *watch)
+{
+    if (!watch->over)
+        watch->cut = watch->line_bytes > 0 && watch->state != IN_VALUE;
+    watch->over = true;
+}
