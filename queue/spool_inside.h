@@ -33,6 +33,9 @@ struct spool {
     uint64_t born; /* ids of earlier processes are below, ours above */
     atomic_bool full;
 
+    void *map;          /* the file's, shared and read only; NULL: nobody knows where it is */
+    atomic_size_t read; /* records, by all threads */
+
     /* The writer's. */
     uint64_t ids_reserved; /* on disk: the next process gives out none below */
     uint64_t ids_wanted;   /* the same, once the batch has committed */
@@ -66,6 +69,10 @@ static inline struct span span_of_value(MDB_val value)
     "next-id" /* in `meta`: no process that opens the spool gives out a lower one */
 
 int spool_put_number(struct spool *spool, MDB_txn *txn, const char *name, uint64_t number);
+
+/* spool_map.c: any thread. */
+void spool_find_map(struct spool *spool);
+void spool_has_read(struct spool *spool, size_t records);
 
 /* Bytes free on the spool's disk; UINT64_MAX when nobody can say. */
 uint64_t spool_disk_free(const struct spool *spool);

@@ -112,6 +112,7 @@ static bool open_env(struct spool *spool, const struct opening *opening)
     if (rc != 0)
         return refuse_lmdb(opening, "cannot be opened", rc);
     measure_map(spool);
+    spool_find_map(spool);
     return true;
 }
 

@@ -80,6 +80,7 @@ struct envelope *spool_read(struct spool *spool, uint64_t id, uint16_t number)
     if (envelope == NULL)
         return NULL;
     envelope->message = read_message(spool, look.txn, id);
+    spool_has_read(spool, 2);
     if (envelope->message == NULL)
         envelope_free(&envelope);
     return envelope;
@@ -139,6 +140,7 @@ size_t spool_scan(struct spool *spool, uint64_t *id, uint16_t *number, bool from
             count++;
     }
     tell(rc);
+    spool_has_read(spool, count);
     return count;
 }
 
@@ -183,6 +185,7 @@ size_t spool_scan_bodies(struct spool *spool, size_t max)
         segments_scanned(spool->segments);
     pthread_mutex_unlock(&spool->scan);
     tell(rc);
+    spool_has_read(spool, count);
     return count;
 }
 

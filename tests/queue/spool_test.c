@@ -1,4 +1,4 @@
-#include "queue/spool.h"
+#include "queue/spool_inside.h"
 
 #include "tests/queue/faults.h"
 #include "tests/queue/scratch.h"
@@ -391,6 +391,62 @@ END_TEST
 
 /* Restart with mail; some goes before the scan has come to it, some behind its back, and new
  * mail comes meanwhile. The old segment must live exactly as long as its last body. */
+/* Of the map. */
+static unsigned long resident_kib(const struct spool *spool)
+{
+    unsigned long resident = 0;
+    char line[512];
+    FILE *file = fopen("/proc/self/smaps", "re");
+    ck_assert_ptr_nonnull(file);
+    bool found = false;
+    while (fgets(line, sizeof(line), file) != NULL) {
+        unsigned long start, kib;
+        if (sscanf(line, "%lx-%*x", &start) == 1)
+            found = (void *)start == spool->map;
+        else if (found && sscanf(line, "Rss: %lu kB", &kib) == 1)
+            resident = kib;
+    }
+    fclose(file);
+    return resident;
+}
+
+START_TEST(what_was_read_is_let_go_of_and_read_again)
+{
+    enum { MANY = 2000, ROUNDS = 17 }; /* over 32,768 records */
+    struct scratch scratch = scratch_make();
+    struct spool *spool = scratch_open(&scratch, SMALL_MAP);
+    struct spool_glance *glances = must_calloc(MANY, sizeof(*glances));
+    struct spool_batch batch;
+    struct piece piece = make_piece(spool, SPAN("body"));
+    spool_begin(spool, &batch, true);
+    batch_accept(&batch, &piece);
+    ck_assert_int_eq(spool_commit(&batch), SPOOL_OK);
+    for (int i = 0; i < MANY - 1; i++) {
+        piece.message->id = spool_next_id(spool, SCRATCH_WALL_MS);
+        piece.envelope->id = piece.message->id;
+        if (i % 500 == 0)
+            spool_begin(spool, &batch, true);
+        spool_accept(&batch, piece.message, &piece.envelope, 1);
+        if (i % 500 == 499 || i == MANY - 2)
+            ck_assert_int_eq(spool_commit(&batch), SPOOL_OK);
+    }
+    ck_assert_ptr_nonnull(spool->map);
+    bool let_go = false;
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t id = 0;
+        uint16_t number = 0;
+        ck_assert_uint_eq(spool_scan(spool, &id, &number, true, glances, MANY), MANY);
+        ck_assert_str_eq(glances[MANY - 1].destination, "example.test");
+        let_go = let_go || resident_kib(spool) == 0;
+    }
+    ck_assert(let_go);
+    free(glances);
+    free_piece(&piece);
+    spool_close(&spool);
+    scratch_remove(&scratch);
+}
+END_TEST
+
 START_TEST(books_are_right_while_the_scan_runs)
 {
     struct scratch scratch = scratch_make();
@@ -452,4 +508,5 @@ TEST_MAIN("queue/spool", a_message_goes_with_its_last_envelope, updates,
           a_hold_outlasts_attempts_until_released, an_aborted_batch_changes_nothing,
           a_failed_commit_changes_nothing, bodies_that_cannot_be_written, syncs_as_it_is_told,
           a_full_map_recovers, verdicts_may_not_fit, a_full_disk_refuses_mail_but_not_verdicts,
-          scans_in_order_page_by_page, books_are_right_while_the_scan_runs, a_torn_tail_is_harmless)
+          scans_in_order_page_by_page, what_was_read_is_let_go_of_and_read_again,
+          books_are_right_while_the_scan_runs, a_torn_tail_is_harmless)
