@@ -13,12 +13,16 @@
 #include <time.h>
 
 #define BATCH 1000 /* messages a transaction */
+#define HEAD "Message-ID: <%" PRIu64 "@fill.test>"
+#define HEAD_BYTES 60 /* with all blanks and its CRLF */
+#define SIZE_LEAST 100
 
 static const char help[] =
     "Usage: spool_fill --spool DIR --messages N [options]\n"
     "\n"
     "Puts N messages of one recipient each into a spool that no relay has open. Message n is from\n"
-    "sK@fill.test to uN@dK.fill.test, with K = n modulo the senders and domains.\n"
+    "sK@fill.test to uN@dK.fill.test, with K = n modulo the senders and domains, and has the\n"
+    "Message-ID <n@fill.test>.\n"
     "\n"
     "  --spool DIR       made when it is not there\n"
     "  --messages N\n"
@@ -34,7 +38,8 @@ struct fill {
     uint64_t messages, domains, senders, size, due_ms, ready;
     bool tried;
     int64_t now_ms;
-    char *body;
+    char *body;   /* what all have in common */
+    char *bodies; /* of a batch */
 };
 
 static int64_t wall_ms(void)
@@ -48,16 +53,25 @@ static char *make_body(uint64_t size)
 {
     char *body = must_calloc(size + 1, 1);
     memset(body, 'x', size);
-    const char head[] = "Subject: fill\r\n\r\n";
-    memcpy(body, head, size < sizeof(head) ? 0 : sizeof(head) - 1);
-    for (uint64_t at = 78; at + 2 <= size; at += 80)
+    memcpy(body + HEAD_BYTES, "\r\n", 2); /* the header's end */
+    for (uint64_t at = HEAD_BYTES + 78; at + 2 <= size; at += 80)
         memcpy(&body[at], "\r\n", 2);
-    if (size >= 2)
-        memcpy(&body[size - 2], "\r\n", 2);
+    memcpy(&body[size - 2], "\r\n", 2);
     return body;
 }
 
-static struct envelope *make_one(const struct fill *fill, struct spool *spool, uint64_t number)
+static void write_body(const struct fill *fill, uint64_t number, char *body)
+{
+    char head[HEAD_BYTES + 1];
+    must(snprintf(head, sizeof(head), HEAD, number) <= HEAD_BYTES);
+    memcpy(body, fill->body, fill->size);
+    memset(body, ' ', HEAD_BYTES); /* a header may end in blanks */
+    memcpy(body, head, strlen(head));
+    memcpy(body + HEAD_BYTES - 2, "\r\n", 2);
+}
+
+static struct envelope *make_one(const struct fill *fill, struct spool *spool, uint64_t number,
+                                 char *body)
 {
     char sender[64], path[96], domain[64];
     uint64_t at = number % fill->domains;
@@ -67,7 +81,8 @@ static struct envelope *make_one(const struct fill *fill, struct spool *spool, u
     struct message *message = message_create(span_of(sender), 0, fill->now_ms);
     message->id = spool_next_id(spool, fill->now_ms);
     message->place.length = fill->size;
-    message->place.crc = crc32c(0, fill->body, fill->size);
+    write_body(fill, number, body);
+    message->place.crc = crc32c(0, body, fill->size);
     struct envelope *envelope = envelope_create(message, span_of(domain));
     message_drop(&message); /* the envelope keeps it */
     must(envelope_add(envelope, span_of(path), SPAN("")) != NULL);
@@ -90,8 +105,9 @@ static enum spool_result fill_batch(const struct fill *fill, struct spool *spool
     struct spool_batch batch;
     spool_begin(spool, &batch, true);
     for (size_t i = 0; i < count; i++) {
-        envelopes[i] = make_one(fill, spool, from + i);
-        bodies[i] = (struct segment_append){fill->body, &envelopes[i]->message->place};
+        char *body = fill->bodies + i * fill->size;
+        envelopes[i] = make_one(fill, spool, from + i, body);
+        bodies[i] = (struct segment_append){body, &envelopes[i]->message->place};
     }
     spool_append(&batch, bodies, count);
     for (size_t i = 0; i < count; i++)
@@ -128,7 +144,7 @@ int main(int argc, char **argv)
         {"--messages", ARGUMENT_NUMBER, &fill.messages, 1, 100000000, NULL},
         {"--domains", ARGUMENT_NUMBER, &fill.domains, 1, 100000000, NULL},
         {"--senders", ARGUMENT_NUMBER, &fill.senders, 1, 100000000, NULL},
-        {"--size", ARGUMENT_SIZE, &fill.size, 0, SEGMENT_BODY_MAX, NULL},
+        {"--size", ARGUMENT_SIZE, &fill.size, SIZE_LEAST, SEGMENT_BODY_MAX, NULL},
         {"--due", ARGUMENT_DURATION, &fill.due_ms, 0, 86400000ull * 30, NULL},
         {"--ready", ARGUMENT_NUMBER, &fill.ready, 0, 100000000, NULL},
         {"--tried", ARGUMENT_FLAG, &fill.tried, 0, 0, NULL},
@@ -139,7 +155,9 @@ int main(int argc, char **argv)
     if (fill.spool == NULL || fill.messages == 0)
         return arguments_fail(EX_USAGE, "spool_fill", "--spool and --messages are needed");
     fill.body = make_body(fill.size);
+    fill.bodies = must_calloc(BATCH, fill.size);
     code = fill_spool(&fill);
+    free(fill.bodies);
     free(fill.body);
     return code;
 }

@@ -10,7 +10,6 @@
 
 #define LOOK_LEAST_MS 10000 /* a due envelope gets this long for its last attempt */
 #define SWEEP_MS 60000      /* how often destinations nobody needs are forgotten */
-#define DUE_AT_ONCE 4096    /* entries made ready per turn, so that the lock is let go of */
 
 struct dispatch *dispatch_create(const struct dispatch_parts *parts)
 {
@@ -428,7 +427,10 @@ static void turn_sites(struct dispatch *dispatch, int64_t now_ms)
 {
     int64_t at;
     struct heap_node *node;
-    while ((node = heap_top(&dispatch->site_wake_ups, &at)) != NULL && at <= now_ms) {
+    for (int i = 0; i < DUE_AT_ONCE; i++) {
+        node = heap_top(&dispatch->site_wake_ups, &at);
+        if (node == NULL || at > now_ms)
+            return;
         heap_remove(&dispatch->site_wake_ups, node);
         recruit(dispatch, container_of(node, struct site, wake_up), next_worker(dispatch));
     }
@@ -467,10 +469,8 @@ void dispatch_turn(struct dispatch *dispatch)
     turn_sites(dispatch, now_ms);
     turn_routes(dispatch, now_ms);
     turn_suspensions(dispatch, now_ms);
-    if (now_ms >= dispatch->sweep_at_ms) {
-        sweep_routes(dispatch, now_ms);
+    if (now_ms >= dispatch->sweep_at_ms && sweep_routes(dispatch, now_ms))
         dispatch->sweep_at_ms = now_ms + SWEEP_MS;
-    }
     int64_t next =
         earlier(heap_next(&dispatch->site_wake_ups), heap_next(&dispatch->route_wake_ups));
     next = earlier(

@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 
+#define DUE_AT_ONCE 4096 /* of each kind per turn, so that the lock is let go of */
+
 struct dispatch {
     pthread_mutex_t lock;
     struct dispatch_parts parts;
@@ -21,6 +23,7 @@ struct dispatch {
     struct random_state random;
     unsigned last_worker;
     int64_t sweep_at_ms;
+    size_t swept;                 /* of the walk over all destinations */
     _Atomic int64_t next_turn_ms; /* ms since 1970 */
     _Atomic int64_t turned_ms;    /* ms since 1970: the last turn */
     bool whole;                   /* all that was in the spool at start is known */
@@ -53,8 +56,9 @@ void site_release(struct dispatch *dispatch, struct site *site);
 /* The destination has ready envelopes: whatever its route's state asks for is done. */
 void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer);
 void turn_routes(struct dispatch *dispatch, int64_t now_ms);
-/* Forgets destinations that are empty and whose knowledge is old. */
-void sweep_routes(struct dispatch *dispatch, int64_t now_ms);
+/* Forgets destinations that are empty and whose knowledge is old, in steps: true once all have been
+ * looked at. */
+bool sweep_routes(struct dispatch *dispatch, int64_t now_ms);
 /* All destinations are resolved anew under the configuration that holds now. */
 void forget_ways(struct dispatch *dispatch);
 void routes_free(struct dispatch *dispatch);

@@ -253,9 +253,11 @@ void serve(struct dispatch *dispatch, struct destination *destination, unsigned 
 
 void turn_routes(struct dispatch *dispatch, int64_t now_ms)
 {
-    int64_t at;
-    struct heap_node *node;
-    while ((node = heap_top(&dispatch->route_wake_ups, &at)) != NULL && at <= now_ms) {
+    for (int i = 0; i < DUE_AT_ONCE; i++) {
+        int64_t at;
+        struct heap_node *node = heap_top(&dispatch->route_wake_ups, &at);
+        if (node == NULL || at > now_ms)
+            return;
         struct route *route = container_of(node, struct route, wake_up);
         heap_remove(&dispatch->route_wake_ups, node);
         if (route->state == ROUTE_WAITING)
@@ -273,17 +275,22 @@ static bool is_needed(const struct destination *destination, int64_t now_ms)
            (route->searching != NULL || route->ending || now_ms < route->known_until_ms);
 }
 
-void sweep_routes(struct dispatch *dispatch, int64_t now_ms)
+bool sweep_routes(struct dispatch *dispatch, int64_t now_ms)
 {
-    size_t at = 0;
-    struct destination *destination;
-    while ((destination = scheduler_walk_destinations(&dispatch->scheduler, &at)) != NULL) {
+    for (int i = 0; i < DUE_AT_ONCE; i++) {
+        struct destination *destination =
+            scheduler_walk_destinations(&dispatch->scheduler, &dispatch->swept);
+        if (destination == NULL) {
+            dispatch->swept = 0;
+            return true;
+        }
         if (is_needed(destination, now_ms))
             continue;
         if (destination->route != NULL)
             route_free(dispatch, destination->route);
         scheduler_forget(&dispatch->scheduler, destination);
     }
+    return false;
 }
 
 void forget_ways(struct dispatch *dispatch)
