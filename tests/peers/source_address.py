@@ -71,8 +71,8 @@ def test(workshop):
     words = f"source {ABSENT} cannot be used: Cannot assign requested address"
     check(said.returncode == 78 and words in said.stderr, f"check-config: {said.stderr.strip()}")
     relay.start()
-    check(any(words in e.get("why", "") for e in relay.events("warning")),
-          "the relay warns of it, and runs")
+    wait_until(lambda: any(words in e.get("why", "") for e in relay.events("warning")),
+               "the relay warns of it, and runs", alive=[relay.daemon])
     leaves(relay, servers["two"], "two.test", ["127.0.0.2", "127.0.0.3"], "two.test")
     leaves(relay, servers["star"], "star.test", ["127.0.0.4"], "star.test")
     leaves(relay, servers["none"], "none.test", ["127.0.0.1"], "relay.test")
