@@ -1,7 +1,7 @@
-/* The inside of the dispatch, for its own files: dispatch.c (envelopes, connections, time),
- * dispatch_routes.c (which way a destination goes), dispatch_destinations.c (one looked at, or
- * suspended), dispatch_look.c and dispatch_operator.c (what people see and ask). Everything here is
- * called with the lock held. */
+/* The inside of the dispatch, for its own files: dispatch.c (envelopes, time),
+ * dispatch_connections.c (connections, and limits on them), dispatch_routes.c (which way a
+ * destination goes), dispatch_destinations.c (one looked at, or suspended), dispatch_look.c and
+ * dispatch_operator.c (what people see and ask). Everything here is called with the lock held. */
 #pragma once
 
 #include "relay/outbound/dispatch.h"
@@ -40,8 +40,12 @@ static inline void unlock(struct dispatch *dispatch)
     pthread_mutex_unlock(&dispatch->lock);
 }
 
-/* dispatch.c */
+/* dispatch_connections.c */
+/* As many connections as the site needs now and may have: woken, or opened. */
 void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer);
+void turn_sites(struct dispatch *dispatch, int64_t now_ms);
+
+/* dispatch.c */
 /* When somebody must look why the entry has not left: its expiry, or soon. */
 int64_t look_at_ms(const struct dispatch *dispatch, const struct entry *entry);
 unsigned next_worker(struct dispatch *dispatch);
