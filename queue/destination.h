@@ -44,9 +44,10 @@ struct entry {
     uint16_t number;           /* the envelope's, within its message */
     uint16_t recipients;
     uint16_t attempts;
-    uint8_t state; /* enum entry_state */
-    uint8_t order; /* enum entry_order */
-    bool returned; /* claimed once and given back untried: not a second time */
+    uint32_t postponed_s; /* its time in the queue began so long after its arrival */
+    uint8_t state;        /* enum entry_state */
+    uint8_t order;        /* enum entry_order */
+    bool returned;        /* claimed once and given back untried: not a second time */
 };
 
 struct destination {

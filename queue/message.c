@@ -146,6 +146,9 @@ struct envelope *envelope_create(struct message *message, struct span destinatio
     struct envelope *envelope = must_calloc(1, sizeof(*envelope));
     envelope->message = message ? message_keep(message) : NULL;
     envelope->id = message ? message->id : 0;
+    if (message != NULL)
+        envelope->postponed_s =
+            (uint32_t)((message_began_ms(message) - message->arrived_ms) / 1000);
     envelope->destination = arena_copy(&envelope->arena, destination);
     envelope->last_reply = envelope->last_host = envelope->hold_reason = "";
     return envelope;

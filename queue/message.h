@@ -165,6 +165,7 @@ struct envelope {
     const char *destination; /* the recipients' domain (or address literal), lower case */
     const char *last_reply;  /* text of the last deferral; "" when there was none */
     const char *last_host;   /* who said it; "" when local */
+    uint32_t postponed_s;    /* its time in the queue began so long after its arrival (RFC 4865) */
     bool warned;             /* its sender was told of the delay */
     bool held;               /* by the operator or a rule: not tried until released */
     const char *hold_reason; /* "" unless held */

@@ -4,15 +4,14 @@
 
 /* message: version, left, flags, arrived, release, deliver-by, place (segment, offset, length, crc,
  *          own file), sender, envid, user
- * envelope: version, flags, attempts, due, count, destination, last reply, last host, hold reason,
- *           recipients
- * recipient: code, status (class, subject, detail), notify, path, orcpt
+ * envelope: version, flags, attempts, due, postponed, count, destination, last reply, last host,
+ * hold reason, recipients recipient: code, status (class, subject, detail), notify, path, orcpt
  * suspension: version, since, until, reason
  * Texts are a 16-bit length and the bytes. */
 
 #define LEFT_AT 1 /* where a message record counts its envelopes */
 #define HOST_KEPT_MAX 160
-#define ENVELOPE_FIXED 21 /* all of an envelope's record but its texts' bytes and recipients */
+#define ENVELOPE_FIXED 25 /* all of an envelope's record but its texts' bytes and recipients */
 #define RECIPIENT_FIXED 12
 
 enum envelope_flag { /* on disk */
@@ -272,6 +271,7 @@ void envelope_record_write(struct buffer *to, const struct envelope *envelope)
     put(to, flags, 1);
     put(to, envelope->attempts, 2);
     put(to, (uint64_t)envelope->due_ms, 8);
+    put(to, envelope->postponed_s, 4);
     put(to, envelope->count, 1);
     put_text(to, envelope->destination, DOMAIN_MAX_BYTES);
     put_text(to, envelope->last_reply, REPLY_KEPT_MAX);
@@ -290,6 +290,7 @@ static struct envelope_head get_envelope_head(struct reader *reader)
     head.held = (flags & ENVELOPE_HELD) != 0;
     head.attempts = (uint16_t)get(reader, 2);
     head.due_ms = (int64_t)get(reader, 8);
+    head.postponed_s = (uint32_t)get(reader, 4);
     head.count = (unsigned)get(reader, 1);
     head.destination = get_text(reader, DOMAIN_MAX_BYTES);
     head.last_reply = get_text(reader, REPLY_KEPT_MAX);
@@ -338,6 +339,7 @@ struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t nu
     envelope->number = number;
     envelope->attempts = head.attempts;
     envelope->due_ms = head.due_ms;
+    envelope->postponed_s = head.postponed_s;
     envelope->warned = head.warned;
     envelope->held = head.held;
     envelope->hold_reason = arena_copy(&envelope->arena, head.hold_reason);

@@ -46,6 +46,7 @@ struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t nu
 struct envelope_head {
     uint16_t attempts;
     int64_t due_ms;
+    uint32_t postponed_s;
     unsigned count;
     bool warned, held;
     struct span destination, last_reply, last_host, hold_reason; /* lie in `from` */

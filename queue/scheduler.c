@@ -109,6 +109,13 @@ struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uin
     return map_find(&scheduler->entries, key_hash(id, number), &key);
 }
 
+/* What waits costs an entry, not an envelope. */
+static void let_go(struct entry *entry)
+{
+    if (entry->envelope != NULL)
+        envelope_free(&entry->envelope);
+}
+
 struct entry *scheduler_add(struct scheduler *scheduler, struct destination *destination,
                             const struct entry_facts *facts, struct envelope *take, int64_t now_ms)
 {
@@ -120,24 +127,20 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
     entry->number = facts->number;
     entry->attempts = facts->attempts;
     entry->recipients = facts->recipients;
+    entry->postponed_s = facts->postponed_s;
     entry->destination = destination;
     entry->envelope = take;
     entry->state = ENTRY_WAITING;
     destination_count(destination, ENTRY_WAITING, 1);
     if (due)
         entry_move(entry, ENTRY_READY);
+    else
+        let_go(entry);
     map_add(&scheduler->entries, entry);
     heap_set(&scheduler->deadlines, &entry->deadline, due ? facts->expiry_ms : facts->due_ms);
     if (facts->held)
         scheduler_hold(scheduler, entry, now_ms);
     return entry;
-}
-
-/* What waits costs an entry, not an envelope. */
-static void let_go(struct entry *entry)
-{
-    if (entry->envelope != NULL)
-        envelope_free(&entry->envelope);
 }
 
 void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t due_ms)

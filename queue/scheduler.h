@@ -38,6 +38,7 @@ struct entry_facts {
     uint64_t id;
     uint16_t number, attempts, recipients;
     bool held;
+    uint32_t postponed_s;
     int64_t due_ms;
     int64_t expiry_ms;
 };

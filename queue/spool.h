@@ -117,6 +117,7 @@ struct spool_glance {
     uint64_t id;
     uint16_t number, attempts;
     int64_t due_ms;
+    uint32_t postponed_s;
     unsigned recipients;
     bool held;
     char destination[DOMAIN_MAX_BYTES + 1];

@@ -110,6 +110,7 @@ static bool glance_at(struct span record, struct spool_glance *glance)
     }
     glance->attempts = head.attempts;
     glance->due_ms = head.due_ms;
+    glance->postponed_s = head.postponed_s;
     glance->recipients = head.count;
     glance->held = head.held;
     memcpy(glance->destination, head.destination.data, head.destination.length);

@@ -59,11 +59,17 @@ void hasten(struct dispatch *dispatch, int64_t at_ms)
 
 /* ---- envelopes ---- */
 
+/* When an envelope's time in the queue began: by its id, or later (RFC 4865). */
+static int64_t began_ms(uint64_t id, uint32_t postponed_s)
+{
+    return message_id_ms(id) + INT64_C(1000) * postponed_s;
+}
+
 static int64_t expiry_of(const struct dispatch *dispatch, const struct entry *entry)
 {
     const struct retry *retry =
         config_retry(dispatch->parts.config, span_of(entry->destination->name));
-    return message_id_ms(entry->id) + retry->give_up_ms;
+    return began_ms(entry->id, entry->postponed_s) + retry->give_up_ms;
 }
 
 int64_t look_at_ms(const struct dispatch *dispatch, const struct entry *entry)
@@ -78,7 +84,7 @@ static void add_entry(struct dispatch *dispatch, unsigned worker, struct span de
 {
     struct destination *at = scheduler_destination(&dispatch->scheduler, destination);
     const struct retry *retry = config_retry(dispatch->parts.config, destination);
-    facts->expiry_ms = message_id_ms(facts->id) + retry->give_up_ms;
+    facts->expiry_ms = began_ms(facts->id, facts->postponed_s) + retry->give_up_ms;
     if (facts->expiry_ms < now_ms + LOOK_LEAST_MS) /* after a long stop: one attempt is due still */
         facts->expiry_ms = now_ms + LOOK_LEAST_MS;
     struct entry *entry = scheduler_add(&dispatch->scheduler, at, facts, take, now_ms);
@@ -100,6 +106,7 @@ void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope
                                     .number = envelope->number,
                                     .recipients = (uint16_t)envelope->count,
                                     .held = envelope->held,
+                                    .postponed_s = envelope->postponed_s,
                                     .due_ms = envelope->due_ms};
         char name[DOMAIN_MAX_BYTES + 1];
         snprintf(name, sizeof(name), "%s", envelope->destination);
@@ -119,6 +126,7 @@ void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glan
                                     .attempts = glances[i].attempts,
                                     .recipients = (uint16_t)glances[i].recipients,
                                     .held = glances[i].held,
+                                    .postponed_s = glances[i].postponed_s,
                                     .due_ms = glances[i].due_ms};
         add_entry(dispatch, next_worker(dispatch), span_of(glances[i].destination), &facts, NULL,
                   os_wall());

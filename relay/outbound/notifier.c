@@ -56,10 +56,9 @@ struct envelope *notification_create(const struct worker *worker, const char *to
     message->place.length = body.length;
     message->place.crc = crc32c(0, body.data, body.length);
     message_take_body(message, buffer_detach(take_body));
-    char *domain = span_copy(address_domain(span_of(to)));
-    text_lower(domain);
-    struct envelope *envelope = envelope_create(message, span_of(domain));
-    free(domain);
+    char name[ADDRESS_DOMAIN_MAX + 1];
+    struct span destination = span_of(address_destination(span_of(to), name));
+    struct envelope *envelope = envelope_create(message, destination);
     envelope->due_ms = worker->wall_ms;
     must(envelope_add(envelope, span_of(to), SPAN("")));
     message_drop(&message); /* the envelope keeps it */

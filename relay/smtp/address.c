@@ -1,6 +1,5 @@
 #include "relay/smtp/address.h"
 
-#include "base/must.h"
 #include "base/utf8.h"
 #include "relay/smtp/idna.h"
 
@@ -141,11 +140,9 @@ bool address_is_valid_utf8(struct span path)
 char *address_destination(struct span path, char name[ADDRESS_DOMAIN_MAX + 1])
 {
     struct span domain = address_domain(path);
-    if (is_ascii(domain)) {
+    if (is_ascii(domain) || !idna_to_ascii(domain, name)) {
         snprintf(name, ADDRESS_DOMAIN_MAX + 1, "%.*s", SPAN_FORMAT(domain));
         text_lower(name);
-    } else {
-        must(idna_to_ascii(domain, name));
     }
     return name;
 }

@@ -108,6 +108,23 @@ START_TEST(references)
 }
 END_TEST
 
+START_TEST(an_envelope_knows_how_long_its_message_was_postponed)
+{
+    static const struct {
+        int64_t release_ms;
+        uint32_t postponed_s;
+    } rows[] = {{0, 0}, {4000, 0}, {5000, 0}, {6999, 1}, {2592005000, 2592000}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct message *message = message_create(SPAN("a@b.test"), 0, 5000);
+        message->release_ms = rows[i].release_ms;
+        struct envelope *envelope = envelope_create(message, SPAN("x.test"));
+        ck_assert_uint_eq(envelope->postponed_s, rows[i].postponed_s);
+        envelope_free(&envelope);
+        message_drop(&message);
+    }
+}
+END_TEST
+
 START_TEST(an_envelope_fills_by_count)
 {
     struct envelope *envelope = envelope_create(NULL, SPAN("x.test"));
@@ -168,5 +185,5 @@ START_TEST(words)
 END_TEST
 
 TEST_MAIN("queue/message", id_texts, no_ids, envelope_names, no_envelope_names, references,
-          an_envelope_fills_by_count, an_envelope_fills_by_bytes,
-          the_fullest_envelope_fits_a_record, words)
+          an_envelope_knows_how_long_its_message_was_postponed, an_envelope_fills_by_count,
+          an_envelope_fills_by_bytes, the_fullest_envelope_fits_a_record, words)

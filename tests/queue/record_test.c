@@ -23,6 +23,7 @@ static struct envelope *sample_envelope(void)
     struct envelope *envelope = envelope_create(NULL, SPAN("example.test"));
     envelope->attempts = 300;
     envelope->due_ms = 1700000000123;
+    envelope->postponed_s = 2592000;
     envelope->last_reply = "4.2.2 mailbox full";
     envelope->last_host = "mx.example.test[192.0.2.1]:25";
     envelope_add(envelope, SPAN("one@example.test"), SPAN(""));
@@ -118,6 +119,7 @@ static void same_envelope(const struct envelope *a, const struct envelope *b)
 {
     ck_assert_uint_eq(a->attempts, b->attempts);
     ck_assert_int_eq(a->due_ms, b->due_ms);
+    ck_assert_uint_eq(a->postponed_s, b->postponed_s);
     ck_assert_str_eq(a->destination, b->destination);
     ck_assert_str_eq(a->last_reply, b->last_reply);
     ck_assert_str_eq(a->last_host, b->last_host);
@@ -151,6 +153,7 @@ START_TEST(envelopes_come_back)
     ck_assert(envelope_record_head(buffer_span(&record), &head));
     ck_assert(span_equal(head.destination, SPAN("example.test")));
     ck_assert(head.count == 2 && head.attempts == 300 && head.due_ms == 1700000000123);
+    ck_assert_uint_eq(head.postponed_s, 2592000);
     envelope_free(&envelope);
     envelope_free(&again);
     buffer_free(&record);
@@ -331,10 +334,10 @@ START_TEST(refused_bytes)
         {true, 64, '\0', "NUL in the sender"},
         {false, 0, RECORD_VERSION + 1, "newer version"},
         {false, 1, 4, "a flag that is none"},
-        {false, 12, ENVELOPE_RECIPIENTS_MAX + 1, "too many recipients"},
-        {false, 12, 1, "bytes left over"},
-        {false, 14, 1, "destination too long"},
-        {false, 15, '\0', "NUL in the destination"},
+        {false, 16, ENVELOPE_RECIPIENTS_MAX + 1, "too many recipients"},
+        {false, 16, 1, "bytes left over"},
+        {false, 18, 1, "destination too long"},
+        {false, 19, '\0', "NUL in the destination"},
     };
     for (size_t i = 0; i < countof(table); i++) {
         struct buffer record = {0};

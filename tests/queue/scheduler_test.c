@@ -180,6 +180,24 @@ START_TEST(an_envelope_is_known_once)
 }
 END_TEST
 
+START_TEST(what_is_not_due_yet_costs_no_envelope)
+{
+    struct scheduler scheduler;
+    scheduler_init(&scheduler);
+    struct message *message = message_create(SPAN("a@b.test"), 0, NOW);
+    struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
+    for (int64_t later = 0; later < 2; later++) {
+        struct entry_facts facts = {
+            .id = 1 + (uint64_t)later, .due_ms = NOW + later, .expiry_ms = EXPIRY};
+        struct envelope *envelope = envelope_create(message, SPAN("a.test"));
+        struct entry *entry = scheduler_add(&scheduler, destination, &facts, envelope, NOW);
+        ck_assert(entry->envelope == (later ? NULL : envelope));
+    }
+    message_drop(&message);
+    scheduler_free(&scheduler);
+}
+END_TEST
+
 START_TEST(facts_are_kept)
 {
     struct scheduler scheduler;
@@ -189,12 +207,14 @@ START_TEST(facts_are_kept)
                                 .number = 3,
                                 .attempts = 4,
                                 .recipients = 5,
+                                .postponed_s = 6,
                                 .due_ms = NOW + 10,
                                 .expiry_ms = EXPIRY};
     struct entry *entry = scheduler_add(&scheduler, destination, &facts, NULL, NOW);
     ck_assert_uint_eq(entry->number, 3);
     ck_assert_uint_eq(entry->attempts, 4);
     ck_assert_uint_eq(entry->recipients, 5);
+    ck_assert_uint_eq(entry->postponed_s, 6);
     ck_assert_int_eq(entry->order, ORDER_NONE);
     ck_assert_int_eq(scheduler_due_ms(&scheduler, entry), NOW + 10);
     scheduler_free(&scheduler);
@@ -455,8 +475,8 @@ END_TEST
 TEST_MAIN("queue/scheduler", states_have_names, the_first_come_is_the_first_out,
           what_comes_back_untried_is_the_next_again,
           an_entry_of_each_state_makes_a_destination_needed, a_name_is_one_destination,
-          a_walk_meets_all_and_the_counts_agree, an_envelope_is_known_once, facts_are_kept,
-          what_waits_becomes_ready_when_due, what_is_held_stays_until_released,
-          due_comes_in_order_of_time, what_never_left_is_overdue,
+          a_walk_meets_all_and_the_counts_agree, an_envelope_is_known_once,
+          what_is_not_due_yet_costs_no_envelope, facts_are_kept, what_waits_becomes_ready_when_due,
+          what_is_held_stays_until_released, due_comes_in_order_of_time, what_never_left_is_overdue,
           a_deferred_entry_waits_without_its_envelope, hurry_moves_only_what_waits,
           an_entry_goes_from_any_state, the_books_hold_whatever_happens, free_takes_all_with_it)
