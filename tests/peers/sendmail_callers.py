@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Programs that call sendmail: mailx from BSD and s-nail, PHP's mail(), and cron's way of it."""
 import email
-import os
 import subprocess
 
 from lib.local import Sendmail
 from lib.millrace import RELAY_NAME, Relay, Sink, binary
-from lib.servers import root_of
+from lib.servers import program_of
 from lib.workshop import PATIENCE, check, run_test, wait_until
 
 PHP = """mail("b@peer.test", "Gr\\u{fc}\\u{df}e", "one\\r\\n.\\r\\nthree \\u{e9}\\n",
@@ -27,12 +26,9 @@ X-Cron-Env: <SHELL=/bin/sh>
 
 def call(peer, program, *arguments, text="", env=None):
     """A program out of its unpacked package; its exit code and what it said."""
-    root = root_of(peer)
-    libraries = f"{root}/usr/lib/x86_64-linux-gnu:{root}/usr/lib"
-    done = subprocess.run([f"{root}/usr/bin/{program}", *map(str, arguments)], input=text.encode(),
-                          capture_output=True, timeout=PATIENCE,
-                          env=dict(os.environ, LD_LIBRARY_PATH=libraries, HOME="/nonexistent",
-                                   **(env or {})))
+    path, own = program_of(peer, program)
+    done = subprocess.run([path, *map(str, arguments)], input=text.encode(), capture_output=True,
+                          timeout=PATIENCE, env=own | (env or {}))
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 

@@ -31,6 +31,13 @@ def root_of(peer):
     return root
 
 
+def program_of(peer, name):
+    """A client out of its unpacked package: its path, and the environment it needs."""
+    root = root_of(peer)
+    libraries = f"{root}/usr/lib/x86_64-linux-gnu:{root}/usr/lib"
+    return f"{root}/usr/bin/{name}", dict(os.environ, LD_LIBRARY_PATH=libraries, HOME="/nonexistent")
+
+
 _EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
 
 
@@ -244,6 +251,35 @@ listen on 127.0.0.1 port {port} tls pki {name} hostname {name}
 action "inbox" maildir "{inbox}" virtual <boxes>
 match from any for any action "inbox"
 """
+
+
+class PostfixClient(_MailServer):
+    """A Postfix that relays all it is given to `port`, as `user`; `how` is "none", "encrypt" or
+    "implicit", `mechanism` the only one it uses."""
+
+    name = "postfix"
+
+    def __init__(self, workshop, port, how, user, password, mechanism):
+        super().__init__(workshop)
+        self.relay = f"[127.0.0.1]:{port}"
+        self.how = how
+        self.login = f"{user}:{password}"
+        self.mechanism = mechanism
+
+    def _prepare(self):
+        log = self.workshop.path(f"postfix-{self.how}.log")
+        self.workshop.watch_log(log)
+        logins = self.state / "logins"
+        logins.write_text(f"{self.relay} {self.login}\n")
+        settings = postfix_main_cf(self.state, log)
+        settings |= {
+            "relayhost": self.relay, "default_transport": "smtp", "relay_domains": "static:all",
+            "smtp_sasl_auth_enable": "yes", "smtp_sasl_password_maps": f"texthash:{logins}",
+            "smtp_sasl_security_options": "", "smtp_sasl_mechanism_filter": self.mechanism.lower(),
+            "smtp_tls_security_level": "none" if self.how == "none" else "encrypt",
+            "smtp_tls_wrappermode": "yes" if self.how == "implicit" else "no",
+        }
+        return [], write_postfix(self.etc, self.state, settings, self.port)
 
 
 class OpenSmtpd(_MailServer):
