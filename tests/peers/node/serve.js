@@ -11,6 +11,8 @@ let count = 0;
 const server = new SMTPServer({
   name: 'peer.test',
   authOptional: true,
+  hideDSN: false,
+  hideENHANCEDSTATUSCODES: false,
   cert: readFileSync(certificate),
   key: readFileSync(key),
   onData(stream, session, callback) {
