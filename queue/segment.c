@@ -180,14 +180,36 @@ int segments_open(const char *spool_directory, bool sync, struct segments **segm
     return error;
 }
 
+/* With the books locked. */
+static void unlink_if_dead(struct segments *segments, struct body_file *file)
+{
+    if (!segments->scanned || !file->sealed || file->live > 0)
+        return;
+    unlink_file(segments, file->number, false);
+    forget(&segments->segments, file);
+}
+
+/* Nothing more is appended to it. */
+static void close_current(struct segments *segments)
+{
+    if (segments->current == NULL)
+        return;
+    close(segments->file);
+    segments->file = -1;
+    pthread_mutex_lock(&segments->books);
+    segments->current->sealed = true;
+    unlink_if_dead(segments, segments->current);
+    segments->current = NULL;
+    pthread_mutex_unlock(&segments->books);
+}
+
 void segments_close(struct segments **segments)
 {
     struct segments *closed = *segments;
     *segments = NULL;
     if (closed == NULL)
         return;
-    if (closed->file >= 0)
-        close(closed->file);
+    close_current(closed);
     if (closed->directory >= 0)
         close(closed->directory);
     forget_all(&closed->segments);
@@ -197,15 +219,6 @@ void segments_close(struct segments **segments)
 }
 
 /* ---- appending ---- */
-
-/* With the books locked. */
-static void unlink_if_dead(struct segments *segments, struct body_file *file)
-{
-    if (!segments->scanned || !file->sealed || file->live > 0)
-        return;
-    unlink_file(segments, file->number, false);
-    forget(&segments->segments, file);
-}
 
 static int sync_current(struct segments *segments)
 {
@@ -220,13 +233,7 @@ static int seal_current(struct segments *segments)
     int error = sync_current(segments);
     if (error)
         return error;
-    close(segments->file);
-    segments->file = -1;
-    pthread_mutex_lock(&segments->books);
-    segments->current->sealed = true;
-    unlink_if_dead(segments, segments->current);
-    segments->current = NULL;
-    pthread_mutex_unlock(&segments->books);
+    close_current(segments);
     return 0;
 }
 

@@ -19,6 +19,7 @@ struct segments;
 /* Opens (and makes) DIR/bodies. A new segment is begun at the first append; its number is
  * higher than any seen on disk. With `sync` false nothing is ever synced (load tests). */
 int segments_open(const char *spool_directory, bool sync, struct segments **segments);
+/* Unlinks the segment in use, too, if nothing in it lives: an empty queue leaves no body behind. */
 void segments_close(struct segments **segments);
 
 /* One body of a batch: `place` is filled in. */

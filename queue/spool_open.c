@@ -222,11 +222,11 @@ void spool_close(struct spool **spool)
         return;
     if (closed->segments != NULL)
         segments_sync(closed->segments); /* relaxed: the last second of it */
-    segments_close(&closed->segments);
     if (closed->env != NULL) {
         mdb_env_sync(closed->env, closed->durability == DURABILITY_RELAXED);
         mdb_env_close(closed->env);
     }
+    segments_close(&closed->segments); /* last: what the index has let go of may be unlinked */
     if (closed->lock >= 0)
         close(closed->lock);
     pthread_mutex_destroy(&closed->scan);

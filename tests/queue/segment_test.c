@@ -198,7 +198,24 @@ START_TEST(the_segment_in_use_stays)
     segments_release(segments, &one);
     struct body_place two = append(segments, SPAN("two"));
     reads(segments, &two, SPAN("two"));
+    segments_keep(segments, &two);
     segments_close(&segments);
+    ck_assert(scratch_has(&scratch, "bodies/1.seg"));
+    scratch_remove(&scratch);
+}
+END_TEST
+
+START_TEST(an_empty_queue_leaves_no_body_behind)
+{
+    struct scratch scratch = scratch_make();
+    struct segments *segments = open_segments(&scratch);
+    segments_scanned(segments);
+    struct body_place one = append(segments, SPAN("one"));
+    segments_keep(segments, &one);
+    segments_release(segments, &one);
+    ck_assert(scratch_has(&scratch, "bodies/1.seg"));
+    segments_close(&segments);
+    ck_assert(!scratch_has(&scratch, "bodies/1.seg"));
     scratch_remove(&scratch);
 }
 END_TEST
@@ -348,5 +365,6 @@ TEST_MAIN("queue/segment", what_is_appended_is_read, a_large_batch, writes_that_
           a_new_process_begins_a_new_segment, a_cut_append_leaves_nothing,
           a_failed_append_is_cut_off, a_short_or_missing_file_is_an_error,
           a_segment_goes_with_its_last_body, the_segment_in_use_stays,
-          nothing_goes_before_the_scan_has_ended, a_full_segment_is_sealed, own_files,
-          leftover_own_files, nobody_else_may_look, what_is_not_ours_stays)
+          an_empty_queue_leaves_no_body_behind, nothing_goes_before_the_scan_has_ended,
+          a_full_segment_is_sealed, own_files, leftover_own_files, nobody_else_may_look,
+          what_is_not_ours_stays)
