@@ -13,7 +13,8 @@ static const char help[] =
     "FILE:LINE: what, and what was meant. Certificates are loaded, and the places of the\n"
     "spool and of the control socket looked at, too.\n"
     "\n"
-    "  -c, --config FILE  the configuration; without it, the defaults are checked\n"
+    "  -c, --config FILE  the configuration; without it, " MILLRACE_CONFIG_FILE "\n"
+    "                     where there is one, else the defaults\n"
     "  -d, --dump         print the configuration in effect, defaults included\n"
     "  -h, --help         this text\n"
     "\n"
@@ -71,6 +72,7 @@ int command_check_config(int argc, char **argv)
     int code;
     if (!read_options(argc, argv, &options, &code))
         return code;
+    options.path = config_file(options.path);
     struct config *config CLEANUP(config_drop) = config_check_strictly(options.path, &errors);
     if (config == NULL) {
         fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));

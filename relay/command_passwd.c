@@ -249,7 +249,7 @@ int command_passwd(int argc, char **argv)
     int code;
     if (!read_options(argc, argv, &options, &code))
         return code;
-    struct config *config CLEANUP(config_drop) = config_read(options.config, &errors);
+    struct config *config CLEANUP(config_drop) = config_read(config_file(options.config), &errors);
     if (config == NULL) {
         fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));
         return EX_CONFIG;

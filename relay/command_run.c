@@ -8,10 +8,11 @@
 static const char help[] =
     "Usage: millrace run [-c FILE]\n"
     "\n"
-    "Runs the relay in the foreground. Without a file it runs on the defaults: SMTP on\n"
-    "127.0.0.1:2525, spool in ./var/millrace.\n"
+    "Runs the relay in the foreground. Without any configuration it runs on the defaults:\n"
+    "SMTP on 127.0.0.1:2525, spool in ./var/millrace.\n"
     "\n"
-    "  -c, --config FILE   the configuration\n"
+    "  -c, --config FILE   the configuration; without it, " MILLRACE_CONFIG_FILE "\n"
+    "                      where there is one\n"
     "      --help          this text\n"
     "\n"
     "Signals: SIGHUP reads the configuration again (the old one stays if the new one is\n"
@@ -50,7 +51,7 @@ int command_run(int argc, char **argv)
     if (!read_options(argc, argv, &path, &code))
         return code;
     struct buffer errors CLEANUP(buffer_free) = {0};
-    struct config *config = config_check(path, &errors);
+    struct config *config = config_check(config_file(path), &errors);
     if (config != NULL)
         return relay_run(config);
     fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));

@@ -14,14 +14,14 @@
 #define ANSWER_LINE_MAX (4 << 20)           /* an envelope with all its recipients, escaped */
 #define PATIENCE_MS (2ll * CONTROL_IDLE_MS) /* other clients may be served first */
 
-int control_find(const char *given, const char *config_file, char **path)
+int control_find(const char *given, const char *file, char **path)
 {
     if (given != NULL) {
         *path = must_strdup(given);
         return EX_OK;
     }
     struct buffer errors CLEANUP(buffer_free) = {0};
-    struct config *config = config_read(config_file, &errors);
+    struct config *config = config_read(config_file(file), &errors);
     if (config == NULL) {
         fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&errors)));
         return EX_CONFIG;

@@ -5,9 +5,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* The path of the control socket: `given`, or what the configuration says (NULL: the defaults).
- * 0 and a text that the caller frees, or 78 with lines on stderr. */
-int control_find(const char *given, const char *config_file, char **path);
+/* The path of the control socket: `given`, or what the configuration says (`file`, as for
+ * config_file). 0 and a text that the caller frees, or 78 with lines on stderr. */
+int control_find(const char *given, const char *file, char **path);
 
 /* Sends `request` and calls `each` with every object that comes back but the last (borrowed).
  * Returns a sysexits code: 0, 69 with a line on stderr when no relay listens at `path`, 75 when

@@ -180,7 +180,8 @@ class Sink:
     messages themselves."""
 
     def __init__(self, workshop, name="sink", *, host="127.0.0.1", port=None, tls=True,
-                 versions=None, dump=False, messages=None, faults=()):
+                 versions=None, dump=False, messages=None, faults=(), enter=()):
+        """`enter`: words before the command, as of nsenter."""
         self.workshop = workshop
         self.name = name
         self.host = host
@@ -189,6 +190,7 @@ class Sink:
         self.dump_dir = workshop.make_dir(f"{name}.dump") if dump else None
         self.progress = LedgerProgress(self.ledger_file)
         self.daemon = None
+        self._enter = enter
         self._arguments = ["--listen", f"{host}:{self.port}", "--json",
                            "--ledger", self.ledger_file]
         if tls:
@@ -207,7 +209,7 @@ class Sink:
         return f"[{self.host}]:{self.port}"
 
     def start(self):
-        self.daemon = self.workshop.start(self.name, [binary(), "sink", *self._arguments])
+        self.daemon = self.workshop.start(self.name, [*self._enter, binary(), "sink", *self._arguments])
         wait_until(lambda: "listening on " in self.daemon.stderr(), f"{self.name} listens",
                    within=60, alive=[self.daemon])
         return self
