@@ -115,7 +115,9 @@ def smtp(local):
               f"-bs with {end!r}", done.said)
         local.sent += 1
         local.sink.wait_for(local.sent)
-        check(local.sink.dumped()[-1].endswith(b"Subject: bs\r\n\r\n.\r\nx\r\n"), "it arrives")
+        arrived = local.sink.dumped()[-1]
+        check(b"\nSubject: bs\r\n" in arrived and arrived.endswith(b"\r\n\r\n.\r\nx\r\n"),
+              "it arrives", arrived)
     done = local.sendmail.run("-bs", text="EHLO me.test\r\n")
     check(done.returncode == 0 and b"\r\n250 " in done.stdout, "-bs and its input ends", done.said)
 

@@ -40,7 +40,7 @@ class OddServer:
     def _accept(self):
         while True:
             client, address = self._socket.accept()
-            self.clients.append(address[0])
+            self.clients.append(address and address[0])      # "": a unix socket
             self.connections += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
