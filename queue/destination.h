@@ -48,6 +48,8 @@ struct entry {
     uint8_t state;        /* enum entry_state */
     uint8_t order;        /* enum entry_order */
     bool returned;        /* claimed once and given back untried: not a second time */
+    bool warned;          /* as of its envelope, … */
+    bool timed;           /* … which says that its message has a deadline of its own */
 };
 
 struct destination {

@@ -146,6 +146,7 @@ struct envelope *envelope_create(struct message *message, struct span destinatio
     struct envelope *envelope = must_calloc(1, sizeof(*envelope));
     envelope->message = message ? message_keep(message) : NULL;
     envelope->id = message ? message->id : 0;
+    envelope->timed = message != NULL && message->deliver_by_ms != 0;
     if (message != NULL)
         envelope->postponed_s =
             (uint32_t)((message_began_ms(message) - message->arrived_ms) / 1000);

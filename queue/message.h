@@ -167,6 +167,7 @@ struct envelope {
     const char *last_host;   /* who said it; "" when local */
     uint32_t postponed_s;    /* its time in the queue began so long after its arrival (RFC 4865) */
     bool warned;             /* its sender was told of the delay */
+    bool timed;              /* its message has a deadline of its own */
     bool held;               /* by the operator or a rule: not tried until released */
     const char *hold_reason; /* "" unless held */
     unsigned count;

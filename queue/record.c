@@ -17,6 +17,7 @@
 enum envelope_flag { /* on disk */
                      ENVELOPE_WARNED = 1 << 0,
                      ENVELOPE_HELD = 1 << 1,
+                     ENVELOPE_TIMED = 1 << 2,
 };
 
 _Static_assert(PATH_MAX_BYTES + ORCPT_MAX_BYTES + RECIPIENT_FIXED <= RECIPIENTS_RECORD_MAX,
@@ -265,8 +266,9 @@ static void put_recipient(struct buffer *to, const struct recipient *recipient)
 void envelope_record_write(struct buffer *to, const struct envelope *envelope)
 {
     must(envelope->count <= ENVELOPE_RECIPIENTS_MAX);
-    unsigned flags =
-        (envelope->warned ? ENVELOPE_WARNED : 0u) | (envelope->held ? ENVELOPE_HELD : 0u);
+    unsigned flags = (envelope->warned ? ENVELOPE_WARNED : 0u) |
+                     (envelope->held ? ENVELOPE_HELD : 0u) |
+                     (envelope->timed ? ENVELOPE_TIMED : 0u);
     put(to, RECORD_VERSION, 1);
     put(to, flags, 1);
     put(to, envelope->attempts, 2);
@@ -288,6 +290,7 @@ static struct envelope_head get_envelope_head(struct reader *reader)
     unsigned flags = (unsigned)get(reader, 1);
     head.warned = (flags & ENVELOPE_WARNED) != 0;
     head.held = (flags & ENVELOPE_HELD) != 0;
+    head.timed = (flags & ENVELOPE_TIMED) != 0;
     head.attempts = (uint16_t)get(reader, 2);
     head.due_ms = (int64_t)get(reader, 8);
     head.postponed_s = (uint32_t)get(reader, 4);
@@ -296,7 +299,8 @@ static struct envelope_head get_envelope_head(struct reader *reader)
     head.last_reply = get_text(reader, REPLY_KEPT_MAX);
     head.last_host = get_text(reader, HOST_KEPT_MAX);
     head.hold_reason = get_text(reader, HOLD_REASON_MAX);
-    if (head.count > ENVELOPE_RECIPIENTS_MAX || flags > (ENVELOPE_WARNED | ENVELOPE_HELD))
+    if (head.count > ENVELOPE_RECIPIENTS_MAX ||
+        flags > (ENVELOPE_WARNED | ENVELOPE_HELD | ENVELOPE_TIMED))
         reader->bad = true;
     return head;
 }
@@ -341,6 +345,7 @@ struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t nu
     envelope->due_ms = head.due_ms;
     envelope->postponed_s = head.postponed_s;
     envelope->warned = head.warned;
+    envelope->timed = head.timed;
     envelope->held = head.held;
     envelope->hold_reason = arena_copy(&envelope->arena, head.hold_reason);
     envelope->last_reply = arena_copy(&envelope->arena, head.last_reply);

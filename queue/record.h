@@ -48,7 +48,7 @@ struct envelope_head {
     int64_t due_ms;
     uint32_t postponed_s;
     unsigned count;
-    bool warned, held;
+    bool warned, timed, held;
     struct span destination, last_reply, last_host, hold_reason; /* lie in `from` */
 };
 bool envelope_record_head(struct span from, struct envelope_head *head);

@@ -55,6 +55,14 @@ int64_t retry_look_ms(const struct retry *retry, const struct message *message, 
     return warned ? last : earlier(last, retry_warn_ms(retry, message));
 }
 
+enum ripe retry_ripe(const struct retry *retry, const struct message *message, bool warned,
+                     int64_t now_ms)
+{
+    if (now_ms >= retry_last_ms(retry, message))
+        return RIPE_EXPIRY;
+    return !warned && now_ms >= retry_warn_ms(retry, message) ? RIPE_WARNING : RIPE_NOTHING;
+}
+
 int64_t retry_due_ms(const struct retry *retry, const struct message *message, bool warned,
                      unsigned attempts, int64_t now_ms, struct random_state *random)
 {

@@ -40,6 +40,15 @@ int64_t retry_warn_ms(const struct retry *retry, const struct message *message);
 /* By when somebody must look why it has not gone: the first of these two that is still to come. */
 int64_t retry_look_ms(const struct retry *retry, const struct message *message, bool warned);
 
+/* What time has brought about by now. */
+enum ripe {
+    RIPE_NOTHING,
+    RIPE_WARNING, /* its sender is told that it waits */
+    RIPE_EXPIRY,
+};
+enum ripe retry_ripe(const struct retry *retry, const struct message *message, bool warned,
+                     int64_t now_ms);
+
 /* When to try next. `attempts` counts those made, the last one included (>= 1). Never later than
  * retry_look_ms(), so that an attempt is made there, and what is told is fresh. */
 int64_t retry_due_ms(const struct retry *retry, const struct message *message, bool warned,

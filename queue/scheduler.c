@@ -128,6 +128,8 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
     entry->attempts = facts->attempts;
     entry->recipients = facts->recipients;
     entry->postponed_s = facts->postponed_s;
+    entry->warned = facts->warned;
+    entry->timed = facts->timed;
     entry->destination = destination;
     entry->envelope = take;
     entry->state = ENTRY_WAITING;
@@ -137,7 +139,7 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
     else
         let_go(entry);
     map_add(&scheduler->entries, entry);
-    heap_set(&scheduler->deadlines, &entry->deadline, due ? facts->expiry_ms : facts->due_ms);
+    heap_set(&scheduler->deadlines, &entry->deadline, due ? facts->look_ms : facts->due_ms);
     if (facts->held)
         scheduler_hold(scheduler, entry, now_ms);
     return entry;
@@ -152,12 +154,12 @@ void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t d
     heap_set(&scheduler->deadlines, &entry->deadline, due_ms);
 }
 
-void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms)
+void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t look_ms)
 {
     if (entry->state != ENTRY_WAITING)
         return;
     entry_move(entry, ENTRY_READY);
-    heap_set(&scheduler->deadlines, &entry->deadline, expiry_ms);
+    heap_set(&scheduler->deadlines, &entry->deadline, look_ms);
 }
 
 void scheduler_hold(struct scheduler *scheduler, struct entry *entry, int64_t now_ms)
@@ -168,11 +170,11 @@ void scheduler_hold(struct scheduler *scheduler, struct entry *entry, int64_t no
     heap_set(&scheduler->deadlines, &entry->deadline, now_ms + SCHEDULER_HELD_LOOK_MS);
 }
 
-void scheduler_release(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms)
+void scheduler_release(struct scheduler *scheduler, struct entry *entry, int64_t look_ms)
 {
     must(entry->state == ENTRY_HELD);
     entry_move(entry, ENTRY_READY);
-    heap_set(&scheduler->deadlines, &entry->deadline, expiry_ms);
+    heap_set(&scheduler->deadlines, &entry->deadline, look_ms);
 }
 
 void scheduler_remove(struct scheduler *scheduler, struct entry *entry)

@@ -2,7 +2,8 @@
  *
  * Every envelope of the spool has one entry here, and every entry is in one deadline index at
  * every moment, so nothing can be forgotten: a WAITING entry by its due time, any other by the
- * moment at which somebody must look why it has not left: for a READY or OUT one its expiry.
+ * moment at which somebody must look why it has not left: of a READY one when its sender must be
+ * told that it waits, or its expiry.
  *
  * No locks, no clock, no I/O: the relay's dispatch calls it under its own lock. Times are
  * ms since 1970. */
@@ -37,10 +38,10 @@ struct entry *scheduler_walk(const struct scheduler *scheduler, size_t *at);
 struct entry_facts {
     uint64_t id;
     uint16_t number, attempts, recipients;
-    bool held;
+    bool warned, timed, held;
     uint32_t postponed_s;
     int64_t due_ms;
-    int64_t expiry_ms;
+    int64_t look_ms; /* while READY somebody must look then why it has not left */
 };
 
 /* A new entry, HELD or READY when due by `now_ms`, else WAITING. `take` (may be NULL) is the fresh
@@ -55,11 +56,11 @@ struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uin
 void scheduler_defer(struct scheduler *scheduler, struct entry *entry, int64_t due_ms);
 
 /* WAITING -> READY now, whatever its due time was; any other stays as it is. */
-void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms);
+void scheduler_hurry(struct scheduler *scheduler, struct entry *entry, int64_t look_ms);
 
 /* From any state -> HELD, and HELD -> READY. */
 void scheduler_hold(struct scheduler *scheduler, struct entry *entry, int64_t now_ms);
-void scheduler_release(struct scheduler *scheduler, struct entry *entry, int64_t expiry_ms);
+void scheduler_release(struct scheduler *scheduler, struct entry *entry, int64_t look_ms);
 #define SCHEDULER_HELD_LOOK_MS 86400000 /* how often what is held is looked at */
 
 /* The envelope is done: frees the entry. */

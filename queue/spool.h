@@ -119,7 +119,7 @@ struct spool_glance {
     int64_t due_ms;
     uint32_t postponed_s;
     unsigned recipients;
-    bool held;
+    bool warned, timed, held;
     char destination[DOMAIN_MAX_BYTES + 1];
 };
 

@@ -112,6 +112,8 @@ static bool glance_at(struct span record, struct spool_glance *glance)
     glance->due_ms = head.due_ms;
     glance->postponed_s = head.postponed_s;
     glance->recipients = head.count;
+    glance->warned = head.warned;
+    glance->timed = head.timed;
     glance->held = head.held;
     memcpy(glance->destination, head.destination.data, head.destination.length);
     glance->destination[head.destination.length] = '\0';

@@ -80,6 +80,7 @@ static void committed(struct mail *mail, void *taker)
     if (attempt->rest != NULL) {
         attempt->entry->recipients = (uint16_t)attempt->rest->count;
         attempt->entry->attempts = attempt->rest->attempts;
+        attempt->entry->warned = attempt->rest->warned;
         if (attempt->rest->held)
             dispatch_held(dispatch, attempt->entry);
         else

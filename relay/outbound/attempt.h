@@ -35,6 +35,7 @@ struct attempt {
     struct applied_rule *rulings; /* one per recipient; in the arena; NULL: nobody looked yet */
 
     /* What its sender is told. */
+    bool looked;          /* nothing was tried: it has waited for long, and goes on waiting */
     bool warns;           /* it has waited so long that this is told */
     enum notice *notices; /* one per recipient; in the arena */
     struct load load;     /* of an original that is not in memory … */

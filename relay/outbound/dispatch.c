@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_LEAST_MS 10000 /* a due envelope gets this long for its last attempt */
-#define SWEEP_MS 60000      /* how often destinations nobody needs are forgotten */
-
 struct dispatch *dispatch_create(const struct dispatch_parts *parts)
 {
     struct dispatch *dispatch = must_calloc(1, sizeof(*dispatch));
@@ -59,38 +56,15 @@ void hasten(struct dispatch *dispatch, int64_t at_ms)
 
 /* ---- envelopes ---- */
 
-/* When an envelope's time in the queue began: by its id, or later (RFC 4865). */
-static int64_t began_ms(uint64_t id, uint32_t postponed_s)
-{
-    return message_id_ms(id) + INT64_C(1000) * postponed_s;
-}
-
-static int64_t expiry_of(const struct dispatch *dispatch, const struct entry *entry)
-{
-    const struct retry *retry =
-        config_retry(dispatch->parts.config, span_of(entry->destination->name));
-    return began_ms(entry->id, entry->postponed_s) + retry->give_up_ms;
-}
-
-int64_t look_at_ms(const struct dispatch *dispatch, const struct entry *entry)
-{
-    int64_t expiry = expiry_of(dispatch, entry);
-    int64_t soon = os_wall() + LOOK_LEAST_MS;
-    return expiry > soon ? expiry : soon;
-}
-
 static void add_entry(struct dispatch *dispatch, unsigned worker, struct span destination,
                       struct entry_facts *facts, struct envelope *take, int64_t now_ms)
 {
     struct destination *at = scheduler_destination(&dispatch->scheduler, destination);
-    const struct retry *retry = config_retry(dispatch->parts.config, destination);
-    facts->expiry_ms = began_ms(facts->id, facts->postponed_s) + retry->give_up_ms;
-    if (facts->expiry_ms < now_ms + LOOK_LEAST_MS) /* after a long stop: one attempt is due still */
-        facts->expiry_ms = now_ms + LOOK_LEAST_MS;
+    facts->look_ms = look_at_ms(dispatch, destination, facts);
     struct entry *entry = scheduler_add(&dispatch->scheduler, at, facts, take, now_ms);
     must(entry != NULL);
     bool ready = entry->state == ENTRY_READY;
-    hasten(dispatch, ready ? facts->expiry_ms : facts->due_ms);
+    hasten(dispatch, ready ? facts->look_ms : facts->due_ms);
     if (ready)
         serve(dispatch, at, worker);
 }
@@ -105,6 +79,8 @@ void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope
         struct entry_facts facts = {.id = envelope->id,
                                     .number = envelope->number,
                                     .recipients = (uint16_t)envelope->count,
+                                    .warned = envelope->warned,
+                                    .timed = envelope->timed,
                                     .held = envelope->held,
                                     .postponed_s = envelope->postponed_s,
                                     .due_ms = envelope->due_ms};
@@ -125,6 +101,8 @@ void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glan
                                     .number = glances[i].number,
                                     .attempts = glances[i].attempts,
                                     .recipients = (uint16_t)glances[i].recipients,
+                                    .warned = glances[i].warned,
+                                    .timed = glances[i].timed,
                                     .held = glances[i].held,
                                     .postponed_s = glances[i].postponed_s,
                                     .due_ms = glances[i].due_ms};
@@ -188,15 +166,30 @@ void dispatch_held(struct dispatch *dispatch, struct entry *entry)
 
 /* ---- ending without a connection ---- */
 
-void end_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
-                 struct route *route, unsigned worker)
+static struct local_end *local_end_create(const struct dispatch *dispatch, struct entry *entry,
+                                          const struct verdict *verdict)
 {
     struct local_end *end = must_calloc(1, sizeof(*end));
     must(entry->state == ENTRY_OUT);
     end->mail.deliver = dispatch->parts.end_locally;
     end->entry = entry;
-    end->route = route;
     end->verdict = verdict_copy(verdict, &end->arena);
+    return end;
+}
+
+void end_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
+                 struct route *route, unsigned worker)
+{
+    struct local_end *end = local_end_create(dispatch, entry, verdict);
+    end->route = route;
+    mailbox_post(&dispatch->parts.workers[worker], &end->mail);
+}
+
+void look_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
+                  unsigned worker)
+{
+    struct local_end *end = local_end_create(dispatch, entry, verdict);
+    end->look = true;
     mailbox_post(&dispatch->parts.workers[worker], &end->mail);
 }
 
@@ -205,93 +198,6 @@ void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigne
     lock(dispatch);
     route->ending = false;
     serve(dispatch, route->destination, worker);
-    unlock(dispatch);
-}
-
-/* ---- time ---- */
-
-static void entry_due(struct dispatch *dispatch, struct entry *entry)
-{
-    scheduler_look_again(&dispatch->scheduler, entry, look_at_ms(dispatch, entry));
-    serve(dispatch, entry->destination, next_worker(dispatch));
-}
-
-/* READY or OUT past its expiry, or HELD for long. What is OUT ends by itself; what is READY never
- * left; what is HELD stays. */
-static void entry_overdue(struct dispatch *dispatch, struct entry *entry, int64_t now_ms)
-{
-    if (entry->state == ENTRY_HELD) {
-        scheduler_hold(&dispatch->scheduler, entry, now_ms);
-        return;
-    }
-    scheduler_look_again(&dispatch->scheduler, entry, look_at_ms(dispatch, entry));
-    if (entry->state != ENTRY_READY || expiry_of(dispatch, entry) > now_ms)
-        return;
-    entry_move(entry, ENTRY_OUT);
-    char why[300];
-    why_waiting(entry, why, sizeof(why));
-    struct verdict verdict = {.kind = VERDICT_EXPIRED,
-                              .status = {5, 4, 7}, /* RFC 3463 3.5 */
-                              .text = span_of(why[0] ? why : "delivery time expired")};
-    end_locally(dispatch, entry, &verdict, NULL, next_worker(dispatch));
-}
-
-static void turn_entries(struct dispatch *dispatch, int64_t now_ms)
-{
-    struct entry *entry;
-    bool overdue;
-    for (int i = 0; i < DUE_AT_ONCE; i++) {
-        entry = scheduler_due(&dispatch->scheduler, now_ms, &overdue);
-        if (entry == NULL)
-            return;
-        if (overdue)
-            entry_overdue(dispatch, entry, now_ms);
-        else
-            entry_due(dispatch, entry);
-    }
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
-static int64_t heap_next(const struct heap *heap)
-{
-    int64_t at;
-    return heap_top(heap, &at) ? at : -1;
-}
-
-int dispatch_wait_ms(struct dispatch *dispatch)
-{
-    int64_t wait = atomic_load(&dispatch->next_turn_ms) - os_wall();
-    return wait <= 0 ? 0 : wait < SWEEP_MS ? (int)wait : SWEEP_MS;
-}
-
-int64_t dispatch_late_ms(struct dispatch *dispatch)
-{
-    int64_t wanted_ms = atomic_load(&dispatch->next_turn_ms);
-    int64_t turned_ms = atomic_load(&dispatch->turned_ms);
-    int64_t late_ms = os_wall() - (wanted_ms > turned_ms ? wanted_ms : turned_ms);
-    return turned_ms > 0 && late_ms > 0 ? late_ms : 0;
-}
-
-void dispatch_turn(struct dispatch *dispatch)
-{
-    int64_t now_ms = os_wall();
-    lock(dispatch);
-    turn_entries(dispatch, now_ms);
-    turn_sites(dispatch, now_ms);
-    turn_routes(dispatch, now_ms);
-    turn_suspensions(dispatch, now_ms);
-    if (now_ms >= dispatch->sweep_at_ms && sweep_routes(dispatch, now_ms))
-        dispatch->sweep_at_ms = now_ms + SWEEP_MS;
-    int64_t next =
-        earlier(heap_next(&dispatch->site_wake_ups), heap_next(&dispatch->route_wake_ups));
-    next = earlier(
-        next, earlier(scheduler_next(&dispatch->scheduler), heap_next(&dispatch->suspension_ends)));
-    atomic_store(&dispatch->next_turn_ms, earlier(dispatch->sweep_at_ms, next));
-    atomic_store(&dispatch->turned_ms, now_ms);
     unlock(dispatch);
 }
 

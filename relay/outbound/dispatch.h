@@ -48,6 +48,8 @@ struct local_end {
     struct verdict verdict; /* its spans point into `arena` */
     struct arena arena;
     struct route *route; /* not NULL: dispatch_next_local() afterwards */
+    bool look; /* nothing happened, it has waited for long: what time has brought about counts; when
+                  that is nothing, dispatch_looked() */
 };
 
 struct dispatch *dispatch_create(const struct dispatch_parts *parts);
@@ -113,6 +115,9 @@ void dispatch_back_off(struct dispatch *dispatch, const struct entry *entry, int
 
 /* A woken connection: its wake has come. */
 void dispatch_woken(struct dispatch *dispatch, struct slot *slot);
+
+/* It was looked at, and goes on waiting where it was. */
+void dispatch_looked(struct dispatch *dispatch, struct entry *entry);
 
 /* An envelope of this route was ended locally: worker `worker` gets the next one, if any. */
 void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigned worker);

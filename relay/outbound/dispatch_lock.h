@@ -26,6 +26,8 @@ struct dispatch {
     size_t swept;                 /* of the walk over all destinations */
     _Atomic int64_t next_turn_ms; /* ms since 1970 */
     _Atomic int64_t turned_ms;    /* ms since 1970: the last turn */
+    int64_t looks_since_ms;       /* in the second that began then … */
+    unsigned looks;               /* … so many were looked at that had waited for long */
     bool whole;                   /* all that was in the spool at start is known */
     bool draining;
 };
@@ -46,13 +48,21 @@ void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer);
 void turn_sites(struct dispatch *dispatch, int64_t now_ms);
 
 /* dispatch.c */
-/* When somebody must look why the entry has not left: its expiry, or soon. */
-int64_t look_at_ms(const struct dispatch *dispatch, const struct entry *entry);
 unsigned next_worker(struct dispatch *dispatch);
 /* dispatch_turn() is to be called at `at_ms` at the latest. */
 void hasten(struct dispatch *dispatch, int64_t at_ms);
 void end_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
                  struct route *route, unsigned worker);
+
+/* The same, but nothing happened to it: whether something is to be told is looked at. */
+void look_locally(struct dispatch *dispatch, struct entry *entry, const struct verdict *verdict,
+                  unsigned worker);
+
+/* dispatch_time.c */
+/* When somebody must look why an entry that is READY has not left. */
+int64_t look_at_ms(const struct dispatch *dispatch, struct span destination,
+                   const struct entry_facts *facts);
+int64_t look_at_entry_ms(const struct dispatch *dispatch, const struct entry *entry);
 
 /* dispatch_routes.c */
 void sites_init(struct dispatch *dispatch);

@@ -266,7 +266,7 @@ bool dispatch_release(struct dispatch *dispatch, uint64_t id, uint16_t number,
         if (entry->state == ENTRY_OUT) {
             order_later(dispatch, entry, ORDER_NONE);
         } else {
-            scheduler_release(&dispatch->scheduler, entry, look_at_ms(dispatch, entry));
+            scheduler_release(&dispatch->scheduler, entry, look_at_entry_ms(dispatch, entry));
             serve(dispatch, entry->destination, next_worker(dispatch));
         }
     }
@@ -329,7 +329,7 @@ bool dispatch_retry(struct dispatch *dispatch, uint64_t id, uint16_t number, int
     if (entry != NULL && entry->state == ENTRY_HELD)
         entry = NULL;
     if (entry != NULL && entry->state != ENTRY_OUT) {
-        scheduler_hurry(&dispatch->scheduler, entry, look_at_ms(dispatch, entry));
+        scheduler_hurry(&dispatch->scheduler, entry, look_at_entry_ms(dispatch, entry));
         if (entry->destination->route != NULL)
             lift_back_off(dispatch, entry->destination->route, asked_ms);
         serve(dispatch, entry->destination, next_worker(dispatch));

@@ -103,7 +103,7 @@ static void set_due(struct attempt *attempt, const struct retry *retry)
     struct envelope *rest = attempt->rest;
     rest->attempts = attempt->envelope->attempts;
     rest->due_ms = worker->wall_ms;
-    if (goes_on_at_once(attempt))
+    if (attempt->looked || goes_on_at_once(attempt))
         return;
     rest->attempts++;
     int64_t rests_ms = attempt_rests_ms(attempt);
@@ -127,7 +127,7 @@ void attempt_decide(struct attempt *attempt)
     if (rest == NULL)
         return;
     attempt->warns =
-        !envelope->warned && worker->wall_ms >= retry_warn_ms(retry, envelope->message);
+        retry_ripe(retry, envelope->message, envelope->warned, worker->wall_ms) == RIPE_WARNING;
     rest->number = envelope->number;
     rest->warned = envelope->warned || attempt->warns;
     set_due(attempt, retry);

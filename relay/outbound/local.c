@@ -12,22 +12,35 @@ struct ending {
     struct local_end *end;
 };
 
-/* The dispatch goes by ids: a message that was not to be sent before its release has longer. */
-static void look_at_its_time(struct worker *worker, struct verdict *verdict,
-                             const struct envelope *envelope)
+/* Whether time has brought about anything for an envelope that waits: attempt_end() sees what. */
+static bool is_ripe(const struct worker *worker, const struct envelope *envelope)
 {
     const struct retry *retry = config_retry(worker->config, span_of(envelope->destination));
-    if (verdict->kind != VERDICT_EXPIRED ||
-        worker->wall_ms >= retry_last_ms(retry, envelope->message))
-        return;
-    verdict->kind = VERDICT_DEFERRED;
-    verdict->status.class = 4;
+    return retry_ripe(retry, envelope->message, envelope->warned, worker->wall_ms) != RIPE_NOTHING;
+}
+
+/* Nothing is known against the site? Then what was said of the envelope before says most. */
+static void find_words(struct verdict *verdict, const struct envelope *envelope)
+{
+    if (verdict->text.length == 0 && envelope->last_reply[0] != '\0')
+        verdict->text = span_of(envelope->last_reply);
+    else if (verdict->text.length == 0)
+        verdict->text = SPAN("its turn has not come yet");
 }
 
 static void end_now(struct worker *worker, struct local_end *end, struct envelope *take_envelope)
 {
+    if (end->look && !is_ripe(worker, take_envelope)) {
+        if (take_envelope->warned && !(take_envelope->message->flags & MESSAGE_BY_RETURN))
+            end->entry->timed = false; /* its deadline has been told of: nothing more comes of it */
+        envelope_free(&take_envelope);
+        dispatch_looked(worker->relay->dispatch, end->entry);
+        return;
+    }
+    if (end->look)
+        find_words(&end->verdict, take_envelope);
     struct attempt *attempt = attempt_create(worker, end->entry, take_envelope);
-    look_at_its_time(worker, &end->verdict, take_envelope);
+    attempt->looked = end->look;
     attempt_settle(attempt, &end->verdict);
     attempt_end(&attempt);
 }

@@ -33,6 +33,7 @@ static struct envelope *sample_envelope(void)
     envelope->recipients[0].notify = NOTIFY_SUCCESS | NOTIFY_DELAY;
     envelope->recipients[0].orcpt = "rfc822;first+2Bone@example.test";
     envelope->warned = true;
+    envelope->timed = true;
     envelope->held = true;
     envelope->hold_reason = "asked by the sender";
     return envelope;
@@ -123,7 +124,7 @@ static void same_envelope(const struct envelope *a, const struct envelope *b)
     ck_assert_str_eq(a->destination, b->destination);
     ck_assert_str_eq(a->last_reply, b->last_reply);
     ck_assert_str_eq(a->last_host, b->last_host);
-    ck_assert(a->warned == b->warned && a->held == b->held);
+    ck_assert(a->warned == b->warned && a->timed == b->timed && a->held == b->held);
     ck_assert_str_eq(a->hold_reason, b->hold_reason);
     ck_assert_uint_eq(a->count, b->count);
     for (unsigned i = 0; i < a->count; i++) {
@@ -333,7 +334,7 @@ START_TEST(refused_bytes)
         {true, 63, 1, "sender longer than there are bytes"},
         {true, 64, '\0', "NUL in the sender"},
         {false, 0, RECORD_VERSION + 1, "newer version"},
-        {false, 1, 4, "a flag that is none"},
+        {false, 1, 8, "a flag that is none"},
         {false, 16, ENVELOPE_RECIPIENTS_MAX + 1, "too many recipients"},
         {false, 16, 1, "bytes left over"},
         {false, 18, 1, "destination too long"},

@@ -121,6 +121,11 @@ START_TEST(moments_that_bound_the_next_attempt)
         ck_assert_int_eq(retry_last_ms(&retry, message), last);
         ck_assert_int_eq(retry_look_ms(&retry, message, false), first);
         ck_assert_int_eq(retry_look_ms(&retry, message, true), last);
+        ck_assert_int_eq(retry_ripe(&retry, message, false, first - 1), RIPE_NOTHING);
+        ck_assert_int_eq(retry_ripe(&retry, message, true, last - 1), RIPE_NOTHING);
+        ck_assert_int_eq(retry_ripe(&retry, message, false, first),
+                         first == last ? RIPE_EXPIRY : RIPE_WARNING);
+        ck_assert_int_eq(retry_ripe(&retry, message, false, last), RIPE_EXPIRY);
         /* The next delay is two minutes at least: it ends at the bound. */
         ck_assert_int_eq(retry_due_ms(&retry, message, false, 1, first - 60000, &random), first);
         ck_assert_int_eq(retry_due_ms(&retry, message, true, 1, last - 60000, &random), last);

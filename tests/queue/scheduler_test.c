@@ -12,7 +12,7 @@ static struct entry *add_to(struct scheduler *scheduler, const char *name, uint6
                             int64_t due_ms)
 {
     struct destination *destination = scheduler_destination(scheduler, span_of(name));
-    struct entry_facts facts = {.id = id, .due_ms = due_ms, .expiry_ms = EXPIRY, .recipients = 1};
+    struct entry_facts facts = {.id = id, .due_ms = due_ms, .look_ms = EXPIRY, .recipients = 1};
     struct entry *entry = scheduler_add(scheduler, destination, &facts, NULL, NOW);
     ck_assert_ptr_nonnull(entry);
     return entry;
@@ -166,7 +166,7 @@ START_TEST(an_envelope_is_known_once)
     struct scheduler scheduler;
     scheduler_init(&scheduler);
     struct entry *entry = add(&scheduler, 7, NOW);
-    struct entry_facts facts = {.id = 7, .due_ms = NOW, .expiry_ms = EXPIRY};
+    struct entry_facts facts = {.id = 7, .due_ms = NOW, .look_ms = EXPIRY};
     ck_assert_ptr_null(scheduler_add(&scheduler, entry->destination, &facts, NULL, NOW));
     assert_counts(entry->destination, 0, 1, 0);
     facts.number = 1; /* the same message's next envelope */
@@ -188,7 +188,7 @@ START_TEST(what_is_not_due_yet_costs_no_envelope)
     struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
     for (int64_t later = 0; later < 2; later++) {
         struct entry_facts facts = {
-            .id = 1 + (uint64_t)later, .due_ms = NOW + later, .expiry_ms = EXPIRY};
+            .id = 1 + (uint64_t)later, .due_ms = NOW + later, .look_ms = EXPIRY};
         struct envelope *envelope = envelope_create(message, SPAN("a.test"));
         struct entry *entry = scheduler_add(&scheduler, destination, &facts, envelope, NOW);
         ck_assert(entry->envelope == (later ? NULL : envelope));
@@ -209,7 +209,7 @@ START_TEST(facts_are_kept)
                                 .recipients = 5,
                                 .postponed_s = 6,
                                 .due_ms = NOW + 10,
-                                .expiry_ms = EXPIRY};
+                                .look_ms = EXPIRY};
     struct entry *entry = scheduler_add(&scheduler, destination, &facts, NULL, NOW);
     ck_assert_uint_eq(entry->number, 3);
     ck_assert_uint_eq(entry->attempts, 4);
@@ -262,7 +262,7 @@ START_TEST(what_is_held_stays_until_released)
     scheduler_release(&scheduler, entry, EXPIRY);
     ck_assert_int_eq(scheduler_next(&scheduler), EXPIRY);
     ck_assert_ptr_eq(destination_next(destination), entry);
-    struct entry_facts facts = {.id = 2, .held = true, .due_ms = NOW, .expiry_ms = EXPIRY};
+    struct entry_facts facts = {.id = 2, .held = true, .due_ms = NOW, .look_ms = EXPIRY};
     entry = scheduler_add(&scheduler, destination, &facts, NULL, NOW);
     ck_assert_int_eq(entry->state, ENTRY_HELD);
     ck_assert_ptr_null(destination_next(destination));
@@ -320,7 +320,7 @@ START_TEST(a_deferred_entry_waits_without_its_envelope)
     bool overdue;
     scheduler_init(&scheduler);
     struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
-    struct entry_facts facts = {.id = 1, .due_ms = NOW, .expiry_ms = EXPIRY, .recipients = 1};
+    struct entry_facts facts = {.id = 1, .due_ms = NOW, .look_ms = EXPIRY, .recipients = 1};
     struct envelope *envelope = fresh_envelope();
     struct entry *entry = scheduler_add(&scheduler, destination, &facts, envelope, NOW);
     ck_assert_ptr_eq(entry->envelope, envelope);
