@@ -47,6 +47,19 @@ struct span span_skip(struct span whole, size_t count)
     return (struct span){whole.data + count, whole.length - count};
 }
 
+bool span_is_ascii(struct span text)
+{
+    uint64_t all = 0, some;
+    size_t i = 0;
+    for (; i + sizeof(some) <= text.length; i += sizeof(some)) {
+        memcpy(&some, text.data + i, sizeof(some));
+        all |= some;
+    }
+    for (; i < text.length; i++)
+        all |= (unsigned char)text.data[i];
+    return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';

@@ -32,6 +32,8 @@ struct span span_word(struct span *rest);
  * too. False when nothing is left. */
 bool span_line(struct span *rest, struct span *line);
 
+bool span_is_ascii(struct span text); /* no byte above 127 */
+
 struct span span_trim(struct span text); /* blanks at both ends removed */
 
 /* A decimal number without sign that fits 64 bits and fills the whole span. */

@@ -46,15 +46,6 @@ static struct load_body *add(struct load_bodies *bodies)
     return body;
 }
 
-static bool has_eight_bit(struct span text)
-{
-    must(text.data != NULL);
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.data[i] > 127)
-            return true;
-    return false;
-}
-
 /* Keeps the message, which ends in CRLF, as it goes over the wire. */
 static void keep(struct load_bodies *bodies, struct load_body *body, struct span message)
 {
@@ -66,7 +57,7 @@ static void keep(struct load_bodies *bodies, struct load_body *body, struct span
     body->wire.length = buffer_length(&wire);
     body->wire.data = arena_copy(&bodies->arena, buffer_span(&wire));
     body->size = message.length;
-    body->eight_bit = has_eight_bit(message);
+    body->eight_bit = !span_is_ascii(message);
 }
 
 /* ---- made ---- */

@@ -80,14 +80,6 @@ bool bounce_is_full(const struct bounce *bounce)
 
 /* ---- foreign text ---- */
 
-bool text_is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* The next character of `rest` as it may be written: itself, a blank, or a question mark. */
 static struct span next_clean(const struct writing *writing, struct span *rest)
 {
@@ -221,7 +213,7 @@ static void put_original(const struct writing *writing)
         return;
     }
     begin_part(writing, writing->utf8 ? "message/global" : "message/rfc822",
-               !text_is_ascii(writing->bounce->body));
+               !span_is_ascii(writing->bounce->body));
     put(writing, writing->bounce->body);
 }
 
@@ -241,9 +233,9 @@ static void choose_boundary(struct writing *writing)
 static uint32_t flags_needed(const struct writing *writing, const char *to)
 {
     uint32_t flags = MESSAGE_BOUNCE;
-    if (!text_is_ascii(span_of(to)))
+    if (!span_is_ascii(span_of(to)))
         flags |= MESSAGE_SMTPUTF8;
-    if (!text_is_ascii(buffer_span(writing->to)))
+    if (!span_is_ascii(buffer_span(writing->to)))
         flags |= MESSAGE_8BITMIME;
     return flags;
 }
@@ -257,7 +249,7 @@ uint32_t bounce_write(const struct bounce *bounce, struct buffer *to)
         .full = bounce_is_full(bounce) &&
                 bounce->body.length == bounce->envelope->message->place.length,
     };
-    writing.eight_bit = writing.utf8 || (writing.full && !text_is_ascii(bounce->body));
+    writing.eight_bit = writing.utf8 || (writing.full && !span_is_ascii(bounce->body));
     choose_boundary(&writing);
     put_header(&writing);
     begin_part(&writing,
@@ -278,7 +270,7 @@ uint32_t bounce_write(const struct bounce *bounce, struct buffer *to)
 uint32_t bounce_summary_write(const struct bounce_summary *summary, struct buffer *to)
 {
     char since[MAIL_DATE_MAX];
-    struct writing writing = {.to = to, .utf8 = !text_is_ascii(span_of(summary->sender))};
+    struct writing writing = {.to = to, .utf8 = !span_is_ascii(span_of(summary->sender))};
     put(&writing, SPAN("Subject: More of your messages could not be delivered\r\n"));
     put_fields_of(&writing, summary->hostname, summary->sender, summary->id, summary->now_ms);
     put(&writing, SPAN("Content-Type: text/plain; charset=us-ascii\r\n\r\n"

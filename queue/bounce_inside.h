@@ -29,8 +29,6 @@ static inline void put(const struct writing *writing, struct span ours)
 /* "550 5.1.1 No such user", or our own words without codes; folded. */
 void put_reply(const struct writing *writing, const struct verdict *verdict, const char *indent);
 
-bool text_is_ascii(struct span text);
-
 /* ---- the parts ---- */
 
 /* The status that fits what is told: the one that was given if its class does. */

@@ -77,7 +77,7 @@ static void put_original_recipient(const struct writing *writing, struct span or
     if (is_utf8 ? !utf8_xtext_decode(text, &address) : !xtext_decode(text, &address))
         return;
     /* Where UTF-8 may not stand its ASCII form does (RFC 6533 3). */
-    bool as_it_came = is_utf8 && !writing->utf8 && !text_is_ascii(buffer_span(&address));
+    bool as_it_came = is_utf8 && !writing->utf8 && !span_is_ascii(buffer_span(&address));
     put(writing, SPAN("Original-Recipient: "));
     put_clean(writing, type);
     put(writing, SPAN("; "));
@@ -106,7 +106,7 @@ static void put_recipient(const struct writing *writing, unsigned i)
     struct span path = span_of(recipient->path);
     put(writing, SPAN("\r\n"));
     put_original_recipient(writing, span_of(recipient->orcpt));
-    buffer_print(writing->to, "Final-Recipient: %s; ", text_is_ascii(path) ? "rfc822" : "utf-8");
+    buffer_print(writing->to, "Final-Recipient: %s; ", span_is_ascii(path) ? "rfc822" : "utf-8");
     put_clean(writing, path);
     buffer_print(writing->to, "\r\nAction: %s\r\nStatus: %s\r\n", action_of(bounce->notices[i]),
                  status_format(status_told(bounce->notices[i], verdict), status));

@@ -73,14 +73,6 @@ static void complete_header(struct inbound_session *session)
 
 /* ---- as it comes in ---- */
 
-static bool has_eight_bit(struct span bytes)
-{
-    unsigned char all = 0;
-    for (size_t i = 0; i < bytes.length; i++)
-        all |= (unsigned char)bytes.data[i];
-    return all & 0x80;
-}
-
 static const char *refusal_of(const struct inbound_session *session)
 {
     const struct limits *limits = &session->config->limits;
@@ -107,7 +99,7 @@ static void look_at(struct inbound_session *session, size_t before)
     struct span fresh = span_skip(buffer_span(&session->body), before);
     session->body_bytes += fresh.length;
     if (session->body_type == BODY_8BITMIME && !session->eight_bit_seen)
-        session->eight_bit_seen = has_eight_bit(fresh);
+        session->eight_bit_seen = !span_is_ascii(fresh);
     bool in_header = !session->header.over;
     header_watch(&session->header, fresh);
     const char *refusal = session->refusal ? session->refusal : refusal_of(session);

@@ -77,7 +77,7 @@ static void begin_transaction(struct inbound_session *session, const struct mail
     session->envid = mail->envid.length > 0 ? arena_copy(&session->arena, mail->envid) : "";
     session->body_type = mail->body;
     session->utf8 = mail->utf8;
-    session->utf8_path = !is_ascii(mail->path);
+    session->utf8_path = !span_is_ascii(mail->path);
     session->flags = flags_of(mail);
     session->release_ms = release_of(session, mail);
     session->deliver_by_ms = mail->by != BY_UNSAID ? session->wall_ms + mail->by_ms : 0;
@@ -115,7 +115,7 @@ static void add_recipient(struct inbound_session *session, const struct rcpt_par
         .orcpt = rcpt->orcpt.length > 0 ? arena_copy(&session->arena, rcpt->orcpt) : "",
         .notify = rcpt->notify,
     };
-    session->utf8_path |= !is_ascii(rcpt->path);
+    session->utf8_path |= !span_is_ascii(rcpt->path);
 }
 
 enum inbound_ask inbound_rcpt(struct inbound_session *session, const struct command *command,

@@ -156,20 +156,13 @@ static void write_notify(struct session *session, uint8_t notify)
     }
 }
 
-static bool is_ascii(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text > 127)
-            return false;
-    return true;
-}
-
 /* As it came; UTF-8 in it has another form where SMTPUTF8 is not spoken (RFC 6533 3). */
 static void write_orcpt(struct session *session, const char *orcpt)
 {
     CLEANUP(buffer_free) struct buffer utf8 = {0};
     const char *address = strchr(orcpt, ';');
-    bool as_it_came = (message_of(session)->flags & MESSAGE_SMTPUTF8) || is_ascii(orcpt);
+    bool as_it_came =
+        (message_of(session)->flags & MESSAGE_SMTPUTF8) || span_is_ascii(span_of(orcpt));
     if (address == NULL)
         return;
     if (as_it_came) {

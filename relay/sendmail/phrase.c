@@ -20,14 +20,6 @@ static bool is_atom_or_blank(struct span name)
     return true;
 }
 
-static bool is_ascii(struct span name)
-{
-    for (size_t i = 0; i < name.length; i++)
-        if (name.data[i] & 0x80)
-            return false;
-    return true;
-}
-
 static void write_quoted(struct span name, struct buffer *to)
 {
     buffer_append(to, SPAN("\""));
@@ -88,7 +80,7 @@ void write_phrase(struct span name, struct buffer *to)
         return;
     if (is_atom_or_blank(clean))
         buffer_append(to, clean);
-    else if (is_ascii(clean))
+    else if (span_is_ascii(clean))
         write_quoted(clean, to);
     else
         write_encoded(clean, to);

@@ -9,14 +9,6 @@
 #define LOCAL_PART_MAX 64 /* RFC 5321 4.5.3.1.1 */
 #define LABEL_MAX 63      /* RFC 1035 2.3.4 */
 
-bool is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static bool is_letter_or_digit(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -99,7 +91,7 @@ static bool domain_or_literal_is_valid(struct span domain)
 {
     char ascii[IDNA_DOMAIN_MAX + 1];
     struct ip ip;
-    if (!is_ascii(domain))
+    if (!span_is_ascii(domain))
         return idna_to_ascii(domain, ascii);
     return domain_is_valid(domain) || address_literal_parse(domain, &ip);
 }
@@ -115,7 +107,7 @@ static bool is_local_at_domain(struct span path)
 
 bool address_is_valid(struct span path)
 {
-    return is_ascii(path) && is_local_at_domain(path);
+    return span_is_ascii(path) && is_local_at_domain(path);
 }
 
 /* No control characters of Unicode's either, nor its ends of lines: some terminals and logs take
@@ -140,7 +132,7 @@ bool address_is_valid_utf8(struct span path)
 char *address_destination(struct span path, char name[ADDRESS_DOMAIN_MAX + 1])
 {
     struct span domain = address_domain(path);
-    if (is_ascii(domain) || !idna_to_ascii(domain, name)) {
+    if (span_is_ascii(domain) || !idna_to_ascii(domain, name)) {
         snprintf(name, ADDRESS_DOMAIN_MAX + 1, "%.*s", SPAN_FORMAT(domain));
         text_lower(name);
     }

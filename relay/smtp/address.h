@@ -18,7 +18,8 @@ bool address_is_valid_utf8(struct span path);
 struct span address_domain(struct span path);
 
 /* What mail for a valid path is looked up, routed and kept together by: its domain in lower case,
- * as A-labels, or its literal. */
+ * as A-labels, or its literal. A domain that is none any more (it may have been accepted long ago)
+ * comes back as it is, and will not be found. */
 #define ADDRESS_DOMAIN_MAX 255
 char *address_destination(struct span path, char name[ADDRESS_DOMAIN_MAX + 1]);
 
@@ -31,6 +32,3 @@ bool address_literal_parse(struct span literal, struct ip *ip);
 
 /* One word of letters, digits and what else an atom has (RFC 5322 3.2.3). ASCII only. */
 bool atom_is_valid(struct span text);
-
-/* No byte above 127. */
-bool is_ascii(struct span text);

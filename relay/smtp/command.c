@@ -29,20 +29,23 @@ static bool is_one_line(struct span line)
     return true;
 }
 
+static enum command_verb verb_of(struct span word)
+{
+    for (unsigned verb = 0; verb < countof(verbs); verb++)
+        if (span_equal_nocase(word, verbs[verb]))
+            return (enum command_verb)verb;
+    for (size_t i = 0; i < countof(refused); i++)
+        if (span_equal_nocase(word, refused[i]))
+            return COMMAND_REFUSED;
+    return COMMAND_UNKNOWN;
+}
+
 struct command command_read(struct span line)
 {
     struct span rest = line;
     struct span word = span_word(&rest);
-    struct command command = {.verb = COMMAND_UNKNOWN, .argument = span_trim(rest)};
-    if (!is_one_line(line))
-        return command;
-    for (unsigned verb = 0; verb < countof(verbs); verb++)
-        if (span_equal_nocase(word, verbs[verb]))
-            command.verb = verb;
-    for (size_t i = 0; i < countof(refused); i++)
-        if (span_equal_nocase(word, refused[i]))
-            command.verb = COMMAND_REFUSED;
-    return command;
+    enum command_verb verb = is_one_line(line) ? verb_of(word) : COMMAND_UNKNOWN;
+    return (struct command){verb, span_trim(rest)};
 }
 
 /* RFC 3030 2: chunk-size, and LAST when there is no more. */

@@ -44,10 +44,12 @@ static void line_begins(struct header_watch *watch)
 
 static void note_field(struct header_watch *watch)
 {
+    unsigned field = 0;
     for (size_t i = 0; i < countof(known); i++)
         if (span_equal_nocase(name_of(watch), known[i].name))
-            watch->fields |= known[i].field;
-    watch->received += span_equal_nocase(name_of(watch), SPAN("received"));
+            field = known[i].field;
+    watch->fields |= field;
+    watch->received += field == HEADER_RECEIVED;
     become(watch, IN_VALUE);
 }
 
@@ -131,10 +133,7 @@ static size_t take_value(struct header_watch *watch, struct span piece)
 {
     const char *newline = memchr(piece.data, '\n', piece.length);
     size_t length = newline ? (size_t)(newline - piece.data) + 1 : piece.length;
-    unsigned char all = 0;
-    for (size_t i = 0; i < length; i++)
-        all |= (unsigned char)piece.data[i];
-    watch->eight_bit |= (all & 0x80) != 0;
+    watch->eight_bit |= !span_is_ascii((struct span){piece.data, length});
     char before = length > 1 ? piece.data[length - 2] : watch->last;
     watch->line_bytes += length;
     watch->last = piece.data[length - 1];
@@ -150,13 +149,12 @@ uint64_t header_bytes(const struct header_watch *watch)
 
 void header_watch(struct header_watch *watch, struct span piece)
 {
-    while (piece.length > 0 && !watch->over) {
-        size_t length = 1;
+    size_t at = 0;
+    while (at < piece.length && !watch->over) {
         if (watch->state == IN_VALUE)
-            length = take_value(watch, piece);
+            at += take_value(watch, (struct span){piece.data + at, piece.length - at});
         else
-            take_byte(watch, piece.data[0]);
-        piece = span_skip(piece, length);
+            take_byte(watch, piece.data[at++]);
     }
 }
 

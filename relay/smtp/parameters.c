@@ -72,7 +72,7 @@ static enum parameter_result path_read(struct span argument, struct span keyword
 /* What stands between the brackets, unless that is nothing. */
 static enum parameter_result path_check(struct span *path, bool utf8)
 {
-    if (!utf8 && !is_ascii(*path))
+    if (!utf8 && !span_is_ascii(*path))
         return PARAMETERS_NEED_UTF8;
     bool valid =
         strip_source_route(path) && (utf8 ? address_is_valid_utf8(*path) : address_is_valid(*path));

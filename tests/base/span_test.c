@@ -165,5 +165,23 @@ START_TEST(lower_case)
 }
 END_TEST
 
+/* One byte above 127 in any place of any length. */
+START_TEST(ascii)
+{
+    char text[40];
+    ck_assert(span_is_ascii(nothing));
+    for (size_t length = 1; length <= sizeof(text); length++) {
+        memset(text, 0x7f, length);
+        ck_assert(span_is_ascii((struct span){text, length}));
+        for (size_t at = 0; at < length; at++) {
+            text[at] = (char)0x80;
+            ck_assert(!span_is_ascii((struct span){text, length}));
+            ck_assert(span_is_ascii((struct span){text, at}));
+            text[at] = 0x7f;
+        }
+    }
+}
+END_TEST
+
 TEST_MAIN("base/span", equality, hash_is_fnv1a, beginnings, skipping, words, lines, trimming,
-          numbers, copies, lower_case)
+          numbers, copies, lower_case, ascii)
