@@ -78,10 +78,14 @@ struct reader {
     struct buffer address; /* empty: none was met yet */
 };
 
+static bool is_one_of(char c, const char *characters)
+{
+    return c != '\0' && strchr(characters, c) != NULL;
+}
+
 static bool is_atext(char c)
 {
-    return isalnum((unsigned char)c) || (c & 0x80) ||
-           (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", c) != NULL);
+    return isalnum((unsigned char)c) || (c & 0x80) || is_one_of(c, "!#$%&'*+-/=?^_`{|}~.");
 }
 
 static bool is_blank(char c)
@@ -146,7 +150,7 @@ static size_t measure(struct reader *reader)
     if (quote)
         find_fault(reader, "a quote without its end");
     else
-        reader->kind = memchr("<>,;:@", rest.data[0], 6) ? TOKEN_SPECIAL : TOKEN_ODD;
+        reader->kind = is_one_of(rest.data[0], "<>,;:@") ? TOKEN_SPECIAL : TOKEN_ODD;
     return 1;
 }
 
@@ -185,7 +189,9 @@ static void forget_words(struct reader *reader)
 static bool joins(const struct buffer *before, struct span token)
 {
     struct span text = buffer_span(before);
-    return text.length > 0 && (text.data[text.length - 1] == '.' || token.data[0] == '.');
+    if (text.data == NULL || text.length == 0)
+        return false;
+    return text.data[text.length - 1] == '.' || token.data[0] == '.';
 }
 
 static bool is_printable(struct span text)
@@ -219,7 +225,7 @@ static bool is_local_part(const struct reader *reader)
 static bool is_plain_literal(struct span literal)
 {
     for (size_t i = 1; i + 1 < literal.length; i++)
-        if (!isalnum((unsigned char)literal.data[i]) && memchr(":.-", literal.data[i], 3) == NULL)
+        if (!isalnum((unsigned char)literal.data[i]) && !is_one_of(literal.data[i], ":.-"))
             return false;
     return true;
 }

@@ -19,7 +19,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define PIECE_BYTES (64u << 10) /* read at once */
+#define PIECE_BYTES (64u << 10)  /* read at once */
+#define PASSWD_BYTES (16u << 10) /* of a user's entry */
 
 static const char help[] =
     "usage: sendmail [-t] [-i] [-f ADDRESS] [-F NAME] [OPTIONS] [RECIPIENT]...\n"
@@ -95,7 +96,10 @@ static const char *full_name_of(const struct passwd *user, struct arena *arena)
 /* A container may run under a number that has no name. */
 static struct caller find_caller(const struct config *config, struct arena *arena)
 {
-    const struct passwd *user = getpwuid(getuid());
+    struct passwd entry, *user = NULL;
+    char *text = arena_take(arena, PASSWD_BYTES);
+    if (getpwuid_r(getuid(), &entry, text, PASSWD_BYTES, &user) != 0)
+        user = NULL;
     struct caller caller = {
         .login = user && user->pw_name[0] ? arena_copy(arena, span_of(user->pw_name))
                                           : arena_print(arena, "uid%u", getuid()),

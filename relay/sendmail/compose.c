@@ -21,14 +21,6 @@ void submission_free(struct submission *submission)
     arena_free(&submission->arena);
 }
 
-static bool has_eight_bit(struct span text)
-{
-    unsigned char all = 0;
-    for (size_t i = 0; i < text.length; i++)
-        all |= (unsigned char)text.data[i];
-    return (all & 0x80) != 0;
-}
-
 /* ---- who sends ---- */
 
 static bool is_null_sender(const char *text)
@@ -170,14 +162,14 @@ static void write_text(struct submission *submission, const struct sendmail_opti
     if (text.length == 0 || text.data[0] != '\r') /* a body without the line that begins it */
         buffer_append(to, SPAN("\r\n"));
     buffer_append(to, text);
-    submission->eight_bit = options->eight_bit || has_eight_bit(buffer_span(to));
+    submission->eight_bit = options->eight_bit || !span_is_ascii(buffer_span(to));
 }
 
 static bool has_utf8_address(const struct submission *submission)
 {
-    bool found = has_eight_bit(span_of(submission->sender));
+    bool found = !span_is_ascii(span_of(submission->sender));
     for (unsigned i = 0; i < submission->recipients.count; i++)
-        found |= has_eight_bit(span_of(submission->recipients.items[i]));
+        found |= !span_is_ascii(span_of(submission->recipients.items[i]));
     return found;
 }
 

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define REPLY_MS (5 * 60 * 1000ll) /* RFC 5321 4.5.3.2, which has 10 min for the last one */
-#define FINAL_REPLY_MS (10 * 60 * 1000ll)
+#define REPLY_MS (5ll * 60 * 1000) /* RFC 5321 4.5.3.2, which has 10 min for the last one */
+#define FINAL_REPLY_MS (10ll * 60 * 1000)
 #define PIECE_BYTES (64u << 10) /* of the text, dot-stuffed and written at once */
 
 struct client {
