@@ -168,6 +168,7 @@ static const struct {
     [COMMAND_STARTTLS] = {FAULT_STARTTLS, on_starttls},
     [COMMAND_BDAT] = {FAULT_NOWHERE, on_unknown},
     [COMMAND_REFUSED] = {FAULT_NOWHERE, on_unknown},
+    [COMMAND_FOREIGN] = {FAULT_NOWHERE, on_unknown},
     [COMMAND_UNKNOWN] = {FAULT_NOWHERE, on_unknown},
 };
 _Static_assert(countof(commands) == COMMAND_VERBS, "each command has its row");

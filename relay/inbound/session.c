@@ -8,7 +8,7 @@
 #include <string.h>
 
 static command_handler do_ehlo, do_helo, do_rset, do_noop, do_quit, do_vrfy, do_help, do_starttls,
-    do_refused, do_unknown;
+    do_refused, do_foreign, do_unknown;
 
 #define IN(state) (1u << (state))
 #define ANY                                                                                        \
@@ -42,6 +42,7 @@ static const struct row {
     [COMMAND_STARTTLS] = {.handler = do_starttls, .states = ANY, .in_clear = true},
     [COMMAND_BDAT] = {.handler = inbound_bdat, .states = ANY, .in_clear = true},
     [COMMAND_REFUSED] = {.handler = do_refused, .states = ANY},
+    [COMMAND_FOREIGN] = {.handler = do_foreign, .states = ANY, .in_clear = true},
     [COMMAND_UNKNOWN] = {.handler = do_unknown, .states = ANY},
 };
 _Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
@@ -273,6 +274,17 @@ static enum inbound_ask do_refused(struct inbound_session *session, const struct
     (void)command;
     (void)facts;
     return complain(session, "502 5.5.1 Command not implemented");
+}
+
+/* A web page, or a server that fetches what it is told to, may be made to send a request whose body
+ * is a mail. It gets no further than the request line. */
+static enum inbound_ask do_foreign(struct inbound_session *session, const struct command *command,
+                                   const struct inbound_facts *facts)
+{
+    (void)command;
+    (void)facts;
+    say(session, "421 4.7.0 This is SMTP, not HTTP: closing the connection");
+    return INBOUND_CLOSE;
 }
 
 static enum inbound_ask do_unknown(struct inbound_session *session, const struct command *command,

@@ -14,7 +14,7 @@ static const struct span verbs[] = {
     [COMMAND_VRFY] = SPAN("VRFY"),         [COMMAND_HELP] = SPAN("HELP"),
     [COMMAND_STARTTLS] = SPAN("STARTTLS"), [COMMAND_BDAT] = SPAN("BDAT"),
 };
-_Static_assert(countof(verbs) == COMMAND_REFUSED, "each verb but the last two has its word");
+_Static_assert(countof(verbs) == COMMAND_REFUSED, "each verb but the last three has its word");
 
 static const struct span refused[] = {SPAN("EXPN"), SPAN("ETRN"), SPAN("ATRN"), SPAN("TURN"),
                                       SPAN("SEND"), SPAN("SOML"), SPAN("SAML")};
@@ -29,15 +29,26 @@ static bool is_one_line(struct span line)
     return true;
 }
 
+static const struct span foreign[] = {SPAN("GET"),   SPAN("HEAD"),    SPAN("POST"),
+                                      SPAN("PUT"),   SPAN("DELETE"),  SPAN("CONNECT"),
+                                      SPAN("PATCH"), SPAN("OPTIONS"), SPAN("TRACE")};
+
+static bool is_one_of(struct span word, const struct span *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_equal_nocase(word, words[i]))
+            return true;
+    return false;
+}
+
 static enum command_verb verb_of(struct span word)
 {
     for (unsigned verb = 0; verb < countof(verbs); verb++)
         if (span_equal_nocase(word, verbs[verb]))
             return (enum command_verb)verb;
-    for (size_t i = 0; i < countof(refused); i++)
-        if (span_equal_nocase(word, refused[i]))
-            return COMMAND_REFUSED;
-    return COMMAND_UNKNOWN;
+    if (is_one_of(word, refused, countof(refused)))
+        return COMMAND_REFUSED;
+    return is_one_of(word, foreign, countof(foreign)) ? COMMAND_FOREIGN : COMMAND_UNKNOWN;
 }
 
 struct command command_read(struct span line)

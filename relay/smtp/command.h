@@ -20,9 +20,11 @@ enum command_verb {
     COMMAND_STARTTLS,
     COMMAND_BDAT,    /* RFC 3030 */
     COMMAND_REFUSED, /* one of an RFC that is not for a relay: EXPN, ETRN, TURN, … */
+    COMMAND_FOREIGN, /* a request of HTTP: what follows may be somebody's mail in a form's clothes
+                      */
     COMMAND_UNKNOWN,
 };
-#define COMMAND_VERBS 14
+#define COMMAND_VERBS 15
 
 struct command {
     enum command_verb verb;

@@ -37,7 +37,9 @@ START_TEST(verbs)
         {SPAN("EHL a"), COMMAND_UNKNOWN, "a"},
         {SPAN("MAILFROM:<a@b>"), COMMAND_UNKNOWN, ""},
         {SPAN("AUTH PLAIN"), COMMAND_UNKNOWN, "PLAIN"},
-        {SPAN("GET / HTTP/1.1"), COMMAND_UNKNOWN, "/ HTTP/1.1"},
+        {SPAN("GET / HTTP/1.1"), COMMAND_FOREIGN, "/ HTTP/1.1"},
+        {SPAN("post /x"), COMMAND_FOREIGN, "/x"},
+        {SPAN("Host: x"), COMMAND_UNKNOWN, "x"},
         {SPAN(""), COMMAND_UNKNOWN, ""},
         {SPAN("   "), COMMAND_UNKNOWN, ""},
     };
