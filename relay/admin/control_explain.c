@@ -112,7 +112,10 @@ static void say_site(struct explanation *explanation)
     const struct destination_look *look = explanation->look;
     const char *section = config_destination(explanation->config, span_of(look->name))->name;
     char until[WHEN_MAX];
-    if (look->retry_at_ms > os_wall())
+    if (look->retry_at_ms > os_wall() && look->failures == 0)
+        say(explanation, "Nothing new goes to its hosts until %s: %s.",
+            when(look->retry_at_ms, until), look->failure);
+    else if (look->retry_at_ms > os_wall())
         say(explanation, "Its hosts back off until %s after %u failure%s: %s.",
             when(look->retry_at_ms, until), look->failures, look->failures == 1 ? "" : "s",
             look->failure);

@@ -41,7 +41,8 @@ const char rules_builtin[] =
     "    action = \"back-off\" for = 15m\n"
     "}\n"
     "reply \"rate\" {\n"
-    "    match = '^4\\d\\d .*(too many (concurrent|connections|sessions|messages)|"
+    /* (Too many messages, without 4.7: OpenSMTPD ends a connection so.) */
+    "    match = '^4\\d\\d .*(too many (concurrent|connections|sessions)|4\\.7\\.\\d+ .*too many messages|"
     "rate ?-?limit|throttl|exceed.{1,40}\\b(rate|connections)\\b)'\n"
     "    action = \"back-off\" for = 5m\n"
     "}\n"

@@ -33,6 +33,7 @@ class Net:
             "late.test": Sink(workshop, "late", faults=["mail:451:1"]).start(),
             "slow.test": Sink(workshop, "slow", faults=["mail:451:1"]).start(),
             "doubt.test": Sink(workshop, "doubt", faults=["eod:drop:1"]).start(),
+            "hold.test": Sink(workshop, "hold", faults=["eod:drop:1"]).start(),
             "strange.test": OddServer(workshop, ["PIPELINING"], {"RCPT": STRANGE}).start(),
             "dead.test": OddServer(workshop),       # never started
         }
@@ -42,6 +43,7 @@ class Net:
         top += """
             retry "slow.test" { first = 50ms longest = 50ms warn-after = 100ms give-up = 1h }
             destination "doubt.test" { in-doubt = "fail" }
+            destination "hold.test" { in-doubt = "hold" }
             bounce { postmaster-copy = "postmaster@copy.test" }
             """
         self.relay = Relay(workshop, level="may", back_off="100ms", top=top).start()
@@ -161,6 +163,12 @@ def delays(net):
 def in_doubt(net):
     net.send("doubt", ["bob@doubt.test"])
     look(net, "doubt", ["bob@doubt.test"], "5.4.2", ["it may have arrived"], code=False)
+    net.send("hold", ["bob@hold.test"])
+    [held] = wait_until(lambda: net.relay.queue("--state", "held"), "one is held by policy")
+    shown = net.relay.command("queue", "show", held["id"]).stdout
+    check("the final dot was sent and no reply came" in shown, "hold: and it is said why", shown)
+    net.relay.command("queue", "drop", held["id"])
+    wait_until(lambda: not net.relay.queue(), "hold: until a person decides")
 
 
 def copies(net):

@@ -13,7 +13,7 @@ RULES = """
 reply "mean-it" { match = '^450 4\\.1\\.1 ' destination = "final.test" at = rcpt action = "bounce" }
 reply "not-really" { match = '^550 5\\.9\\.9 ' action = "retry" }
 reply "elsewhere" { match = 'not here' at = "rcpt" action = "next-host" }
-reply "slow-down" { match = '^451 .*slow down' action = "back-off" for = 300ms }
+reply "slow-down" { match = '^451 .*slow down' action = "back-off" for = 1h }
 """
 
 
@@ -72,10 +72,18 @@ def later(net):
 
 
 def rests(net):
-    """Nothing goes to the site meanwhile; then all does."""
+    """Nothing new goes to the site meanwhile, unless the operator wants it."""
     deferred(net, "busy.test", "slow-down")
     check(len(net.relay.events("site-rests")) == 1, "busy.test: the site rests")
-    net.arrives("busy.test")
+    net.send("busy.test")
+    wait_until(lambda: len(net.relay.queue("--domain", "busy.test")) == 2, "a second one waits too")
+    said = net.relay.command("explain", "busy.test").stdout
+    check("rule slow-down" in said, "explain says by which rule", said)
+    server = net.servers["busy.test"]
+    server.replies = {}
+    net.relay.command("queue", "retry", "--domain", "busy.test", "--reason", "they have recovered")
+    wait_until(lambda: len(server.mails) == 2, "both arrive when the operator hurries them",
+               alive=[net.relay.daemon])
 
 
 def bounces(net):

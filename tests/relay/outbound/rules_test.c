@@ -67,6 +67,7 @@ START_TEST(the_builtin_set)
         {"421 4.7.0 mx.x.test Error: too many connections from 192.0.2.1", "rate", 5 * MINUTE},
         {"450 4.7.1 Rate limit exceeded", "rate", 5 * MINUTE},
         {"452 4.3.1 Throttled", "rate", 5 * MINUTE},
+        {"450 4.7.1 Error: too many messages in an hour", "rate", 5 * MINUTE},
         {"452 4.2.2 The recipient's inbox is out of storage space", "mailbox-full", 60 * MINUTE},
         {"450 Mailbox quota exceeded", "mailbox-full", 60 * MINUTE},
         {"550 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
@@ -84,6 +85,7 @@ START_TEST(the_builtin_set)
         {"552 5.2.2 Mailbox full", NULL, 0},
         {"552 5.3.4 Message too large", NULL, 0},
         {"452 4.5.3 Too many recipients", NULL, 0},
+        {"452 4.5.3 Too many messages sent", NULL, 0}, /* on this connection: OpenSMTPD */
         {"451 4.3.0 Temporary failure, please try again later", NULL, 0},
         {"421 4.7.0 Try again later, closing connection. 12si3456789wmb.5 - gsmtp", NULL, 0},
         {"550 5.7.1 Too many connections", NULL, 0},
