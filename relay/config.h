@@ -117,6 +117,15 @@ struct bounce_config {           /* the `bounce` section */
     const char *postmaster_copy; /* who gets a copy of each failure; NULL: nobody */
 };
 
+struct admin_config {      /* the `admin "ADDRESS"` section */
+    bool on;               /* with no file at all it is, at 127.0.0.1:8025 */
+    struct endpoint at;    /* where HTTP is answered; family 0: at `path` */
+    const char *path;      /* of a unix socket, or NULL */
+    bool allow_remote;     /* `at` may be an address that others can reach; default false */
+    bool actions;          /* POST is answered; default true, false with allow-remote */
+    unsigned destinations; /* that have series of their own in /metrics; default 20 */
+};
+
 struct limits {                      /* the `limits` section; each with its reply */
     unsigned connections;            /* inbound, in all: 421 4.3.2; default 2000 */
     unsigned connections_per_client; /* 421 4.7.0; default 200 */
@@ -163,6 +172,7 @@ struct config {
     unsigned submit_user_count;
     struct limits limits;
     struct bounce_config bounce;
+    struct admin_config admin;
 
     bool builtin_rules; /* default true */
     struct rule *rules; /* in the order of the file, the built-in ones last */

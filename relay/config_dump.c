@@ -113,6 +113,11 @@ void config_dump(const struct config *config, struct buffer *to)
     print_keys(SECTION_TOP, config, to, "");
     print_section(SECTION_LIMITS, NULL, &config->limits, to);
     print_section(SECTION_BOUNCE, NULL, &config->bounce, to);
+    if (config->admin.on)
+        print_section(SECTION_ADMIN,
+                      config->admin.path ? config->admin.path
+                                         : endpoint_format(&config->admin.at, at),
+                      &config->admin, to);
     for (unsigned i = 0; i < config->listen_count; i++)
         print_section(SECTION_LISTEN, endpoint_format(&config->listen[i].at, at),
                       &config->listen[i], to);

@@ -101,7 +101,6 @@ static const struct key top_keys[] = {
     {"builtin-rules", KEY_FLAG, AT(config, builtin_rules)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
     {"relay-from", KEY_NETWORKS, AT(config, relay_from)},
-    LATER("admin"),
     LATER("login"),
 };
 
@@ -184,6 +183,12 @@ static const struct key reply_keys[] = {
     {"for", KEY_DURATION, AT(rule, for_ms), .most = 30 * DAY},
 };
 
+static const struct key admin_keys[] = {
+    {"allow-remote", KEY_FLAG, AT(admin_config, allow_remote)},
+    {"actions", KEY_FLAG, AT(admin_config, actions)},
+    {"destinations", KEY_NUMBER, AT(admin_config, destinations), .most = 1000},
+};
+
 /* ---- sections ---- */
 
 static const struct section sections[] = {
@@ -196,6 +201,7 @@ static const struct section sections[] = {
     [SECTION_LIMITS] = {"limits", false, limits_keys, countof(limits_keys)},
     [SECTION_BOUNCE] = {"bounce", false, bounce_keys, countof(bounce_keys)},
     [SECTION_REPLY] = {"reply", true, reply_keys, countof(reply_keys)},
+    [SECTION_ADMIN] = {"admin", true, admin_keys, countof(admin_keys)},
 };
 _Static_assert(countof(sections) == SECTIONS, "one row per section");
 

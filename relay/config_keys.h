@@ -47,8 +47,9 @@ enum section_kind {
     SECTION_LIMITS,
     SECTION_BOUNCE,
     SECTION_REPLY,
+    SECTION_ADMIN,
 };
-#define SECTIONS 9
+#define SECTIONS 10
 
 struct section {
     const char *name; /* "" for the top level */

@@ -319,6 +319,7 @@ static void read_all(struct reader *reader)
     read_keys(reader, 0, reader->root, reader->config);
     finish_top(reader);
     read_listens(reader);
+    read_admin(reader);
     read_only(reader, SECTION_LIMITS, &reader->config->limits);
     read_only(reader, SECTION_BOUNCE, &reader->config->bounce);
     read_tables(reader);

@@ -36,6 +36,10 @@ bool is_set(const struct reader *reader, size_t section, const char *key);
 /* "FILE:LINE", in the configuration's arena. */
 const char *where(struct reader *reader, const struct place *place);
 
+/* config_admin.c: after the listen sections */
+
+void read_admin(struct reader *reader);
+
 /* config_tables.c */
 
 /* "example.com", ".example.com", "*" */

@@ -14,6 +14,13 @@ int64_t os_now_us(void);
 void os_random(void *bytes, size_t length);
 unsigned os_cores(void);
 
+struct os_process {
+    uint64_t memory_bytes;                  /* resident */
+    uint64_t descriptors, descriptors_most; /* open now; allowed */
+    double cpu_seconds;                     /* of all threads, in the kernel too */
+};
+void os_process(struct os_process *process); /* what cannot be read is 0 */
+
 /* The machine's own addresses, up to `most`. Returns how many. */
 unsigned os_own_addresses(struct ip *addresses, unsigned most);
 
@@ -24,6 +31,8 @@ unsigned os_own_addresses(struct ip *addresses, unsigned most);
 /* A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR. Port 0 takes a free one: ask
  * os_local. */
 int os_listen(const struct endpoint *at);
+/* The same, and nobody else can listen there too. */
+int os_listen_alone(const struct endpoint *at);
 /* A listening socket that somebody else opened: it becomes as os_listen makes them. */
 void os_adopt(int listener);
 /* The same listening socket once more, to be watched and closed on its own. */

@@ -174,13 +174,23 @@ int os_listen_check(const struct endpoint *at)
     return 0;
 }
 
-int os_listen(const struct endpoint *at)
+static int listening_socket(const struct endpoint *at, bool shared)
 {
-    int made = bound_socket(at, true);
+    int made = bound_socket(at, shared);
     if (made < 0)
         return made;
     option(made, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted sockets inherit it */
     return listen(made, OS_BACKLOG) == 0 ? made : give_up(made);
+}
+
+int os_listen(const struct endpoint *at)
+{
+    return listening_socket(at, true);
+}
+
+int os_listen_alone(const struct endpoint *at)
+{
+    return listening_socket(at, false);
 }
 
 void os_adopt(int listener)

@@ -18,6 +18,13 @@ static bool same_listeners(const struct config *old, const struct config *new)
     return true;
 }
 
+static bool same_admin(const struct admin_config *old, const struct admin_config *new)
+{
+    return old->on == new->on &&ip_equal(&old->at.ip, &new->at.ip) &&
+           old->at.port == new->at.port &&same_text(old->path, new->path) &&
+           old->actions == new->actions && old->destinations == new->destinations;
+}
+
 /* What needs a restart is said, not done by halves. */
 static void tell_unchangeable(const struct config *old, const struct config *new)
 {
@@ -34,6 +41,7 @@ static void tell_unchangeable(const struct config *old, const struct config *new
         {"map-size", old->map_bytes == new->map_bytes},
         {"min-free", old->min_free_bytes == new->min_free_bytes},
         {"listen", same_listeners(old, new)},
+        {"admin", same_admin(&old->admin, &new->admin)},
     };
     for (size_t i = 0; i < countof(keys); i++)
         if (!keys[i].same)

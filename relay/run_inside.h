@@ -1,8 +1,9 @@
-/* The inside of the running relay, for its own two files: run.c (starting, signals, ending) and
+/* The inside of the running relay, for its own files: starting.c, run.c (signals, ending) and
  * reload.c (a new configuration). Main thread only, but for what is atomic. */
 #pragma once
 
 #include "relay/admin/control.h"
+#include "relay/admin/http.h"
 #include "relay/health.h"
 #include "relay/inbound/inbound.h"
 #include "relay/outbound/dispatch.h"
@@ -22,7 +23,11 @@ struct running {
     struct config *config;
     struct relay relay;
     struct resolve *resolve;
+    struct control_parts control_parts;
     struct control *control;
+    struct http *http; /* NULL without an admin section */
+    int admin_handed_over;
+    const struct tickets **tickets; /* each worker's */
     struct service *service;
     struct health health;
     bool works;                  /* as was logged last */
@@ -40,6 +45,9 @@ struct running {
     char why[512];
     int exit_code;
 };
+
+/* starting.c: false with why and an exit code; then what there is must be stopped all the same. */
+bool running_start(struct running *running);
 
 /* reload.c: reads the configuration again; one with errors changes nothing. */
 void running_reload(struct running *running);

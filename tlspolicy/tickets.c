@@ -25,7 +25,9 @@ struct ticket {
 struct tickets {
     struct map keys;
     struct list all; /* oldest first */
-    struct tickets_facts facts;
+    struct {
+        _Atomic uint64_t stored, hits, misses, expired, evicted, now;
+    } facts; /* as tickets_facts has them: other threads may look */
 };
 
 static uint64_t key_hash(const void *item)
@@ -172,5 +174,12 @@ void tickets_purge(struct tickets *tickets, struct span key)
 
 void tickets_facts(const struct tickets *tickets, struct tickets_facts *facts)
 {
-    *facts = tickets->facts;
+    *facts = (struct tickets_facts){
+        .stored = tickets->facts.stored,
+        .hits = tickets->facts.hits,
+        .misses = tickets->facts.misses,
+        .expired = tickets->facts.expired,
+        .evicted = tickets->facts.evicted,
+        .now = tickets->facts.now,
+    };
 }

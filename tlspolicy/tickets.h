@@ -33,4 +33,4 @@ void tickets_purge(struct tickets *tickets, struct span key);
 struct tickets_facts {
     uint64_t stored, hits, misses, expired, evicted, now;
 };
-void tickets_facts(const struct tickets *tickets, struct tickets_facts *facts);
+void tickets_facts(const struct tickets *tickets, struct tickets_facts *facts); /* any thread */

@@ -26,13 +26,41 @@ static const char *const commands[] = {
 
 /* ---- reading ---- */
 
-static bool find_command(struct request *request, char *why, size_t why_size)
+bool request_command_find(const char *name, enum request_command *command)
 {
     for (size_t i = 0; i < countof(commands); i++)
-        if (strcmp(commands[i], request->name) == 0) {
-            request->command = (enum request_command)i;
+        if (strcmp(commands[i], name) == 0) {
+            *command = (enum request_command)i;
             return true;
         }
+    return false;
+}
+
+bool request_acts(enum request_command command)
+{
+    switch (command) {
+    case REQUEST_QUEUE_HOLD:
+    case REQUEST_QUEUE_RELEASE:
+    case REQUEST_QUEUE_RETRY:
+    case REQUEST_QUEUE_FAIL:
+    case REQUEST_QUEUE_DROP:
+    case REQUEST_DEST_PAUSE:
+    case REQUEST_DEST_RESUME: return true;
+    case REQUEST_QUEUE_LIST:
+    case REQUEST_QUEUE_SHOW:
+    case REQUEST_QUEUE_CAT:
+    case REQUEST_DEST_LIST:
+    case REQUEST_DEST_SHOW:
+    case REQUEST_EXPLAIN:
+    case REQUEST_STATS: return false;
+    }
+    must_not_reach();
+}
+
+static bool find_command(struct request *request, char *why, size_t why_size)
+{
+    if (request_command_find(request->name, &request->command))
+        return true;
     const char *near = nearest_name(span_of(request->name), commands, countof(commands));
     snprintf(why, why_size, "this relay has no command \"%.40s\"%s%s%s", request->name,
              near ? " (is \"" : "", near ? near : "", near ? "\" meant?)" : "");

@@ -24,6 +24,11 @@ enum request_command {
     REQUEST_STATS,
 };
 
+/* False when there is no command of that name. */
+bool request_command_find(const char *name, enum request_command *command);
+/* Whether it changes something; the others only look. */
+bool request_acts(enum request_command command);
+
 /* Each NULL, or 0, lets everything pass. */
 struct filter {
     const char *domain;    /* "example.test", or ".example.test": what lies below it */

@@ -300,7 +300,7 @@ bool dispatch_look_at(struct dispatch *dispatch, const char *name, struct destin
     const struct suspended *suspended = find(dispatch, name);
     if (destination != NULL) {
         look->known = true;
-        memcpy(look->counts, destination->counts, sizeof(look->counts));
+        add_shown_counts(dispatch, destination, os_wall(), look->counts);
         if (destination->route != NULL)
             look_at_route(destination->route, look);
     }

@@ -31,8 +31,8 @@ struct look_host {
 
 struct destination_look {
     char name[DOMAIN_MAX_BYTES + 1];
-    bool known; /* it has envelopes, or had some not long ago */
-    unsigned counts[ENTRY_STATES];
+    bool known;                    /* it has envelopes, or had some not long ago */
+    unsigned counts[ENTRY_STATES]; /* the states as in a queue_look */
 
     bool suspended;
     bool suspension_pending; /* what was said of it last is not durable yet */

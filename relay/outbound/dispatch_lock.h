@@ -95,5 +95,8 @@ void carry_out(struct dispatch *dispatch, struct entry *entry, int64_t due_ms);
 void forget_order(struct dispatch *dispatch, struct entry *entry);
 
 /* dispatch_look.c */
+/* Its envelopes by state, as an operator sees them: behind a back-off a READY one is WAITING. */
+void add_shown_counts(const struct dispatch *dispatch, const struct destination *destination,
+                      int64_t now_ms, unsigned counts[ENTRY_STATES]);
 /* Why a READY entry has not left: its site's or its route's last failure; "" when none. */
 void why_waiting(const struct entry *entry, char *why, size_t size);

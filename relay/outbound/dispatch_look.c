@@ -138,16 +138,22 @@ size_t dispatch_find(struct dispatch *dispatch, dispatch_wants *wants, const voi
 
 /* ---- the whole ---- */
 
+void add_shown_counts(const struct dispatch *dispatch, const struct destination *destination,
+                      int64_t now_ms, unsigned counts[ENTRY_STATES])
+{
+    for (unsigned i = 0; i < ENTRY_STATES; i++)
+        counts[shown_state(dispatch, destination, (enum entry_state)i, now_ms)] +=
+            destination->counts[i];
+}
+
 static void count_destination(const struct dispatch *dispatch,
                               const struct destination *destination, int64_t now_ms,
                               struct dispatch_facts *facts)
 {
     facts->destinations++;
-    for (unsigned i = 0; i < ENTRY_STATES; i++) {
-        unsigned count = destination->counts[i];
-        facts->entries += count;
-        facts->counts[shown_state(dispatch, destination, (enum entry_state)i, now_ms)] += count;
-    }
+    for (unsigned i = 0; i < ENTRY_STATES; i++)
+        facts->entries += destination->counts[i];
+    add_shown_counts(dispatch, destination, now_ms, facts->counts);
 }
 
 void dispatch_facts(struct dispatch *dispatch, struct dispatch_facts *facts)

@@ -5,6 +5,8 @@ import ctypes
 import os
 import socket
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from lib.millrace import Load, Relay, Sink, binary
@@ -119,6 +121,15 @@ class StoppedThread:
         self._trace(PTRACE_DETACH)
 
 
+def health(relay):
+    address = next(event["on"] for event in relay.events("listening") if event["for"] == "admin")
+    try:
+        with urllib.request.urlopen(f"http://{address}/health", timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
 def stuck(relay, manager, thread):
     before = len(relay.events("unhealthy"))
     with StoppedThread(relay.daemon.pid, thread):
@@ -126,6 +137,8 @@ def stuck(relay, manager, thread):
                    alive=[relay.daemon])
         why = relay.events("unhealthy")[-1]["why"]
         check(thread in why, f"{thread} hangs: {why}")
+        status, body = health(relay)
+        check(status == 503 and thread in body, f"/health says so: {body.strip()}")
         manager.forget()
         seen = len(manager.heard)
         manager.wait_for(relay, "STATUS", times=4)      # each a chance to ping
@@ -133,7 +146,7 @@ def stuck(relay, manager, thread):
               "the watchdog hears nothing")
     manager.forget()
     manager.wait_for(relay, "WATCHDOG")
-    check(True, "and hears again when the thread goes on")
+    check(health(relay)[0] == 200, "and hears again when the thread goes on; /health: 200")
 
 
 def watchdog(relay, manager):
@@ -161,15 +174,18 @@ def activation(relay, manager, sink):
     local = listening(socket.AF_UNIX, str(workshop.path("other.sock")))
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     early = socket.create_connection((relay.host, relay.port))
-    sockets = [("other", other), ("smtp", ours), ("local", local), ("udp", datagrams)]
+    admin = listening(socket.AF_INET, relay.admin)
+    sockets = [("other", other), ("smtp", ours), ("local", local), ("udp", datagrams),
+               ("admin", admin)]
 
     start(relay, manager, sockets=sockets)
     manager.wait_for(relay, "READY")
     early.settimeout(60)
     check(early.recv(100).startswith(b"220"), "who connected before the start is greeted")
     early.close()
-    on = relay.events("listening")
-    check([event.get("fd") for event in on] == ["4"], "the socket with its address is used", on)
+    on = {event["for"]: event.get("fd") for event in relay.events("listening")}
+    check(on == {"mail": "4", "admin": "7"}, "the sockets with its addresses are used", on)
+    check(health(relay)[0] == 200, "the admin listener's, too")
     unused = {event["fd"]: event for event in relay.events("socket-unused")}
     check(set(unused) == {"3", "5", "6"}, "the others are told", unused)
     check(unused["3"]["name"] == "other" and unused["3"]["address"].startswith("127.0.0.1:")
@@ -192,7 +208,7 @@ def activation(relay, manager, sink):
         client.deliver("a@app.test", ["b@peer.test"], b"Subject: x\r\n\r\nx\r\n")
     relay.wait_until_empty()
     check(relay.stop() == 0, "SIGTERM: it ends with 0")
-    for held in (ours, other, local, datagrams):
+    for held in (ours, other, local, datagrams, admin):
         held.close()
 
 
@@ -201,7 +217,10 @@ def test(workshop):
     for what in (notifications, watchdog, activation):
         say(what.__name__)
         manager = Manager(workshop.path(f"{what.__name__}.notify"))
-        relay = Relay(workshop, what.__name__, route=[sink.next_hop])
+        admin = ("127.0.0.1", workshop.free_port())
+        relay = Relay(workshop, what.__name__, route=[sink.next_hop],
+                      top=f'admin "{admin[0]}:{admin[1]}" {{ }}')
+        relay.admin = admin
         what(relay, manager, *([sink] if what is activation else []))
 
 

@@ -5,7 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTION_NAMES "listen, route, tls, destination, retry, limits, bounce, reply, include"
+#define SECTION_NAMES                                                                              \
+    "listen, route, tls, destination, retry, limits, bounce, reply, admin, include"
 
 struct bad {
     const char *text, *errors;
@@ -57,12 +58,21 @@ START_TEST(names_that_are_not_known)
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
          "t.conf:6: unknown key \"spol\": did you mean \"spool\"?\n"},
         /* of a later version */
-        {"hostname = a.test\nadmin \"127.0.0.1:8025\" { x = 1 }\nlogin \"corp\" { user = a }",
-         "t.conf:2: admin is not supported yet\nt.conf:3: login is not supported yet\n"},
+        {"hostname = a.test\nlogin \"corp\" { user = a }",
+         "t.conf:2: login is not supported yet\n"},
         {"listen \"127.0.0.1:1\" { auth = \"off\" }", "t.conf:1: auth is not supported yet\n"},
         {"tls \"a.test\" { level = \"dane\" match = { \"nexthop\" } }",
          "t.conf:1: level: \"dane\" is not supported yet: use one of none, may, encrypt\n"
          "t.conf:1: match is not supported yet\n"},
+        {"admin \"8025\" { }", "t.conf:1: admin \"8025\": not ADDRESS:PORT or the path of a unix "
+                               "socket, as in 127.0.0.1:8025 or /run/millrace/admin.sock\n"},
+        {"admin \"0.0.0.0:8025\" { }",
+         "t.conf:1: admin \"0.0.0.0:8025\": everybody who reaches this address could ask: take a "
+         "loopback address or a unix socket, or say allow-remote = true\n"},
+        {"admin \"127.0.0.1:1\" { }\nadmin \"127.0.0.1:2\" { }",
+         "t.conf:2: admin \"127.0.0.1:2\": there is one admin section already\n"},
+        {"listen \"127.0.0.1:1\" { } admin \"127.0.0.1:1\" { }",
+         "t.conf:1: admin \"127.0.0.1:1\": mail is taken there: take another port\n"},
         {"destination \"*\" { rate = \"0/s\" }", "t.conf:1: rate is not supported yet\n"},
     };
     expect_each(rows, countof(rows));

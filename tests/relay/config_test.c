@@ -38,6 +38,7 @@ START_TEST(all_values)
         "retry \"listed.test\" { schedule = { 1m, 5m, \"2h\" } }\n"
         "bounce { full-max = 10K per-sender = \"7/m\" "
         "postmaster-copy = \"pm@example.com\" }\n"
+        "admin \"[::1]:0\" { destinations = 3 allow-remote = yes }\n"
         "limits { connections = 1 connections-per-client = 2 recipients = 3 "
         "message-size = 64K errors = 4 idle = 5s queue = 6 memory = 7M }\n";
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
@@ -104,6 +105,10 @@ START_TEST(all_values)
     ck_assert_int_eq(c->bounce.per_sender.per_ms, 60000);
     ck_assert_str_eq(c->bounce.postmaster_copy, "pm@example.com");
 
+    const struct admin_config *admin = &c->admin;
+    ck_assert(admin->on && admin->at.port == 0 && admin->at.ip.family == 6);
+    ck_assert(admin->destinations == 3 && admin->allow_remote && !admin->actions);
+
     const struct limits *limits = &c->limits;
     ck_assert(limits->connections == 1 && limits->connections_per_client == 2);
     ck_assert(limits->recipients == 3 && limits->message_bytes == 65536 && limits->errors == 4);
@@ -132,6 +137,8 @@ START_TEST(defaults)
     ck_assert(c->smtp_port == 25 && !c->allow_loopback && c->drain_ms == 30000);
     ck_assert_uint_eq(c->listen_count, 1);
     ck_assert(c->listen[0].at.port == 2525 && ip_is_loopback(&c->listen[0].at.ip));
+    ck_assert(c->admin.on && c->admin.at.port == 8025 && ip_is_loopback(&c->admin.at.ip));
+    ck_assert(c->admin.actions && !c->admin.allow_remote && c->admin.destinations == 20);
     ck_assert_ptr_null(config_route(c, SPAN("a.test")));
     ck_assert_int_eq(config_tls(c, SPAN("a.test"))->policy.level, TLS_MAY);
     ck_assert_uint_eq(config_destination(c, SPAN("a.test"))->max_connections, 20);
@@ -140,6 +147,21 @@ START_TEST(defaults)
     ck_assert(ip_parse(SPAN("::1"), &ip) && config_may_relay(c, &ip));
     ck_assert(ip_parse(SPAN("::2"), &ip) && !config_may_relay(c, &ip));
     ck_assert(ip_parse(SPAN("192.0.2.1"), &ip) && !config_may_relay(c, &ip));
+}
+END_TEST
+
+START_TEST(admin_sections)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    struct config *none CLEANUP(config_drop) = read_fine(&scratch, "workers = 1");
+    ck_assert(!none->admin.on);
+    struct config *local CLEANUP(config_drop) =
+        read_fine(&scratch, "admin \"/run/admin.sock\" { actions = false }");
+    ck_assert(local->admin.on && local->admin.at.ip.family == 0 && !local->admin.actions);
+    ck_assert_str_eq(local->admin.path, "/run/admin.sock");
+    struct config *remote CLEANUP(config_drop) =
+        read_fine(&scratch, "admin \"192.0.2.1:80\" { allow-remote = true actions = true }");
+    ck_assert(remote->admin.actions && remote->admin.path == NULL);
 }
 END_TEST
 
@@ -469,7 +491,7 @@ START_TEST(the_manual_names_every_key)
 }
 END_TEST
 
-TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket,
+TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, admin_sections,
           where_we_listen_is_ourselves, addresses_that_are_not_here, nobody_may_relay,
           users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
           rules_in_their_order, references, files_that_it_names, the_place_of_the_control_socket,
