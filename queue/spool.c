@@ -167,6 +167,7 @@ void spool_begin(struct spool *spool, struct spool_batch *batch, bool accepting)
     MDB_txn *txn = NULL;
     *batch = (struct spool_batch){.spool = spool};
     spool->appended = false;
+    spool->touched = 0;
     spool->accepted.count = spool->removed.count = 0;
     spool->ids_wanted = spool->ids_reserved;
     look_for_room(spool);
@@ -201,6 +202,7 @@ static int put_envelope(struct spool_batch *batch, const struct envelope *envelo
     struct spool *spool = batch->spool;
     uint8_t key_bytes[ENVELOPE_KEY_BYTES];
     envelope_key_write(envelope->id, envelope->number, key_bytes);
+    spool->touched++;
     buffer_clear(&spool->record);
     envelope_record_write(&spool->record, envelope);
     must(buffer_length(&spool->record) <= RECORD_MAX);
@@ -298,6 +300,7 @@ static int count_down(struct spool_batch *batch, uint64_t id)
 {
     struct spool *spool = batch->spool;
     uint8_t key_bytes[MESSAGE_KEY_BYTES];
+    spool->touched += 2; /* the envelope's as well */
     message_key_write(id, key_bytes);
     MDB_val key = value_of(key_bytes, sizeof(key_bytes));
     MDB_val value;
@@ -404,6 +407,7 @@ static void commit(struct spool_batch *batch)
     if (good(batch))
         settle_books(spool);
     pthread_mutex_unlock(&spool->scan);
+    spool_has_read(spool, spool->touched);
 }
 
 enum spool_result spool_commit(struct spool_batch *batch)

@@ -42,6 +42,7 @@ struct spool {
     size_t page_bytes, map_pages, reserve_pages;
     size_t sure_batches; /* this many will fit before the free pages need counting again */
     bool appended;       /* the batch has bodies in the segments */
+    size_t touched;      /* records, by the batch */
     struct stored_bodies accepted, removed; /* by the batch */
     struct buffer record;
     int64_t synced_ms;
