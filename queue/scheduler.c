@@ -14,6 +14,12 @@ static uint64_t key_hash(uint64_t id, uint16_t number)
     return hash_number(id ^ ((uint64_t)number << 48));
 }
 
+/* By the bits that the map itself does not look at. */
+static size_t map_of(uint64_t hash)
+{
+    return (hash >> 32) % SCHEDULER_MAPS;
+}
+
 static uint64_t entry_hash(const void *item)
 {
     const struct entry *entry = item;
@@ -45,7 +51,8 @@ void scheduler_init(struct scheduler *scheduler)
     *scheduler = (struct scheduler){0};
     pool_init(&scheduler->entry_pool, sizeof(struct entry));
     pool_init(&scheduler->destination_pool, sizeof(struct destination));
-    map_init(&scheduler->entries, entry_hash, entry_same);
+    for (size_t i = 0; i < SCHEDULER_MAPS; i++)
+        map_init(&scheduler->entries[i], entry_hash, entry_same);
     map_init(&scheduler->destinations, destination_hash, destination_same);
 }
 
@@ -65,7 +72,8 @@ void scheduler_free(struct scheduler *scheduler)
     for (struct destination *destination;
          (destination = scheduler_walk_destinations(scheduler, &at)) != NULL;)
         free(destination->name);
-    map_free(&scheduler->entries);
+    for (size_t i = 0; i < SCHEDULER_MAPS; i++)
+        map_free(&scheduler->entries[i]);
     map_free(&scheduler->destinations);
     heap_free(&scheduler->deadlines);
     pool_free(&scheduler->entry_pool);
@@ -106,7 +114,8 @@ void scheduler_forget(struct scheduler *scheduler, struct destination *destinati
 struct entry *scheduler_find(const struct scheduler *scheduler, uint64_t id, uint16_t number)
 {
     struct entry_key key = {id, number};
-    return map_find(&scheduler->entries, key_hash(id, number), &key);
+    uint64_t hash = key_hash(id, number);
+    return map_find(&scheduler->entries[map_of(hash)], hash, &key);
 }
 
 /* What waits costs an entry, not an envelope. */
@@ -138,7 +147,7 @@ struct entry *scheduler_add(struct scheduler *scheduler, struct destination *des
         entry_move(entry, ENTRY_READY);
     else
         let_go(entry);
-    map_add(&scheduler->entries, entry);
+    map_add(&scheduler->entries[map_of(entry_hash(entry))], entry);
     heap_set(&scheduler->deadlines, &entry->deadline, due ? facts->look_ms : facts->due_ms);
     if (facts->held)
         scheduler_hold(scheduler, entry, now_ms);
@@ -183,7 +192,7 @@ void scheduler_remove(struct scheduler *scheduler, struct entry *entry)
     entry_move(entry, ENTRY_OUT);
     destination_count(destination, ENTRY_OUT, -1);
     heap_remove(&scheduler->deadlines, &entry->deadline);
-    must(map_remove(&scheduler->entries, entry));
+    must(map_remove(&scheduler->entries[map_of(entry_hash(entry))], entry));
     entry_free(scheduler, entry);
 }
 

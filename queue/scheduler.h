@@ -13,11 +13,13 @@
 #include "base/pool.h"
 #include "queue/destination.h"
 
+#define SCHEDULER_MAPS 64 /* so that none is large when it must grow: all wait for that */
+
 struct scheduler {
     struct pool entry_pool, destination_pool;
     struct heap deadlines;
-    struct map entries;      /* by id and number */
-    struct map destinations; /* by name */
+    struct map entries[SCHEDULER_MAPS]; /* by id and number */
+    struct map destinations;            /* by name */
     unsigned counts[ENTRY_STATES];
 };
 

@@ -144,7 +144,7 @@ START_TEST(a_walk_meets_all_and_the_counts_agree)
     }
     for (const struct entry *entry; (entry = scheduler_walk(&scheduler, &at)) != NULL; met++)
         counts[entry->state]++;
-    ck_assert_uint_eq(met, scheduler.entries.count);
+    ck_assert_uint_eq(met, scheduler.entry_pool.count);
     for (unsigned state = 0; state < ENTRY_STATES; state++)
         ck_assert_uint_eq(counts[state], scheduler.counts[state]);
     at = 0;
@@ -412,7 +412,7 @@ static void assert_books(const struct books *books)
             sum += destination->counts[i];
     }
     ck_assert_uint_eq(sum, books->alive);
-    ck_assert_uint_eq(books->scheduler.entries.count, books->alive);
+    ck_assert_uint_eq(books->scheduler.entry_pool.count, books->alive);
     ck_assert_uint_eq(books->scheduler.deadlines.count, books->alive);
 }
 
@@ -468,7 +468,7 @@ START_TEST(free_takes_all_with_it) /* the leak checker is the judge */
     entry_move(add_to(&scheduler, "b.test", 3, NOW), ENTRY_OUT);
     scheduler_destination(&scheduler, SPAN("empty.test"));
     scheduler_free(&scheduler);
-    ck_assert_ptr_null(scheduler.entries.slots);
+    ck_assert_uint_eq(scheduler.entry_pool.count, 0);
 }
 END_TEST
 
