@@ -97,6 +97,8 @@ struct destination_config { /* a `destination "NAME"` section */
     unsigned messages_per_connection; /* default 500; 0: no limit */
     int64_t idle_ms;                  /* an unused connection is closed after; default 30 s */
     int64_t back_off_ms;              /* first back-off of a dead site; default 1 min */
+    struct rate rate;                 /* of messages to the site; default: no limit */
+    struct rate connection_rate;      /* of connections opened to it; default: no limit */
     unsigned max_hosts;               /* used of its mail hosts, best first; default 20 */
     unsigned max_addresses;           /* used of each of them; default 10 */
     enum families families;

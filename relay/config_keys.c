@@ -137,6 +137,8 @@ static const struct key destination_keys[] = {
     {"messages-per-connection", KEY_NUMBER, DESTINATION(messages_per_connection), .most = 1000000},
     {"idle", KEY_DURATION, DESTINATION(idle_ms), .most = DAY},
     {"back-off", KEY_DURATION, DESTINATION(back_off_ms), .least = 1, .most = DAY},
+    {"rate", KEY_RATE, DESTINATION(rate), .most = 1000000},
+    {"connection-rate", KEY_RATE, DESTINATION(connection_rate), .most = 1000000},
     {"max-hosts", KEY_NUMBER, DESTINATION(max_hosts), .least = 1, .most = CONFIG_HOSTS_MAX},
     {"max-addresses", KEY_NUMBER, DESTINATION(max_addresses), 1, CONFIG_ADDRESSES_MAX},
     {"address-families", KEY_WORD, DESTINATION(families), .words = families_words},
@@ -144,7 +146,6 @@ static const struct key destination_keys[] = {
     {"source", KEY_ADDRESSES, DESTINATION(sources)},
     {"hello", KEY_HOSTNAME, DESTINATION(hello)},
     {"discard-ehlo", KEY_EXTENSIONS, DESTINATION(discarded)},
-    LATER("rate"),
 };
 
 static const struct key retry_keys[] = {

@@ -63,6 +63,7 @@ static void put_site(json_t *object, const struct destination_look *look)
     json_put_number(object, "idle", look->idle);
     json_put_number(object, "max_connections", look->max_connections);
     json_put_number(object, "failures", look->failures);
+    json_put_text(object, "limit", look->limit);
 }
 
 static void put_time_or_null(json_t *object, const char *key, int64_t wall_ms)

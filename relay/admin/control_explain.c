@@ -122,6 +122,8 @@ static void say_site(struct explanation *explanation)
     else if (look->failures > 0)
         say(explanation, "Its hosts failed %u time%s and are being tried with one connection: %s.",
             look->failures, look->failures == 1 ? "" : "s", look->failure);
+    else if (look->limit[0] != '\0')
+        say(explanation, "What is ready waits: %s, in destination \"%s\".", look->limit, section);
     else if (look->connections >= look->max_connections)
         say(explanation,
             "All connections are busy: %u of the max-connections = %u in destination \"%s\".",

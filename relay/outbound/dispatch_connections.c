@@ -19,31 +19,20 @@ static void post_opening(struct dispatch *dispatch, struct site *site, unsigned 
     mailbox_post(&dispatch->parts.workers[worker], &opening->mail);
 }
 
-void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer)
+static void post_wake(struct dispatch *dispatch, struct slot *slot)
 {
-    unsigned worker;
-    struct slot *slot;
-    bool probe;
-    if (dispatch->draining)
-        return;
-    for (;;) {
-        switch (site_recruit(site, prefer, os_wall(), &worker, &slot, &probe)) {
-        case RECRUIT_NONE: return;
-        case RECRUIT_WAKE:
-            slot->wake.deliver = dispatch->parts.wake;
-            mailbox_post(&dispatch->parts.workers[worker], &slot->wake);
-            break;
-        case RECRUIT_OPEN: post_opening(dispatch, site, worker, probe); break;
-        }
-    }
+    slot->wake.deliver = dispatch->parts.wake;
+    mailbox_post(&dispatch->parts.workers[slot->worker], &slot->wake);
 }
 
-/* ---- connections ---- */
-
-/* Whatever keeps it from work ends then. */
+/* The first of what keeps it from work to end: a back-off (unless its probe is out), or a rate
+ * that is used up. */
 static void set_wake_up(struct dispatch *dispatch, struct site *site)
 {
-    int64_t at_ms = site_waits_until(site, os_wall());
+    int64_t now_ms = os_wall();
+    int64_t at_ms = site_waits_until(site, now_ms);
+    if (at_ms <= now_ms || (site->again_ms != 0 && site->again_ms < at_ms))
+        at_ms = site->again_ms;
     if (at_ms == 0) {
         heap_remove(&dispatch->site_wake_ups, &site->wake_up);
         return;
@@ -51,6 +40,28 @@ static void set_wake_up(struct dispatch *dispatch, struct site *site)
     heap_set(&dispatch->site_wake_ups, &site->wake_up, at_ms);
     hasten(dispatch, at_ms);
 }
+
+void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer)
+{
+    struct recruited got;
+    if (dispatch->draining)
+        return;
+    site->again_ms = 0;
+    for (bool goes_on = true; goes_on;) {
+        switch (site_recruit(site, prefer, os_wall(), &got)) {
+        case RECRUIT_LATER:
+            site->again_ms = got.again_ms;
+            goes_on = false;
+            break;
+        case RECRUIT_NONE: goes_on = false; break;
+        case RECRUIT_WAKE: post_wake(dispatch, got.slot); break;
+        case RECRUIT_OPEN: post_opening(dispatch, site, got.worker, got.probe); break;
+        }
+    }
+    set_wake_up(dispatch, site);
+}
+
+/* ---- connections ---- */
 
 static void back_off(struct dispatch *dispatch, struct site *site)
 {
@@ -93,11 +104,14 @@ struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool 
     struct entry *entry = NULL;
     lock(dispatch);
     struct site *site = slot->site;
-    if (!last && !dispatch->draining && site->rests_until_ms <= os_wall())
-        entry = site_next(site);
+    int64_t now_ms = os_wall();
+    if (!last && !dispatch->draining && site->rests_until_ms <= now_ms)
+        entry = site_claim(site, now_ms);
     bool stays = !last && !dispatch->draining && site->routes > 0;
     *idle = entry == NULL && stays;
     slot_move(slot, *idle ? SLOT_IDLE : SLOT_BUSY);
+    if (site->terms.limits->rate.count != 0) /* what is ready still waits for the next token */
+        recruit(dispatch, site, slot->worker);
     unlock(dispatch);
     return entry;
 }
@@ -135,7 +149,6 @@ void dispatch_alive(struct dispatch *dispatch, struct slot *slot)
     lock(dispatch);
     pace_succeeded(&slot->site->pace);
     slot->probe = false;
-    set_wake_up(dispatch, slot->site);
     recruit(dispatch, slot->site, slot->worker);
     unlock(dispatch);
 }

@@ -250,7 +250,7 @@ static void look_at_hosts(const struct site *site, struct destination_look *look
         snprintf(seen->name, sizeof(seen->name), "%s", host->name);
         seen->preference = host->preference;
         seen->port = host->port;
-        for (unsigned j = 0; j < host->count && j < RESOLVE_ADDRESSES_MAX; j++)
+        for (unsigned j = 0; j < host->count; j++)
             seen->addresses[seen->count++] = host->addresses[j];
     }
 }
@@ -277,6 +277,7 @@ static void look_at_site(const struct site *site, struct destination_look *look)
     if (look->retry_at_ms > 0) {
         snprintf(look->failure, sizeof(look->failure), "%s", site->last_failure);
     }
+    site_why(site, os_wall(), look->limit, sizeof(look->limit));
     look_at_hosts(site, look);
 }
 

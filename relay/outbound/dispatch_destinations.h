@@ -26,7 +26,7 @@ struct look_host {
     char name[DOMAIN_MAX_BYTES + 1];
     uint16_t preference, port;
     unsigned count;
-    struct ip addresses[RESOLVE_ADDRESSES_MAX];
+    struct ip addresses[CONFIG_ADDRESSES_MAX];
 };
 
 struct destination_look {
@@ -43,6 +43,7 @@ struct destination_look {
     int64_t retry_at_ms; /* DNS or the site is not tried before: ms since 1970; 0: it may be now */
     char failure[256];   /* the last one of DNS or of the site; "" */
     bool site;           /* what follows holds */
+    char limit[128];     /* what holds back what is ready: "rate limit 10/s"; "" */
     unsigned connections, idle, claimants, max_connections, failures;
     unsigned host_count;
     struct look_host hosts[RESOLVE_HOSTS_MAX];

@@ -19,6 +19,8 @@ void why_waiting(const struct entry *entry, char *why, size_t size)
         snprintf(why, size, "%.*s", SPAN_FORMAT(route->verdict.text));
     else if (route->site != NULL && site_waits_until(route->site, os_wall()) > 0)
         snprintf(why, size, "%s", route->site->last_failure);
+    else if (route->site != NULL)
+        site_why(route->site, os_wall(), why, size);
 }
 
 /* When what is READY for this destination may be tried: 0 now. */

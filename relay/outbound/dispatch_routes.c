@@ -56,6 +56,8 @@ static void attach(struct dispatch *dispatch, struct route *route, struct site *
 {
     if (route->site == site)
         return;
+    if (route->site != NULL)
+        site_succeed(site, route->site);
     detach(dispatch, route);
     route->site = site;
     site->routes++;
@@ -266,13 +268,21 @@ void turn_routes(struct dispatch *dispatch, int64_t now_ms)
     }
 }
 
+/* What it may send is not all that it might have sent: that is not forgotten with it. */
+static bool keeps_rate(const struct route *route, int64_t now_ms)
+{
+    const struct site *site = route->site;
+    return site != NULL &&
+           !(bucket_is_full(&site->messages, now_ms) && bucket_is_full(&site->openings, now_ms));
+}
+
 static bool is_needed(const struct destination *destination, int64_t now_ms)
 {
     const struct route *route = destination->route;
     if (!destination_is_empty(destination))
         return true;
-    return route != NULL &&
-           (route->searching != NULL || route->ending || now_ms < route->known_until_ms);
+    return route != NULL && (route->searching != NULL || route->ending ||
+                             now_ms < route->known_until_ms || keeps_rate(route, now_ms));
 }
 
 bool sweep_routes(struct dispatch *dispatch, int64_t now_ms)

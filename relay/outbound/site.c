@@ -2,6 +2,7 @@
 
 #include "relay/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,26 +252,88 @@ static struct slot *find_idle(struct site *site, unsigned prefer)
     return NULL;
 }
 
-enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, unsigned *worker,
-                          struct slot **slot, bool *probe)
+/* A token for one more who is on the way to claim an envelope? */
+static bool may_claim(const struct site *site, int64_t now_ms, int64_t *again_ms)
 {
+    struct rate rate = site->terms.limits->rate;
+    if (bucket_tokens(&site->messages, rate, now_ms) > site->claimants)
+        return true;
+    *again_ms = bucket_when(&site->messages, rate, site->claimants + 1, now_ms);
+    return false;
+}
+
+static bool may_open(const struct site *site, int64_t now_ms, int64_t *again_ms)
+{
+    struct rate rate = site->terms.limits->connection_rate;
+    *again_ms = bucket_when(&site->openings, rate, 1, now_ms);
+    return *again_ms <= now_ms;
+}
+
+static enum recruit later(int64_t again_ms)
+{
+    return again_ms == INT64_MAX ? RECRUIT_NONE : RECRUIT_LATER;
+}
+
+static void open_one(struct site *site, int64_t now_ms, bool probe)
+{
+    if (probe)
+        pace_probe_began(&site->pace);
+    bucket_take(&site->openings, site->terms.limits->connection_rate, now_ms);
+    site->connections++;
+    site->claimants++;
+}
+
+enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, struct recruited *got)
+{
+    *got = (struct recruited){.worker = prefer % site->worker_count};
     if (site->rests_until_ms > now_ms || !wants_another(site))
         return RECRUIT_NONE;
-    *slot = find_idle(site, prefer);
-    if (*slot != NULL) {
-        slot_move(*slot, SLOT_CLAIMANT);
-        (*slot)->waking = true;
-        *worker = (*slot)->worker;
+    if (!may_claim(site, now_ms, &got->again_ms))
+        return later(got->again_ms);
+    got->slot = find_idle(site, prefer);
+    if (got->slot != NULL) {
+        slot_move(got->slot, SLOT_CLAIMANT);
+        got->slot->waking = true;
+        got->worker = got->slot->worker;
         return RECRUIT_WAKE;
     }
     enum pace_answer answer = pace_ask(&site->pace, now_ms);
     if (answer == PACE_WAIT || site->connections >= site->terms.limits->max_connections)
         return RECRUIT_NONE;
-    *probe = answer == PACE_PROBE;
-    if (*probe)
-        pace_probe_began(&site->pace);
-    site->connections++;
-    site->claimants++;
-    *worker = prefer % site->worker_count;
+    if (!may_open(site, now_ms, &got->again_ms))
+        return later(got->again_ms);
+    got->probe = answer == PACE_PROBE;
+    open_one(site, now_ms, got->probe);
     return RECRUIT_OPEN;
+}
+
+/* ---- rates ---- */
+
+struct entry *site_claim(struct site *site, int64_t now_ms)
+{
+    struct rate rate = site->terms.limits->rate;
+    if (bucket_tokens(&site->messages, rate, now_ms) == 0)
+        return NULL;
+    struct entry *entry = site_next(site);
+    if (entry != NULL)
+        bucket_take(&site->messages, rate, now_ms);
+    return entry;
+}
+
+void site_why(const struct site *site, int64_t now_ms, char *why, size_t size)
+{
+    const struct destination_config *limits = site->terms.limits;
+    char text[UNITS_TEXT_MAX];
+    why[0] = '\0';
+    if (bucket_tokens(&site->messages, limits->rate, now_ms) == 0)
+        snprintf(why, size, "rate limit %s", units_rate_format(limits->rate, text));
+    else if (bucket_tokens(&site->openings, limits->connection_rate, now_ms) == 0)
+        snprintf(why, size, "connection rate limit %s",
+                 units_rate_format(limits->connection_rate, text));
+}
+
+void site_succeed(struct site *site, const struct site *before)
+{
+    bucket_join(&site->messages, &before->messages);
+    bucket_join(&site->openings, &before->openings);
 }

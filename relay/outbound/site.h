@@ -10,6 +10,7 @@
 #include "queue/destination.h"
 #include "queue/pace.h"
 #include "relay/config.h"
+#include "relay/outbound/bucket.h"
 #include "relay/resolve.h"
 
 struct site_host {
@@ -67,6 +68,9 @@ struct site {
     struct list *idle; /* one list per worker, the last used first */
     unsigned worker_count;
 
+    struct bucket messages, openings; /* of terms.limits' rates */
+    int64_t again_ms; /* when a rate lets it recruit again: ms since 1970; 0: none hinders it */
+
     struct pace pace;
     int64_t rests_until_ms;   /* a rule lets nothing new begin before: ms since 1970 */
     struct heap_node wake_up; /* in dispatch's index while backing off or resting */
@@ -109,14 +113,32 @@ bool site_source(struct site *site, uint8_t family, struct ip *source);
 
 enum recruit {
     RECRUIT_NONE,
-    RECRUIT_WAKE, /* *slot is CLAIMANT now: post its wake */
-    RECRUIT_OPEN, /* a place is taken and a claimant counted: open a connection on *worker */
+    RECRUIT_LATER, /* a rate is used up: ask again at `again_ms` */
+    RECRUIT_WAKE,  /* `slot` is CLAIMANT now: post its wake */
+    RECRUIT_OPEN,  /* a place is taken and a claimant counted: open a connection on `worker` */
+};
+
+struct recruited {
+    unsigned worker;
+    struct slot *slot;
+    bool probe;
+    int64_t again_ms; /* since 1970 */
 };
 
 /* One more connection for what is ready? `prefer` is the worker that would be best. `now_ms`:
- * ms since 1970. Call again until RECRUIT_NONE. */
-enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, unsigned *worker,
-                          struct slot **slot, bool *probe);
+ * ms since 1970. Call again until RECRUIT_NONE or RECRUIT_LATER. */
+enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms,
+                          struct recruited *got);
+
+/* The next ready envelope, OUT, for a connection that claims one; NULL when there is none, or when
+ * the rate of messages is used up. */
+struct entry *site_claim(struct site *site, int64_t now_ms);
+
+/* Which rate holds back what is ready now: "rate limit 10/s"; "" when none does. */
+void site_why(const struct site *site, int64_t now_ms, char *why, size_t size);
+
+/* The site in whose place this one is: its rates go on. */
+void site_succeed(struct site *site, const struct site *before);
 
 /* The route has ready envelopes: it takes its turn. */
 void site_offer(struct route *route);

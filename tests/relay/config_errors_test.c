@@ -73,7 +73,6 @@ START_TEST(names_that_are_not_known)
          "t.conf:2: admin \"127.0.0.1:2\": there is one admin section already\n"},
         {"listen \"127.0.0.1:1\" { } admin \"127.0.0.1:1\" { }",
          "t.conf:1: admin \"127.0.0.1:1\": mail is taken there: take another port\n"},
-        {"destination \"*\" { rate = \"0/s\" }", "t.conf:1: rate is not supported yet\n"},
     };
     expect_each(rows, countof(rows));
 }
@@ -96,6 +95,9 @@ START_TEST(values_that_are_wrong)
         {"drain = 2d", "t.conf:1: drain: \"2d\" is not within 0 to 1d\n"},
         {"destination \"*\" { back-off = 0s }",
          "t.conf:1: back-off: \"0s\" is not within 1ms to 1d\n"},
+        {"destination \"*\" { rate = 10 connection-rate = \"2/x\" }",
+         "t.conf:1: rate: \"10\" is not a rate, as in 5/s, 100/h, or 0 for no limit\n"
+         "t.conf:1: connection-rate: \"2/x\" is not a rate, as in 5/s, 100/h, or 0 for no limit\n"},
         {"limits { message-size = 50X }",
          "t.conf:1: message-size: \"50X\" is not a size, as in 64K, 50M or 2G\n"},
         {"limits { message-size = 100 }",

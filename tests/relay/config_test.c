@@ -30,6 +30,7 @@ START_TEST(all_values)
         "plain-after = 0 min-version = \"1.3\" }\n"
         "destination \"slow.test\" { max-connections = 1 "
         "messages-per-connection = 0 idle = 0s back-off = 5s in-doubt = hold "
+        "rate = \"10/s\" connection-rate = \"600/m\" "
         "max-hosts = 2 max-addresses = 3 address-families = ipv4-first "
         "source = { 192.0.2.1, \"2001:db8::1\" } hello = d.test "
         "discard-ehlo = { chunking, \"DSN\" } }\n"
@@ -86,6 +87,8 @@ START_TEST(all_values)
     const struct destination_config *slow = config_destination(c, SPAN("slow.test"));
     ck_assert(slow->max_connections == 1 && slow->messages_per_connection == 0);
     ck_assert(slow->idle_ms == 0 && slow->back_off_ms == 5000);
+    ck_assert(slow->rate.count == 10 && slow->rate.per_ms == 1000);
+    ck_assert(slow->connection_rate.count == 600 && slow->connection_rate.per_ms == 60000);
     ck_assert(slow->max_hosts == 2 && slow->max_addresses == 3);
     ck_assert_int_eq(slow->families, FAMILIES_IPV4_FIRST);
     ck_assert(slow->sources.count == 2 && slow->sources.list[1].family == 6);

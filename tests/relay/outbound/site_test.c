@@ -66,24 +66,25 @@ static struct entry *put(struct yard *yard, unsigned route)
     return entry;
 }
 
-struct recruited {
+struct answered {
     enum recruit how;
     unsigned worker;
     struct slot *slot;
     bool probe;
+    int64_t again_ms;
 };
 
-static struct recruited recruit(struct yard *yard, unsigned prefer, int64_t now_ms)
+static struct answered recruit(struct yard *yard, unsigned prefer, int64_t now_ms)
 {
-    struct recruited got = {.worker = 99};
-    got.how = site_recruit(yard->site, prefer, now_ms, &got.worker, &got.slot, &got.probe);
-    return got;
+    struct recruited got;
+    enum recruit how = site_recruit(yard->site, prefer, now_ms, &got);
+    return (struct answered){how, got.worker, got.slot, got.probe, got.again_ms};
 }
 
 /* As dispatch and a worker do it with RECRUIT_OPEN. */
 static void open_slot(struct yard *yard, struct slot *slot, unsigned worker)
 {
-    struct recruited got = recruit(yard, worker, NOW);
+    struct answered got = recruit(yard, worker, NOW);
     ck_assert_int_eq(got.how, RECRUIT_OPEN);
     slot_init(slot, yard->site, got.worker, got.probe);
 }
@@ -166,7 +167,7 @@ START_TEST(one_claimant_per_envelope_up_to_the_limit)
         for (unsigned i = 0; i < 4; i++)
             put(&yard, i % ROUTES);
         unsigned opened = 0;
-        for (struct recruited got; (got = recruit(&yard, opened, NOW)).how != RECRUIT_NONE;) {
+        for (struct answered got; (got = recruit(&yard, opened, NOW)).how != RECRUIT_NONE;) {
             ck_assert_int_eq(got.how, RECRUIT_OPEN);
             ck_assert_uint_eq(got.worker, opened % WORKERS);
             ck_assert(!got.probe);
@@ -222,7 +223,7 @@ START_TEST(who_idles_is_woken_first_and_nearest)
         slot_move(&slots[i], SLOT_IDLE);
     for (size_t i = 0; i < countof(rows); i++) {
         put(&yard, i % ROUTES);
-        struct recruited got = recruit(&yard, rows[i].prefer, NOW);
+        struct answered got = recruit(&yard, rows[i].prefer, NOW);
         struct slot *woken = &slots[rows[i].wakes];
         ck_assert_int_eq(got.how, RECRUIT_WAKE);
         ck_assert_ptr_eq(got.slot, woken);
@@ -293,7 +294,7 @@ START_TEST(a_dead_site_gets_one_probe)
     slot_move(&slot, SLOT_LEFT);
     int64_t back = yard.site->pace.retry_at_ms;
     ck_assert_int_eq(recruit(&yard, 0, back - 1).how, RECRUIT_NONE);
-    struct recruited probe = recruit(&yard, 0, back);
+    struct answered probe = recruit(&yard, 0, back);
     ck_assert_int_eq(probe.how, RECRUIT_OPEN);
     ck_assert(probe.probe);
     ck_assert_int_eq(recruit(&yard, 0, back).how, RECRUIT_NONE);
@@ -303,7 +304,7 @@ START_TEST(a_dead_site_gets_one_probe)
     ck_assert_int_eq(recruit(&yard, 0, back).how, RECRUIT_NONE);
     ck_assert_int_eq(recruit(&yard, 0, yard.site->pace.retry_at_ms).how, RECRUIT_OPEN);
     pace_succeeded(&yard.site->pace); /* alive: the rest may come */
-    struct recruited next = recruit(&yard, 0, back);
+    struct answered next = recruit(&yard, 0, back);
     ck_assert_int_eq(next.how, RECRUIT_OPEN);
     ck_assert(!next.probe);
     yard_close(&yard);
@@ -320,6 +321,144 @@ START_TEST(a_live_connection_of_a_dead_site_is_used)
     put(&yard, 0);
     ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_WAKE);
     yard_close(&yard);
+}
+END_TEST
+
+/* ---- rates ---- */
+
+static unsigned open_all(struct yard *yard, struct slot *slots, unsigned at, int64_t now_ms,
+                         struct answered *last)
+{
+    unsigned opened = 0;
+    while ((*last = recruit(yard, 0, now_ms)).how == RECRUIT_OPEN)
+        slot_init(&slots[at + opened++], yard->site, last->worker, last->probe);
+    return opened;
+}
+
+static unsigned claim_all(struct yard *yard, struct slot *slots, unsigned count, int64_t now_ms)
+{
+    unsigned claimed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        bool has = site_claim(yard->site, now_ms) != NULL;
+        slot_move(&slots[i], has ? SLOT_BUSY : SLOT_IDLE);
+        claimed += has;
+    }
+    return claimed;
+}
+
+START_TEST(messages_go_at_their_rate)
+{
+    struct yard yard;
+    struct slot slots[20];
+    struct answered last;
+    char why[64];
+    yard_open(&yard, 20);
+    yard.limits.rate = (struct rate){10, 1000};
+    for (unsigned i = 0; i < 30; i++)
+        put(&yard, i % ROUTES);
+    site_why(yard.site, NOW, why, sizeof(why));
+    ck_assert_str_eq(why, "");
+    ck_assert_uint_eq(open_all(&yard, slots, 0, NOW, &last), 10);
+    ck_assert_int_eq(last.how, RECRUIT_NONE); /* all there is has its claimant */
+    ck_assert_uint_eq(claim_all(&yard, slots, 10, NOW), 10);
+    ck_assert_ptr_null(site_claim(yard.site, NOW));
+    site_why(yard.site, NOW, why, sizeof(why));
+    ck_assert_str_eq(why, "rate limit 10/s");
+    for (int64_t at = NOW + 1; at <= NOW + 1000; at++) { /* whoever is done asks again and again */
+        unsigned claimed = claim_all(&yard, slots, 10, at);
+        ck_assert_uint_eq(claimed, (at - NOW) % 100 == 0);
+        last = recruit(&yard, 0, at);
+        ck_assert_int_eq(last.how, RECRUIT_LATER);
+        ck_assert_int_eq(last.again_ms, NOW + ((at - NOW) / 100 + 1) * 100);
+    }
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(a_token_wakes_one_connection)
+{
+    struct yard yard;
+    struct slot slots[3];
+    yard_open(&yard, 3);
+    for (int i = 0; i < 3; i++) {
+        put(&yard, 0);
+        open_slot(&yard, &slots[i], 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        ck_assert_ptr_nonnull(site_next(yard.site));
+        slot_move(&slots[i], SLOT_IDLE);
+    }
+    yard.limits.rate = (struct rate){1, 1000};
+    for (int i = 0; i < 5; i++)
+        put(&yard, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_WAKE);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE);
+    ck_assert_ptr_nonnull(site_claim(yard.site, NOW));
+    slot_move(&slots[2], SLOT_BUSY);
+    struct answered later = recruit(&yard, 0, NOW);
+    ck_assert(later.how == RECRUIT_LATER && later.again_ms == NOW + 1000);
+    ck_assert_int_eq(recruit(&yard, 0, NOW + 1000).how, RECRUIT_WAKE);
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(connections_are_opened_at_their_rate)
+{
+    struct yard yard;
+    struct slot slots[20];
+    struct answered last;
+    char why[64];
+    yard_open(&yard, 20);
+    yard.limits.connection_rate = (struct rate){2, 1000};
+    for (unsigned i = 0; i < 30; i++)
+        put(&yard, i % ROUTES);
+    unsigned opened = open_all(&yard, slots, 0, NOW, &last);
+    ck_assert_uint_eq(opened, 2);
+    ck_assert(last.how == RECRUIT_LATER && last.again_ms == NOW + 500);
+    site_why(yard.site, NOW, why, sizeof(why));
+    ck_assert_str_eq(why, "connection rate limit 2/s");
+    ck_assert_uint_eq(claim_all(&yard, slots, opened, NOW), 2);
+    ck_assert_uint_eq(claim_all(&yard, slots, opened, NOW), 2); /* who is there goes on */
+    for (int64_t at = NOW + 1; at <= NOW + 3000; at++) {
+        unsigned more = open_all(&yard, slots, opened, at, &last);
+        ck_assert_uint_eq(more, (at - NOW) % 500 == 0);
+        opened += more;
+    }
+    ck_assert_uint_eq(opened, 8);
+    yard_close(&yard);
+}
+END_TEST
+
+START_TEST(a_wake_costs_no_connection)
+{
+    struct yard yard;
+    struct slot slot;
+    yard_open(&yard, 3);
+    yard.limits.connection_rate = (struct rate){1, 3600000};
+    open_idle(&yard, &slot, 0);
+    put(&yard, 0);
+    put(&yard, 0);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_WAKE);
+    ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_LATER);
+    yard_close(&yard);
+}
+END_TEST
+
+/* DNS names other hosts: what went to those before is not forgotten. */
+START_TEST(rates_go_on_at_the_next_site)
+{
+    struct yard one, other;
+    yard_open(&one, 5);
+    yard_open(&other, 5);
+    one.limits.rate = other.limits.rate = (struct rate){1, 60000};
+    put(&one, 0);
+    put(&other, 0);
+    ck_assert_ptr_nonnull(site_claim(one.site, NOW));
+    site_succeed(other.site, one.site);
+    ck_assert_ptr_null(site_claim(other.site, NOW + 59999));
+    ck_assert_ptr_nonnull(site_claim(other.site, NOW + 60000));
+    yard_close(&one);
+    yard_close(&other);
 }
 END_TEST
 
@@ -482,7 +621,9 @@ START_TEST(the_route_comes_before_the_destination)
 END_TEST
 
 TEST_MAIN("relay/outbound/site", sources_take_turns_within_their_family,
-          the_route_comes_before_the_destination, routes_take_turns,
+          the_route_comes_before_the_destination, messages_go_at_their_rate,
+          a_token_wakes_one_connection, connections_are_opened_at_their_rate,
+          a_wake_costs_no_connection, rates_go_on_at_the_next_site, routes_take_turns,
           a_route_without_work_has_no_turn, a_route_led_elsewhere_has_no_turn,
           nobody_is_recruited_for_nothing, one_claimant_per_envelope_up_to_the_limit,
           who_is_busy_is_no_claimant, who_idles_is_woken_first_and_nearest,
