@@ -23,44 +23,21 @@ def stuff_dots(message):
     return re.sub(rb"(\A|\r\n)\.", rb"\1..", message)
 
 
-class RawClient:
-    """One connection to an SMTP server, from the address `source` if one is given; with TLS from the
-    first byte when `tls`, and `before` sent before anything else (before TLS, too)."""
+class Wire:
+    """One connection to an SMTP server that says nothing by itself, from the address `source` if one
+    is given."""
 
-    def __init__(self, host, port, starttls=False, name="client.test", timeout=120, source="",
-                 tls=False, before=b""):
+    def __init__(self, host, port, timeout=120, source=""):
         self._socket = socket.create_connection((host, port), timeout=timeout,
                                                 source_address=(source, 0) if source else None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
-        self.send(before)
-        if tls:
-            self._socket = self._context().wrap_socket(self._socket)
-        self.greeting = self.expect(220, "greeting")
-        self.keywords = self.command(f"EHLO {name}", 250)
-        if starttls:
-            self.start_tls(name)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.close()
-
-    def start_tls(self, name="client.test", ehlo=True):
-        self.command("STARTTLS", 220)
-        if self._buffer:
-            raise Failed(f"bytes after the reply to STARTTLS: {self._buffer!r}")
-        self._socket = self._context().wrap_socket(self._socket)
-        if ehlo:
-            self.keywords = self.command(f"EHLO {name}", 250)
-
-    @staticmethod
-    def _context():
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
 
     def receive(self):
         """Whatever comes next, as it comes; b"" when the server has closed the connection."""
@@ -98,6 +75,61 @@ class RawClient:
         self.send(line.encode() + b"\r\n")
         return self.expect(code, line)
 
+    def close(self):
+        try:
+            self.send(b"QUIT\r\n")
+        except OSError:
+            pass
+        self._socket.close()
+
+    def cut(self):
+        """Go without a word."""
+        self._socket.close()
+
+    def end(self):
+        """Say no more, and listen."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def _line(self):
+        while b"\r\n" not in self._buffer:
+            chunk = self._socket.recv(65536)
+            if not chunk:
+                raise Failed(f"the server closed the connection (unfinished: {self._buffer!r})")
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\r\n", 1)
+        return line.decode("utf-8", "replace")
+
+
+class RawClient(Wire):
+    """A client that has been greeted, and has said EHLO; with TLS from the first byte when `tls`, and
+    `before` sent before anything else (before TLS, too)."""
+
+    def __init__(self, host, port, starttls=False, name="client.test", timeout=120, source="",
+                 tls=False, before=b""):
+        super().__init__(host, port, timeout, source)
+        self.send(before)
+        if tls:
+            self._socket = self._context().wrap_socket(self._socket)
+        self.greeting = self.expect(220, "greeting")
+        self.keywords = self.command(f"EHLO {name}", 250)
+        if starttls:
+            self.start_tls(name)
+
+    def start_tls(self, name="client.test", ehlo=True):
+        self.command("STARTTLS", 220)
+        if self._buffer:
+            raise Failed(f"bytes after the reply to STARTTLS: {self._buffer!r}")
+        self._socket = self._context().wrap_socket(self._socket)
+        if ehlo:
+            self.keywords = self.command(f"EHLO {name}", 250)
+
+    @staticmethod
+    def _context():
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
     def deliver(self, sender, recipients, message, eight_bit=None):
         """Send `message` (whole lines ending in CRLF); the text of the reply to the final dot.
 
@@ -123,19 +155,3 @@ class RawClient:
             raise
         self.send(data + b".\r\n")
         return self.expect(250, "end of data")
-
-    def close(self):
-        try:
-            self.send(b"QUIT\r\n")
-        except OSError:
-            pass
-        self._socket.close()
-
-    def _line(self):
-        while b"\r\n" not in self._buffer:
-            chunk = self._socket.recv(65536)
-            if not chunk:
-                raise Failed(f"the server closed the connection (unfinished: {self._buffer!r})")
-            self._buffer += chunk
-        line, self._buffer = self._buffer.split(b"\r\n", 1)
-        return line.decode("utf-8", "replace")
