@@ -5,9 +5,12 @@ static void log_delays(struct log_line *line, const struct attempt *attempt)
 {
     const struct envelope *envelope = attempt->envelope;
     int64_t arrived = envelope->message->arrived_ms, now = attempt->worker->wall_ms;
+    int64_t due = envelope->due_ms; /* an operator may have it tried before */
+    if (due > attempt->claimed_ms)
+        due = attempt->claimed_ms;
     double delays[] = {
-        (double)(envelope->due_ms - arrived) / 1e3,             /* until durable, or due again */
-        (double)(attempt->claimed_ms - envelope->due_ms) / 1e3, /* waiting for a connection */
+        (double)(due - arrived) / 1e3,             /* until durable, or due again */
+        (double)(attempt->claimed_ms - due) / 1e3, /* waiting for a connection */
         (double)attempt->connect_ms / 1e3,
         (double)(now - attempt->claimed_ms) / 1e3,
     };

@@ -24,9 +24,9 @@ AS_SERVICE = ["setpriv", "--reuid", "millrace", "--regid", "millrace", "--clear-
 
 def make_package(workshop):
     """cpack, in the build directory that the program came from."""
-    for program in ("cpack", "dpkg-deb", "dpkg-shlibdeps"):
+    for program in ("cpack", "dpkg-deb", "dpkg-shlibdeps", "file"):
         if not shutil.which(program):
-            raise Skip(f"{program} is not installed (packages cmake and dpkg-dev)")
+            raise Skip(f"{program} is not installed (packages cmake, dpkg-dev, file)")
     config = binary().parent / "CPackConfig.cmake"
     if not config.exists():
         raise Skip(f"no {config}: {binary()} is not in its build directory")

@@ -139,7 +139,8 @@ def queue(workshop):
     sink = Sink(workshop, "late.sink", port=port).start()
     sendmail.ends_with(0, "-q", "-q")
     sink.wait_for(1)
-    check(True, "-q: what waited is delivered")
+    delivered = wait_until(lambda: relay.events("delivered"), "it is in the log")[0]
+    check("-" not in delivered["delays"], "-q: what waited is delivered, before its time", delivered)
     done = sendmail.run(word="newaliases")
     check(done.returncode == 0 and not done.said, "newaliases says nothing")
     sink.stop()
