@@ -7,12 +7,10 @@
 #include <string.h>
 
 static const char *const places[] = {
-    [FAULT_CONNECT] = "connect",     [FAULT_GREETING] = "greeting",
-    [FAULT_EHLO] = "ehlo",           [FAULT_STARTTLS] = "starttls",
-    [FAULT_AUTH] = "auth",           [FAULT_MAIL] = "mail",
-    [FAULT_HANDSHAKE] = "handshake", [FAULT_RCPT] = "rcpt",
-    [FAULT_DATA] = "data",           [FAULT_EOD] = "eod",
-    [FAULT_QUIT] = "quit",
+    [FAULT_CONNECT] = "connect",     [FAULT_GREETING] = "greeting", [FAULT_EHLO] = "ehlo",
+    [FAULT_STARTTLS] = "starttls",   [FAULT_AUTH] = "auth",         [FAULT_MAIL] = "mail",
+    [FAULT_HANDSHAKE] = "handshake", [FAULT_RCPT] = "rcpt",         [FAULT_DATA] = "data",
+    [FAULT_BDAT] = "bdat",           [FAULT_EOD] = "eod",           [FAULT_QUIT] = "quit",
 };
 _Static_assert(countof(places) == FAULT_PLACES, "each place has its word");
 
@@ -40,7 +38,7 @@ static bool parse_where(struct span word, enum fault_where *where, char why[FAUL
         }
     snprintf(why, FAULT_WHY_MAX,
              "no place '%.*s': connect, greeting, ehlo, starttls, handshake, auth, mail, rcpt, "
-             "data, eod or quit",
+             "data, bdat, eod or quit",
              SPAN_FORMAT(word));
     return false;
 }
@@ -87,9 +85,10 @@ static bool parse_share(struct span word, double *share, char why[FAULT_WHY_MAX]
 static bool can_happen(const struct fault *fault)
 {
     bool says_something = fault->where != FAULT_CONNECT && fault->where != FAULT_HANDSHAKE;
+    bool takes_mail = fault->where == FAULT_EOD || fault->where == FAULT_BDAT;
     switch (fault->what) {
     case FAULT_REPLY: /* a message that is not taken is not told 250 */
-        return fault->where != FAULT_HANDSHAKE && (fault->where != FAULT_EOD || fault->code >= 300);
+        return fault->where != FAULT_HANDSHAKE && (!takes_mail || fault->code >= 300);
     case FAULT_NO_TICKET: return fault->where == FAULT_HANDSHAKE;
     case FAULT_RESIDUE: return says_something;
     case FAULT_DROP:

@@ -15,11 +15,12 @@ enum fault_where {
     FAULT_MAIL,
     FAULT_RCPT,
     FAULT_DATA,
-    FAULT_EOD, /* the final dot came: the message is not taken */
+    FAULT_BDAT, /* a chunk came: it is not taken */
+    FAULT_EOD,  /* the message came, by either: it is not taken */
     FAULT_QUIT,
     FAULT_NOWHERE, /* what no fault strikes, as RSET */
 };
-#define FAULT_PLACES 11
+#define FAULT_PLACES 12
 
 enum fault_what {
     FAULT_REPLY,     /* this code in place of the right reply; 421 closes */

@@ -37,6 +37,7 @@ static const char help[] =
     "  --starttls | --tls      STARTTLS, or TLS from the first byte\n"
     "  --resume on|off         TLS sessions are resumed (on)\n"
     "  --pipelining on|off     where the server offers it (on)\n"
+    "  --chunking on|off       BDAT in place of DATA, where the server offers it (on)\n"
     "  --patience TIME         how long to bear with a server that is away or silent (30s;\n"
     "                          5s while none of the connections has succeeded yet)\n"
     "  --ledger FILE           append the Message-ID of each message that got its 250\n"
@@ -88,6 +89,7 @@ static int read_options(int argc, char **argv, struct load_options *options)
         {"--tls", ARGUMENT_FLAG, .to = &options->tls},
         {"--resume", ARGUMENT_SWITCH, .to = &options->resume},
         {"--pipelining", ARGUMENT_SWITCH, .to = &options->pipelining},
+        {"--chunking", ARGUMENT_SWITCH, .to = &options->chunking},
         {"--patience", ARGUMENT_DURATION, .to = &options->patience_ms, 1, LOAD_TIME_MAX_MS},
         {"--ledger", ARGUMENT_TEXT, .to = &options->ledger},
         {"--threads", ARGUMENT_NUMBER, .to = &options->threads, 1, LOAD_THREADS_MAX},
@@ -338,7 +340,8 @@ int command_load(int argc, char **argv)
                                     .from = "load@load.test",
                                     .to_domain = "load.test",
                                     .resume = true,
-                                    .pipelining = true}};
+                                    .pipelining = true,
+                                    .chunking = true}};
     int code = read_options(argc, argv, &load.options);
     if (code != ARGUMENTS_READ)
         return code;

@@ -36,7 +36,7 @@ struct load_options {
     uint64_t size, domains;
     uint64_t patience_ms, reach_ms; /* reach_ms: before any connection has succeeded */
     const char *corpus, *from, *to_domain, *ledger;
-    bool starttls, tls, resume, pipelining, json;
+    bool starttls, tls, resume, pipelining, chunking, json;
 };
 
 struct load {

@@ -57,6 +57,9 @@ static void keep(struct load_bodies *bodies, struct load_body *body, struct span
     body->wire.length = buffer_length(&wire);
     body->wire.data = arena_copy(&bodies->arena, buffer_span(&wire));
     body->size = message.length;
+    bool stuffed = body->wire.length != message.length + strlen(".\r\n");
+    body->raw.length = message.length;
+    body->raw.data = stuffed ? arena_copy(&bodies->arena, message) : body->wire.data;
     body->eight_bit = !span_is_ascii(message);
 }
 

@@ -12,10 +12,11 @@
 
 struct load_body {
     struct span wire; /* dot-stuffed, with the final dot */
+    struct span raw;  /* as it is, for BDAT */
     size_t size;      /* before that: what SIZE= says */
     bool eight_bit;
     bool made;      /* ours, with LOAD_ID_LENGTH bytes of Message-ID at id_at */
-    size_t id_at;   /* in wire */
+    size_t id_at;   /* in wire, and in raw */
     struct span id; /* of a file: its Message-ID, or empty */
 };
 

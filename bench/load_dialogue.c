@@ -27,6 +27,7 @@ void load_dialogue_begin(struct load_session *session)
     const struct load_bodies *bodies = &worker->load->bodies;
     uint64_t number = load_worker_number(worker);
     session->taken++;
+    session->chunk_begun = false;
     session->next = session->unreset ? LOAD_RSET : LOAD_MAIL;
     session->unreset = false;
     session->current = (struct load_message){.begun = true,
@@ -104,6 +105,14 @@ static void write_mail(struct load_session *session)
     session->next = LOAD_RCPT;
 }
 
+/* What comes behind the last RCPT. */
+static enum load_step content_step(const struct load_session *session)
+{
+    bool chunks =
+        options_of(session)->chunking && extensions_have(&session->extensions, EXTENSION_CHUNKING);
+    return chunks ? LOAD_CHUNK : LOAD_DATA;
+}
+
 static void write_rcpt(struct load_session *session)
 {
     struct buffer *out = &session->channel.out;
@@ -116,7 +125,7 @@ static void write_rcpt(struct load_session *session)
     }
     buffer_append(out, span_of(load->options.to_domain));
     buffer_append(out, SPAN(">\r\n"));
-    session->next = LOAD_DATA;
+    session->next = content_step(session);
 }
 
 static void write_data(struct load_session *session)
@@ -125,16 +134,50 @@ static void write_data(struct load_session *session)
     session->next = LOAD_NOTHING;
 }
 
-/* A piece of the body; the last one decides what is next. */
-static void write_body(struct load_session *session)
+/* The beginning of a body: a made one gets its Message-ID. */
+static void begin_body(struct load_session *session, struct span body)
 {
     struct buffer *out = &session->channel.out;
+    size_t id_at = session->current.body->id_at;
+    session->unsent = body;
+    if (!session->current.body->made)
+        return;
+    buffer_append(out, (struct span){body.data, id_at});
+    load_id_write(buffer_room(out, LOAD_ID_LENGTH), session->worker->load->run,
+                  session->current.number);
+    buffer_grew(out, LOAD_ID_LENGTH);
+    session->unsent = span_skip(body, id_at + LOAD_ID_LENGTH);
+}
+
+/* A piece of the body; true when it was the last. */
+static bool write_piece(struct load_session *session)
+{
     struct span piece = session->unsent;
     if (piece.length > CHANNEL_OUT_MAX)
         piece.length = CHANNEL_OUT_MAX;
-    buffer_append(out, piece);
+    buffer_append(&session->channel.out, piece);
     session->unsent = span_skip(session->unsent, piece.length);
-    if (session->unsent.length > 0)
+    return session->unsent.length == 0;
+}
+
+static void write_chunk(struct load_session *session)
+{
+    struct buffer *out = &session->channel.out;
+    if (!session->chunk_begun) {
+        session->chunk_begun = true;
+        buffer_append(out, SPAN("BDAT "));
+        append_number(out, session->current.body->raw.length);
+        buffer_append(out, SPAN(" LAST\r\n"));
+        begin_body(session, session->current.body->raw);
+    }
+    if (write_piece(session))
+        session->next = LOAD_NOTHING;
+}
+
+/* The last piece decides what is next. */
+static void write_body(struct load_session *session)
+{
+    if (!write_piece(session))
         return;
     session->sent = session->current;
     session->current.begun = false;
@@ -145,25 +188,6 @@ static void write_quit(struct load_session *session)
 {
     buffer_append(&session->channel.out, SPAN("QUIT\r\n"));
     session->next = LOAD_NOTHING;
-}
-
-/* The first piece of a made body gets the Message-ID; a body begins with its header. */
-static void begin_body(struct load_session *session)
-{
-    const struct load_body *body = session->current.body;
-    struct buffer *out = &session->channel.out;
-    session->unsent = body->wire;
-    session->next = LOAD_BODY;
-    if (session->current.refused) { /* the server wants a body though it took no recipient */
-        session->unsent = SPAN(".\r\n");
-    } else if (body->made) {
-        size_t head = body->id_at + LOAD_ID_LENGTH;
-        buffer_append(out, (struct span){body->wire.data, body->id_at});
-        load_id_write(buffer_room(out, LOAD_ID_LENGTH), session->worker->load->run,
-                      session->current.number);
-        buffer_grew(out, LOAD_ID_LENGTH);
-        session->unsent = span_skip(body->wire, head);
-    }
 }
 
 /* ---- reading replies ---- */
@@ -210,7 +234,7 @@ static void on_rcpt(struct load_session *session, const struct reply *reply)
     if (!session->current.refused)
         load_session_note(session, "RCPT", reply->text);
     session->current.refused = true;
-    if (session->next != LOAD_DATA)
+    if (session->next != content_step(session) || session->chunk_begun)
         return;
     session->unreset = true;
     count_refused(session, &session->current);
@@ -220,7 +244,11 @@ static void on_rcpt(struct load_session *session, const struct reply *reply)
 static void on_data(struct load_session *session, const struct reply *reply)
 {
     if (reply->code == 354) {
-        begin_body(session);
+        session->next = LOAD_BODY;
+        if (session->current.refused) /* it wants a body though it took no recipient */
+            session->unsent = SPAN(".\r\n");
+        else
+            begin_body(session, session->current.body->wire);
         return;
     }
     if (!session->current.refused)
@@ -239,6 +267,19 @@ static void on_body(struct load_session *session, const struct reply *reply)
     if (!session->sent.refused)
         load_session_note(session, "end of data", reply->text);
     count_refused(session, &session->sent);
+}
+
+static void on_chunk(struct load_session *session, const struct reply *reply)
+{
+    if (reply_is_positive(reply) && !session->current.refused) {
+        count_accepted(session, &session->current);
+    } else {
+        if (!session->current.refused)
+            load_session_note(session, "BDAT LAST", reply->text);
+        session->unreset = !reply_is_positive(reply); /* RFC 3030 2 */
+        count_refused(session, &session->current);
+    }
+    load_dialogue_begin(session);
 }
 
 static void on_rset(struct load_session *session, const struct reply *reply)
@@ -277,6 +318,7 @@ static const struct {
     [LOAD_RCPT] = {"RCPT", false, write_rcpt, on_rcpt},
     [LOAD_DATA] = {"DATA", true, write_data, on_data},
     [LOAD_BODY] = {"end of data", false, write_body, on_body},
+    [LOAD_CHUNK] = {"BDAT LAST", true, write_chunk, on_chunk},
     [LOAD_QUIT] = {"QUIT", true, write_quit, on_quit},
 };
 _Static_assert(countof(steps) == LOAD_STEPS, "each step has its row");

@@ -176,6 +176,11 @@ void load_session_start_tls(struct load_session *session)
 
 /* ---- events, by phase ---- */
 
+static bool is_amid_body(const struct load_session *session)
+{
+    return session->next == LOAD_BODY || (session->next == LOAD_CHUNK && session->chunk_begun);
+}
+
 /* Writes what may be written and sends it; a long body goes on as long as the socket takes it. */
 static void write_and_send(struct load_session *session)
 {
@@ -186,7 +191,7 @@ static void write_and_send(struct load_session *session)
                               span_of(channel_why(&session->channel)));
             return;
         }
-    } while (session->next == LOAD_BODY && channel_flushed(&session->channel));
+    } while (is_amid_body(session) && channel_flushed(&session->channel));
 }
 
 static void talk(struct load_session *session)

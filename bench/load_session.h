@@ -24,10 +24,11 @@ enum load_step {
     LOAD_RCPT,
     LOAD_DATA,
     LOAD_BODY,
+    LOAD_CHUNK, /* BDAT LAST and the body, in place of DATA and LOAD_BODY */
     LOAD_QUIT,
     LOAD_NOTHING, /* a reply or a due message decides what is next */
 };
-#define LOAD_STEPS 9
+#define LOAD_STEPS 10
 
 #define LOAD_EXPECTED_MAX 8 /* body, RSET, MAIL, RCPT, DATA, and some */
 
@@ -53,6 +54,7 @@ struct load_session {
     struct extensions extensions;
     struct load_message current, sent; /* sent: waits for the reply to its final dot */
     struct span unsent;                /* of the current body */
+    bool chunk_begun;                  /* BDAT was written, if not yet all of its body */
     uint64_t taken;                    /* messages on this connection */
     int64_t active_ms;                 /* when something last came */
     bool failing;

@@ -25,10 +25,12 @@ static const char help[] =
     "  --tls-versions 1.2,1.3   the TLS versions that are spoken\n"
     "  --implicit-tls           TLS from the first byte in place of STARTTLS\n"
     "  --fault WHERE:WHAT:SHARE may be given again and again\n"
-    "      WHERE  connect greeting ehlo starttls handshake auth mail rcpt data eod quit\n"
+    "      WHERE  connect greeting ehlo starttls handshake auth mail rcpt data bdat eod quit\n"
     "      WHAT   a reply code, drop, stall, garbage, no-ticket (handshake), residue\n"
     "      SHARE  0 to 1, or 0% to 100%\n"
     "  --delay WHERE:MS         wait before what happens there\n"
+    "  --no-extension NAME      do not offer it, as CHUNKING; again and again\n"
+    "  --limits LIMITS          offer and keep them, as \"RCPTMAX=20 MAILMAX=5\"\n"
     "  --messages N             end after N messages; else on SIGINT or SIGTERM\n"
     "  --ledger FILE            append the Message-ID of each message, before its 250\n"
     "  --dump DIR               write each message to DIR/000001.eml and on\n"
@@ -48,6 +50,35 @@ static bool add_fault(void *faults, struct span text, char why[ARGUMENT_WHY_MAX]
 static bool add_delay(void *faults, struct span text, char why[ARGUMENT_WHY_MAX])
 {
     return faults_add_delay(faults, text, why);
+}
+
+/* What it can do besides: PIPELINING is the client's to use or not. */
+#define EXTENSIONS_DEFAULT                                                                         \
+    (EXTENSION_PIPELINING | EXTENSION_SIZE | EXTENSION_8BITMIME | EXTENSION_ENHANCEDSTATUSCODES |  \
+     EXTENSION_DSN | EXTENSION_CHUNKING | EXTENSION_BINARYMIME | EXTENSION_SMTPUTF8)
+
+static bool drop_extension(void *to, struct span name, char why[ARGUMENT_WHY_MAX])
+{
+    unsigned *extensions = to, found = extension_find(name);
+    *extensions &= ~found;
+    if (found & EXTENSIONS_DEFAULT)
+        return true;
+    snprintf(why, ARGUMENT_WHY_MAX, "'%.*s' is not offered", SPAN_FORMAT(name));
+    return false;
+}
+
+static bool read_limits(void *to, struct span text, char why[ARGUMENT_WHY_MAX])
+{
+    struct sink_options *options = to;
+    char line[ARGUMENT_WHY_MAX];
+    snprintf(line, sizeof(line), "\nLIMITS %.*s", (int)(text.length < 150 ? text.length : 150),
+             text.data);
+    options->limits = extensions_read(span_of(line), 0);
+    if (options->limits.mail_max || options->limits.rcpt_max || options->limits.rcpt_domain_max)
+        return true;
+    snprintf(why, ARGUMENT_WHY_MAX, "RCPTMAX=N, MAILMAX=N and RCPTDOMAINMAX=N, not '%.*s'",
+             SPAN_FORMAT(text));
+    return false;
 }
 
 static bool read_versions(void *to, struct span text, char why[ARGUMENT_WHY_MAX])
@@ -76,6 +107,8 @@ static int read_options(int argc, char **argv, struct sink_options *options)
         {"--implicit-tls", ARGUMENT_FLAG, .to = &options->implicit_tls},
         {"--fault", ARGUMENT_CALL, .to = &options->faults, .call = add_fault},
         {"--delay", ARGUMENT_CALL, .to = &options->faults, .call = add_delay},
+        {"--no-extension", ARGUMENT_CALL, .to = &options->extensions, .call = drop_extension},
+        {"--limits", ARGUMENT_CALL, .to = options, .call = read_limits},
         {"--dump", ARGUMENT_TEXT, .to = &options->dump},
         {"--ledger", ARGUMENT_TEXT, .to = &options->ledger},
         {"--json", ARGUMENT_FLAG, .to = &options->json},
@@ -276,7 +309,7 @@ static int serve(struct sink *sink, struct sink_worker *workers)
 
 int command_sink(int argc, char **argv)
 {
-    struct sink sink = {.options = {.threads = 1}};
+    struct sink sink = {.options = {.threads = 1, .extensions = EXTENSIONS_DEFAULT}};
     int code = read_options(argc, argv, &sink.options);
     if (code != ARGUMENTS_READ)
         return code;

@@ -11,6 +11,7 @@
 #include "bench/ledger.h"
 #include "bench/seen.h"
 #include "relay/channel.h"
+#include "relay/smtp/extension.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,6 +34,8 @@ struct sink_options {
     bool implicit_tls, json;
     const char *dump, *ledger;
     struct faults faults;
+    unsigned extensions;      /* offered: enum extension bits; STARTTLS goes by the certificate */
+    struct extensions limits; /* its mail_max, rcpt_max and rcpt_domain_max are kept to */
 };
 
 struct sink_totals {

@@ -2,11 +2,10 @@
 #include "base/map.h"
 #include "bench/dump.h"
 #include "bench/sink_session.h"
+#include "relay/smtp/address.h"
 #include "relay/smtp/parameters.h"
 
 #include <string.h>
-
-#define OFFERED (EXTENSION_SIZE | EXTENSION_8BITMIME) /* of what has parameters */
 
 static bool is_secured(const struct sink_session *session)
 {
@@ -15,16 +14,45 @@ static bool is_secured(const struct sink_session *session)
 
 /* ---- commands ---- */
 
+static const struct sink_options *options_of(const struct sink_session *session)
+{
+    return &session->worker->sink->options;
+}
+
+static void offer_limits(struct sink_session *session)
+{
+    const struct extensions *limits = &options_of(session)->limits;
+    const struct {
+        const char *name;
+        unsigned value;
+    } rows[] = {{"MAILMAX", limits->mail_max},
+                {"RCPTMAX", limits->rcpt_max},
+                {"RCPTDOMAINMAX", limits->rcpt_domain_max}};
+    if (limits->offered == 0)
+        return;
+    buffer_print(&session->channel.out, "250-LIMITS");
+    for (size_t i = 0; i < countof(rows); i++)
+        if (rows[i].value > 0)
+            buffer_print(&session->channel.out, " %s=%u", rows[i].name, rows[i].value);
+    sink_session_say(session, SPAN("\r\n"));
+}
+
 static void on_ehlo(struct sink_session *session, const struct command *command)
 {
     (void)command;
+    unsigned offered = options_of(session)->extensions;
     bool starttls = session->worker->sink->tls && !is_secured(session);
     sink_session_reset(session);
     session->greeted = true;
-    buffer_print(&session->channel.out,
-                 "250-" SINK_HOSTNAME "\r\n250-PIPELINING\r\n250-SIZE %u\r\n250-8BITMIME\r\n"
-                 "%s250 ENHANCEDSTATUSCODES\r\n",
-                 SINK_SIZE_MAX, starttls ? "250-STARTTLS\r\n" : "");
+    sink_session_say(session, SPAN("250-" SINK_HOSTNAME "\r\n"));
+    for (unsigned bit = 1; bit <= offered; bit <<= 1)
+        if ((offered & bit) && bit == EXTENSION_SIZE)
+            buffer_print(&session->channel.out, "250-SIZE %u\r\n", SINK_SIZE_MAX);
+        else if (offered & bit)
+            buffer_print(&session->channel.out, "250-%s\r\n", extension_name(bit));
+    offer_limits(session);
+    sink_session_say(session, starttls ? SPAN("250-STARTTLS\r\n") : SPAN(""));
+    sink_session_say(session, SPAN("250 HELP\r\n"));
 }
 
 static void on_helo(struct sink_session *session, const struct command *command)
@@ -49,18 +77,29 @@ static void say_bad_parameters(struct sink_session *session, enum parameter_resu
     must_not_reach();
 }
 
+static bool at_limit(unsigned most, size_t count)
+{
+    return most > 0 && count >= most;
+}
+
 static void on_mail(struct sink_session *session, const struct command *command)
 {
     struct mail_parameters parameters;
-    enum parameter_result result = mail_read(command->argument, OFFERED, &parameters);
+    enum parameter_result result =
+        mail_read(command->argument, options_of(session)->extensions, &parameters);
     if (!session->greeted || session->has_mail) {
         sink_session_say(session, SPAN("503 5.5.1 Bad sequence of commands\r\n"));
     } else if (result != PARAMETERS_OK) {
         say_bad_parameters(session, result);
     } else if (parameters.has_size && parameters.size > SINK_SIZE_MAX) {
         sink_session_say(session, SPAN("552 5.3.4 Too large\r\n"));
+    } else if (at_limit(options_of(session)->limits.mail_max, session->mails)) {
+        sink_session_close_after(session, SPAN("421 4.7.0 No more mail in this session\r\n"));
     } else {
+        session->mails++;
         session->has_mail = true;
+        session->utf8 = parameters.utf8;
+        session->binary = parameters.body == BODY_BINARYMIME;
         sink_session_say(session, SPAN("250 2.1.0 Ok\r\n"));
     }
 }
@@ -70,16 +109,39 @@ static size_t recipient_count(const struct sink_session *session)
     return buffer_length(&session->recipients) / sizeof(uint64_t);
 }
 
+/* RCPTDOMAINMAX is for the whole session (RFC 9422 4). */
+static bool is_domain_within_limit(struct sink_session *session, struct span domain)
+{
+    unsigned most = options_of(session)->limits.rcpt_domain_max;
+    uint64_t hash = span_hash_nocase(domain), other;
+    struct span known = buffer_span(&session->domains);
+    if (most == 0)
+        return true;
+    for (; known.length > 0; known = span_skip(known, sizeof(other))) {
+        memcpy(&other, known.data, sizeof(other));
+        if (other == hash)
+            return true;
+    }
+    if (at_limit(most, buffer_length(&session->domains) / sizeof(hash)))
+        return false;
+    buffer_append(&session->domains, (struct span){(const char *)&hash, sizeof(hash)});
+    return true;
+}
+
 static void on_rcpt(struct sink_session *session, const struct command *command)
 {
     struct rcpt_parameters parameters;
-    enum parameter_result result = rcpt_read(command->argument, OFFERED, false, &parameters);
+    enum parameter_result result =
+        rcpt_read(command->argument, options_of(session)->extensions, session->utf8, &parameters);
     if (!session->has_mail) {
         sink_session_say(session, SPAN("503 5.5.1 Need MAIL first\r\n"));
     } else if (result != PARAMETERS_OK) {
         say_bad_parameters(session, result);
-    } else if (recipient_count(session) == SINK_RECIPIENTS_MAX) {
+    } else if (recipient_count(session) == SINK_RECIPIENTS_MAX ||
+               at_limit(options_of(session)->limits.rcpt_max, recipient_count(session))) {
         sink_session_say(session, SPAN("452 4.5.3 Too many recipients\r\n"));
+    } else if (!is_domain_within_limit(session, address_domain(parameters.path))) {
+        sink_session_say(session, SPAN("452 4.5.3 Too many domains\r\n"));
     } else {
         uint64_t hash = span_hash_nocase(parameters.path);
         buffer_append(&session->recipients, (struct span){(const char *)&hash, sizeof(hash)});
@@ -94,10 +156,28 @@ static void on_data(struct sink_session *session, const struct command *command)
         sink_session_say(session, SPAN("503 5.5.1 Need RCPT first\r\n"));
         return;
     }
+    if (session->chunked || session->binary) {
+        sink_session_say(session, SPAN("503 5.5.1 BDAT, not DATA (RFC 3030)\r\n"));
+        return;
+    }
     data_reader_init(&session->reader);
-    session->header = (struct header_watch){0};
     sink_session_become(session, SINK_DATA);
     sink_session_say(session, SPAN("354 Go ahead\r\n"));
+}
+
+/* Its octets come first, whatever is said to it then (RFC 3030 2). */
+static void on_bdat(struct sink_session *session, const struct command *command)
+{
+    if (!(options_of(session)->extensions & EXTENSION_CHUNKING)) {
+        sink_session_say(session, SPAN("502 5.5.1 No CHUNKING here\r\n"));
+    } else if (!bdat_read(command->argument, &session->chunk_left, &session->chunk_last)) {
+        sink_session_close_after(session, SPAN("501 5.5.4 Syntax error\r\n"));
+    } else {
+        session->reader.bare = false; /* that of a message before: here octets are octets */
+        session->chunked = true;
+        session->chunk_unfit = recipient_count(session) == 0;
+        sink_session_become(session, SINK_CHUNK);
+    }
 }
 
 static void on_rset(struct sink_session *session, const struct command *command)
@@ -160,13 +240,13 @@ static const struct {
     [COMMAND_MAIL] = {FAULT_MAIL, on_mail},
     [COMMAND_RCPT] = {FAULT_RCPT, on_rcpt},
     [COMMAND_DATA] = {FAULT_DATA, on_data},
+    [COMMAND_BDAT] = {FAULT_NOWHERE, on_bdat}, /* FAULT_BDAT is behind its octets */
     [COMMAND_RSET] = {FAULT_NOWHERE, on_rset},
     [COMMAND_NOOP] = {FAULT_NOWHERE, on_noop},
     [COMMAND_QUIT] = {FAULT_QUIT, on_quit},
     [COMMAND_VRFY] = {FAULT_NOWHERE, on_vrfy},
     [COMMAND_HELP] = {FAULT_NOWHERE, on_help},
     [COMMAND_STARTTLS] = {FAULT_STARTTLS, on_starttls},
-    [COMMAND_BDAT] = {FAULT_NOWHERE, on_unknown},
     [COMMAND_REFUSED] = {FAULT_NOWHERE, on_unknown},
     [COMMAND_FOREIGN] = {FAULT_NOWHERE, on_unknown},
     [COMMAND_UNKNOWN] = {FAULT_NOWHERE, on_unknown},

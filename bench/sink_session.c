@@ -28,9 +28,10 @@ void sink_session_close_after(struct sink_session *session, struct span reply)
 
 void sink_session_reset(struct sink_session *session)
 {
-    session->has_mail = false;
+    session->has_mail = session->chunked = false;
     buffer_clear(&session->recipients);
     buffer_clear(&session->body);
+    session->header = (struct header_watch){0};
     session->size = 0;
     session->id_length = 0;
     session->id_sought = false;
@@ -177,6 +178,53 @@ static enum progress step_data(struct sink_session *session)
     return GO_ON;
 }
 
+/* Without --dump nothing is kept, nor copied, once the Message-ID is known. */
+static void keep_chunk(struct sink_session *session, struct span octets)
+{
+    bool wanted = !session->id_sought || session->worker->sink->options.dump != NULL;
+    session->size += octets.length;
+    if (session->chunk_unfit || !wanted || session->size > SINK_SIZE_MAX)
+        return;
+    buffer_append(&session->body, octets);
+    sink_message_read(session, session->chunk_last && session->chunk_left == 0);
+}
+
+static enum progress step_chunk(struct sink_session *session)
+{
+    struct buffer *in = &session->channel.in;
+    struct span octets = buffer_span(in);
+    if (octets.length > session->chunk_left)
+        octets.length = (size_t)session->chunk_left;
+    session->chunk_left -= octets.length;
+    keep_chunk(session, octets);
+    buffer_consume(in, octets.length);
+    if (session->chunk_left > 0)
+        return WAIT;
+    sink_session_become(session, SINK_CHUNK_END);
+    return GO_ON;
+}
+
+/* A chunk that is refused ends the transaction: those behind it have none. */
+static enum progress step_chunk_end(struct sink_session *session)
+{
+    if (must_wait(session, FAULT_BDAT))
+        return WAIT;
+    if (strike(session, FAULT_BDAT)) {
+        sink_session_reset(session);
+    } else if (session->chunk_unfit) {
+        sink_session_say(session, SPAN("503 5.5.1 Need RCPT first\r\n"));
+    } else if (session->chunk_last) {
+        sink_session_become(session, SINK_END);
+        return GO_ON;
+    } else {
+        sink_session_say(session, SPAN("250 2.0.0 Ok\r\n"));
+    }
+    if (session->state == SINK_CHUNK_END)
+        sink_session_become(session, SINK_COMMAND);
+    say_residue(session);
+    return GO_ON;
+}
+
 static enum progress step_end(struct sink_session *session)
 {
     if (must_wait(session, FAULT_EOD))
@@ -272,6 +320,8 @@ static const struct {
     [SINK_GREETING] = {true, step_greeting},
     [SINK_COMMAND] = {true, step_command},
     [SINK_DATA] = {true, step_data},
+    [SINK_CHUNK] = {true, step_chunk},
+    [SINK_CHUNK_END] = {true, step_chunk_end},
     [SINK_END] = {true, step_end},
     [SINK_STARTTLS] = {false, step_starttls},
     [SINK_HANDSHAKE] = {false, step_handshake},
@@ -348,6 +398,7 @@ void sink_session_destroy(struct sink_session **session)
         os_wake(worker->sink->main_loop);
     channel_close(&gone->channel);
     buffer_free(&gone->recipients);
+    buffer_free(&gone->domains);
     buffer_free(&gone->body);
     free(gone);
     *session = NULL;

@@ -13,13 +13,15 @@ enum sink_state {
     SINK_GREETING,
     SINK_COMMAND,
     SINK_DATA,
-    SINK_END,      /* the final dot came; its reply is due */
-    SINK_STARTTLS, /* 220 was said and must leave before the handshake */
+    SINK_CHUNK,     /* the octets of a BDAT come */
+    SINK_CHUNK_END, /* they have all come; its reply is due, but for the last one's … */
+    SINK_END,       /* … and that to the final dot */
+    SINK_STARTTLS,  /* 220 was said and must leave before the handshake */
     SINK_HANDSHAKE,
     SINK_STALLED, /* a fault: all that comes is thrown away */
     SINK_CLOSING, /* what is to be sent is sent, then the connection closes */
 };
-#define SINK_STATES 9
+#define SINK_STATES 11
 
 struct sink_session {
     struct channel channel;
@@ -32,7 +34,12 @@ struct sink_session {
     bool unread;  /* the socket holds bytes that are not in the channel yet */
     enum sink_state state;
     bool greeted, has_mail;
-    struct buffer recipients; /* hashes, uint64_t each */
+    bool utf8, binary;                 /* MAIL said SMTPUTF8, BODY=BINARYMIME */
+    bool chunked, chunk_last;          /* a BDAT came in this transaction; it said LAST */
+    bool chunk_unfit;                  /* it has no business here: it is read and refused */
+    uint64_t chunk_left;               /* octets of it still to come */
+    unsigned mails;                    /* transactions of this session */
+    struct buffer recipients, domains; /* hashes, uint64_t each; domains: of the session */
     struct data_reader reader;
     struct header_watch header;
     struct buffer body; /* of the message; without --dump only its header */

@@ -48,6 +48,9 @@ int os_connect_result(int socket); /* -EINPROGRESS: not yet */
 void os_local(int socket, struct endpoint *endpoint);
 ssize_t os_read(int socket, void *to, size_t length); /* 0: the peer has ended */
 ssize_t os_write(int socket, const void *from, size_t length);
+/* Bytes written that the other end has not acknowledged. Where it has ended they are lost: what it
+ * had read before it ended, it acknowledged no later than with that. (Not so of a reset.) */
+int os_unacknowledged(int socket);
 void os_end(int socket); /* nothing more will be sent; reading goes on */
 void os_close(int socket);
 

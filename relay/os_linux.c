@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pwd.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -285,6 +287,13 @@ ssize_t os_write(int socket, const void *from, size_t length)
         if (errno != EINTR)
             return -errno;
     }
+}
+
+int os_unacknowledged(int socket)
+{
+    int count = 0;
+    ioctl(socket, SIOCOUTQ, &count); /* fails for what is no TCP: 0 then */
+    return count;
 }
 
 void os_end(int socket)

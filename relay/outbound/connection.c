@@ -393,6 +393,15 @@ static void read_unasked(struct connection *connection)
         connection_act(connection, ask);
 }
 
+/* It may have closed just when the next message was sent: whose end it did not even get is in no
+ * doubt. */
+static void server_ended(struct connection *connection)
+{
+    if (os_unacknowledged(connection->channel.socket) > 0)
+        session_not_received(&connection->session);
+    connection_lost(connection, "the server closed the connection");
+}
+
 static void read_channel(struct connection *connection)
 {
     struct channel *channel = &connection->channel;
@@ -410,7 +419,7 @@ static void read_channel(struct connection *connection)
     if (result == CHANNEL_FAILED && here)
         connection_lost(connection, channel_why(channel));
     else if (result == CHANNEL_ENDED && here)
-        connection_lost(connection, "the server closed the connection");
+        server_ended(connection);
 }
 
 /* What came while the spool was read had its event then. */

@@ -233,6 +233,11 @@ enum session_ask session_body_sent(struct session *session)
     return ask_due(session, advance(session));
 }
 
+void session_not_received(struct session *session)
+{
+    session->now.whole = false;
+}
+
 bool session_in_doubt(const struct session *session)
 {
     return session->delivery != NULL && session->now.whole;

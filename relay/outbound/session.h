@@ -170,6 +170,8 @@ enum session_ask session_body_sent(struct session *session);
 /* The connection broke: `why` in our words. Recipients without a verdict are deferred; or in
  * doubt, when the whole body was out. What broke in STARTTLS is its outcome. */
 enum session_ask session_lost(struct session *session, const char *why);
+/* Before session_lost: the last of what was sent is known not to have arrived. */
+void session_not_received(struct session *session);
 /* After ASK_CLOSE: the delivery that was under way is in doubt. */
 bool session_in_doubt(const struct session *session);
 

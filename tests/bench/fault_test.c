@@ -27,6 +27,7 @@ START_TEST(good_faults)
         {"auth:535:1", {FAULT_AUTH, FAULT_REPLY, 535, 1}, "auth:535"},
         {"mail:421:1", {FAULT_MAIL, FAULT_REPLY, 421, 1}, "mail:421"},
         {"data:451:1", {FAULT_DATA, FAULT_REPLY, 451, 1}, "data:451"},
+        {"bdat:552:1", {FAULT_BDAT, FAULT_REPLY, 552, 1}, "bdat:552"},
         {"eod:552:1", {FAULT_EOD, FAULT_REPLY, 552, 1}, "eod:552"},
         {"quit:drop:1", {FAULT_QUIT, FAULT_DROP, 0, 1}, "quit:drop"},
     };

@@ -17,23 +17,34 @@ class Scenario(NamedTuple):
     limits: str = ""
     level: str = "encrypt"
     outcomes: tuple = ()    # of STARTTLS: what the relay's log may call them
+    options: tuple = ()     # of the sink
 
     @property
     def domain(self):
         return f"{self.name}.test"
 
 
+DATA = ("--no-extension", "CHUNKING")       # the sink takes no BDAT
+
 SCENARIOS = [
     Scenario("mail451", ("mail:451:0.2",)),
     Scenario("rcpt450", ("rcpt:450:0.2",)),
     Scenario("rcpt421", ("rcpt:421:0.1",)),
-    Scenario("data451", ("data:451:0.2",)),
+    Scenario("data451", ("data:451:0.2",), options=DATA),
+    Scenario("bdat451", ("bdat:451:0.2",)),
+    Scenario("bdat-drop", ("bdat:drop:0.1",)),
     Scenario("eod451", ("eod:451:0.2",)),
     Scenario("eod421", ("eod:421:0.1",)),
-    Scenario("everywhere", ("mail:450:0.1", "rcpt:451:0.1", "data:421:0.1", "eod:452:0.1")),
+    Scenario("everywhere", ("mail:450:0.1", "rcpt:451:0.1", "bdat:421:0.1", "eod:452:0.1")),
+    Scenario("everywhere-data", ("mail:450:0.1", "rcpt:451:0.1", "data:421:0.1", "eod:452:0.1"),
+             options=DATA),
+    # Where the body goes along with MAIL, a server that goes away at MAIL may have taken it.
     Scenario("mail-drop", ("mail:drop:0.1",)),
+    Scenario("mail-drop-data", ("mail:drop:0.1",), options=DATA),
     Scenario("mail-garbage", ("mail:garbage:0.1",)),
+    Scenario("mail-garbage-data", ("mail:garbage:0.1",), options=DATA),
     Scenario("eod-drop", ("eod:drop:0.1",)),
+    Scenario("eod-drop-data", ("eod:drop:0.1",), options=DATA),
     Scenario("connect-drop", ("connect:drop:0.3",), FEW),
     Scenario("greeting421", ("greeting:421:0.3",), FEW),
     Scenario("greeting554", ("greeting:554:0.3",), FEW),
@@ -55,7 +66,7 @@ SCENARIOS = [
     Scenario("may-residue", ("starttls:residue:1",), level="may", outcomes=("residue",)),
 ]
 IN_CLEAR = {"helo", "may-refused", "may-broken", "may-residue"}
-IN_DOUBT = {"eod-drop"}
+IN_DOUBT = {"eod-drop", "eod-drop-data", "bdat-drop", "mail-drop", "mail-garbage"}
 
 
 def sections(scenario, sink):
@@ -67,7 +78,8 @@ def sections(scenario, sink):
 def start_all(workshop):
     sinks = {}
     for scenario in SCENARIOS:
-        sinks[scenario] = Sink(workshop, scenario.name, faults=scenario.faults).start()
+        sinks[scenario] = Sink(workshop, scenario.name, faults=scenario.faults,
+                               options=scenario.options).start()
     relay = Relay(workshop, retry="first = 100ms factor = 2 longest = 1s give-up = 1h",
                   back_off="100ms", top="\n".join(sections(*item) for item in sinks.items()))
     return relay.start(), sinks

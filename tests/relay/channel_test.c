@@ -347,6 +347,40 @@ static int nodelay(int socket)
     return value;
 }
 
+/* A connection over loopback: what one end does, the other has before the call returns. */
+static void connect_pair(int *near, int *far)
+{
+    struct endpoint at = loopback(4);
+    int listener = os_listen(&at);
+    ck_assert_int_ge(listener, 0);
+    os_local(listener, &at);
+    *near = os_connect(&at, NULL);
+    *far = os_accept(listener, NULL);
+    ck_assert(*near >= 0 && *far >= 0);
+    os_close(listener);
+}
+
+START_TEST(what_a_closed_end_has_seen)
+{
+    char bytes[8];
+    int near, far;
+    connect_pair(&near, &far);
+    ck_assert_int_eq(os_write(near, "read", 4), 4);
+    ck_assert_int_eq(os_read(far, bytes, sizeof(bytes)), 4);
+    os_close(far);
+    ck_assert_int_eq(os_read(near, bytes, sizeof(bytes)), 0);
+    ck_assert_int_eq(os_unacknowledged(near), 0);
+    os_close(near);
+
+    connect_pair(&near, &far);
+    os_close(far);
+    ck_assert_int_eq(os_write(near, "late", 4), 4);
+    ck_assert_int_eq(os_read(near, bytes, sizeof(bytes)), 0);
+    ck_assert_int_eq(os_unacknowledged(near), 4);
+    os_close(near);
+}
+END_TEST
+
 START_TEST(listens_connects_and_accepts)
 {
     struct endpoint at = loopback(_i == 0 ? 4 : 6), peer, local;
@@ -520,6 +554,7 @@ int main(void)
 
     TCase *os = tcase_create("os");
     tcase_add_loop_test(os, listens_connects_and_accepts, 0, 2);
+    tcase_add_test(os, what_a_closed_end_has_seen);
     tcase_add_test(os, refused_connection_is_told);
     tcase_add_test(os, port_in_use_is_seen);
     tcase_add_test(os, reset_fails_the_channel);

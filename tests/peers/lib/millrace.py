@@ -180,8 +180,8 @@ class Sink:
     messages themselves."""
 
     def __init__(self, workshop, name="sink", *, host="127.0.0.1", port=None, tls=True,
-                 versions=None, dump=False, messages=None, faults=(), enter=()):
-        """`enter`: words before the command, as of nsenter."""
+                 versions=None, dump=False, messages=None, faults=(), options=(), enter=()):
+        """`options`: further ones; `enter`: words before the command, as of nsenter."""
         self.workshop = workshop
         self.name = name
         self.host = host
@@ -203,6 +203,7 @@ class Sink:
             self._arguments += ["--messages", str(messages)]
         for fault in faults:
             self._arguments += ["--fault", fault]
+        self._arguments += options
 
     @property
     def next_hop(self):
