@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE_BYTES 65536 /* and so aligned: an item's address leads to its page */
+#define PAGE_BYTES 65536ul /* and so aligned: an item's address leads to its page */
 #define ITEM_LEAST 16
 #define ITEM_MOST 4096
 #define ITEMS_MOST (PAGE_BYTES / ITEM_LEAST)
@@ -39,13 +39,15 @@ void pool_init(struct pool *pool, size_t item_bytes)
 /* Twice as much as is wanted has an aligned page in it; the rest goes back at once. */
 static struct pool_page *page_map(void)
 {
-    char *area =
-        mmap(NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    /* cppcheck-suppress invalidFunctionArg ; without a file it is -1 */
+    char *area = mmap(NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
     must(area != MAP_FAILED); /* as must_calloc has it */
     size_t before = -(uintptr_t)area % PAGE_BYTES;
     if (before > 0)
         munmap(area, before);
     munmap(area + before + PAGE_BYTES, PAGE_BYTES - before);
+    /* cppcheck-suppress deallocret ; what is returned lies between what went back */
     return (struct pool_page *)(void *)(area + before);
 }
 

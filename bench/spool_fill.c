@@ -49,25 +49,30 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void put_crlf(char *at)
+{
+    at[0] = '\r';
+    at[1] = '\n';
+}
+
 static char *make_body(uint64_t size)
 {
     char *body = must_calloc(size + 1, 1);
     memset(body, 'x', size);
-    memcpy(body + HEAD_BYTES, "\r\n", 2); /* the header's end */
+    put_crlf(&body[HEAD_BYTES]); /* the header's end */
     for (uint64_t at = HEAD_BYTES + 78; at + 2 <= size; at += 80)
-        memcpy(&body[at], "\r\n", 2);
-    memcpy(&body[size - 2], "\r\n", 2);
+        put_crlf(&body[at]);
+    put_crlf(&body[size - 2]);
     return body;
 }
 
 static void write_body(const struct fill *fill, uint64_t number, char *body)
 {
-    char head[HEAD_BYTES + 1];
-    must(snprintf(head, sizeof(head), HEAD, number) <= HEAD_BYTES);
     memcpy(body, fill->body, fill->size);
-    memset(body, ' ', HEAD_BYTES); /* a header may end in blanks */
-    memcpy(body, head, strlen(head));
-    memcpy(body + HEAD_BYTES - 2, "\r\n", 2);
+    int length = snprintf(body, HEAD_BYTES, HEAD, number);
+    must(length > 0 && length < HEAD_BYTES - 2);
+    memset(body + length, ' ', (size_t)(HEAD_BYTES - length)); /* a header may end in blanks */
+    put_crlf(&body[HEAD_BYTES - 2]);
 }
 
 static struct envelope *make_one(const struct fill *fill, struct spool *spool, uint64_t number,

@@ -3,22 +3,24 @@
  * read again comes back from the system's cache. */
 #include "queue/spool_inside.h"
 
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #define LET_GO_EVERY 32768 /* records read */
 
-/* "7f…-7f… r--s 00000000 fe:00 1234   /var/lib/millrace/data.mdb" */
+/* "7f…-7f… r--s 00000000 fe:00 1234   /var/lib/millrace/data.mdb": the fifth word is the inode. */
 static bool is_map(const char *line, ino_t inode, uintptr_t *start)
 {
-    uint64_t found;
-    int path = 0;
-    if (sscanf(line, "%" SCNxPTR "-%*x %*s %*x %*x:%*x %" SCNu64 " %n", start, &found, &path) != 2)
-        return false;
-    return path > 0 && found == inode && strstr(&line[path], "data.mdb") != NULL;
+    struct span rest = span_of(line);
+    uint64_t number;
+    *start = strtoul(line, NULL, 16);
+    for (int i = 0; i < 4; i++)
+        span_word(&rest);
+    return span_number(span_word(&rest), &number) && number == inode &&
+           memmem(rest.data, rest.length, "data.mdb", strlen("data.mdb")) != NULL;
 }
 
 /* LMDB does not say where its map is; the system does. Where it does not, nothing is let go of. */
