@@ -41,16 +41,18 @@ struct entry {
     struct envelope *envelope; /* owned, while fresh; NULL: read it from the spool */
     struct list_node queued;   /* in the destination's queue while READY */
     struct heap_node deadline; /* in the scheduler's index, always */
+    uint32_t postponed_s;      /* its time in the queue began so long after its arrival */
     uint16_t number;           /* the envelope's, within its message */
-    uint16_t recipients;
     uint16_t attempts;
-    uint32_t postponed_s; /* its time in the queue began so long after its arrival */
-    uint8_t state;        /* enum entry_state */
-    uint8_t order;        /* enum entry_order */
-    bool returned;        /* claimed once and given back untried: not a second time */
-    bool warned;          /* as of its envelope, … */
-    bool timed;           /* … which says that its message has a deadline of its own */
+    uint8_t recipients; /* up to ENVELOPE_RECIPIENTS_MAX */
+    uint8_t state;      /* enum entry_state */
+    uint8_t order;      /* enum entry_order */
+    bool returned : 1;  /* claimed once and given back untried: not a second time */
+    bool warned : 1;    /* as of its envelope, … */
+    bool timed : 1;     /* … which says that its message has a deadline of its own */
 };
+_Static_assert(sizeof(struct entry) <= 56, "a million of them may wait");
+_Static_assert(ENVELOPE_RECIPIENTS_MAX <= UINT8_MAX, "an entry counts them in a byte");
 
 struct destination {
     char *name; /* a domain in lower case, or an address literal */

@@ -39,7 +39,8 @@ struct entry *scheduler_walk(const struct scheduler *scheduler, size_t *at);
 
 struct entry_facts {
     uint64_t id;
-    uint16_t number, attempts, recipients;
+    uint16_t number, attempts;
+    uint8_t recipients;
     bool warned, timed, held;
     uint32_t postponed_s;
     int64_t due_ms;

@@ -78,7 +78,7 @@ static void committed(struct mail *mail, void *taker)
     attempt_tell(attempt);
     attempt_submit_bounce(attempt);
     if (attempt->rest != NULL) {
-        attempt->entry->recipients = (uint16_t)attempt->rest->count;
+        attempt->entry->recipients = (uint8_t)attempt->rest->count;
         attempt->entry->attempts = attempt->rest->attempts;
         attempt->entry->warned = attempt->rest->warned;
         if (attempt->rest->held)

@@ -78,7 +78,7 @@ void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope
         struct envelope *envelope = take[i];
         struct entry_facts facts = {.id = envelope->id,
                                     .number = envelope->number,
-                                    .recipients = (uint16_t)envelope->count,
+                                    .recipients = (uint8_t)envelope->count,
                                     .warned = envelope->warned,
                                     .timed = envelope->timed,
                                     .held = envelope->held,
@@ -100,7 +100,7 @@ void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glan
         struct entry_facts facts = {.id = glances[i].id,
                                     .number = glances[i].number,
                                     .attempts = glances[i].attempts,
-                                    .recipients = (uint16_t)glances[i].recipients,
+                                    .recipients = (uint8_t)glances[i].recipients,
                                     .warned = glances[i].warned,
                                     .timed = glances[i].timed,
                                     .held = glances[i].held,

@@ -8,7 +8,8 @@ from lib.rawsmtp import RawClient
 from lib.workshop import check, run_test, wait_until
 
 DATA, USAGE = 65, 64
-MAIL = b"Subject: kept as it is\r\nMessage-ID: <%d@app.test>\r\n\r\n.dot\r\nx\0\xe9\r\n"
+MAIL = (b"From: <ann@app.test>\r\nDate: Sat, 21 Nov 2026 13:00:00 +0000\r\n"
+        b"Subject: kept as it is\r\nMessage-ID: <%d@app.test>\r\n\r\n.dot\r\nx\0\xe9\r\n")
 
 
 def hand_in(relay, number, domain):
