@@ -48,8 +48,7 @@ void inbound_clients_destroy(struct inbound_clients **clients)
     *clients = NULL;
 }
 
-/* Who counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has. */
-static struct ip client_of(const struct ip *ip)
+struct ip inbound_client_of(const struct ip *ip)
 {
     struct ip client = *ip;
     if (client.family == 6)
@@ -59,7 +58,7 @@ static struct ip client_of(const struct ip *ip)
 
 bool inbound_clients_enter(struct inbound_clients *clients, const struct ip *ip, unsigned limit)
 {
-    struct ip key = client_of(ip);
+    struct ip key = inbound_client_of(ip);
     pthread_mutex_lock(&clients->lock);
     struct client *client = map_find(&clients->map, ip_hash(&key), &key);
     if (client == NULL && limit > 0) {
@@ -76,7 +75,7 @@ bool inbound_clients_enter(struct inbound_clients *clients, const struct ip *ip,
 
 void inbound_clients_leave(struct inbound_clients *clients, const struct ip *ip)
 {
-    struct ip key = client_of(ip);
+    struct ip key = inbound_client_of(ip);
     pthread_mutex_lock(&clients->lock);
     struct client *client = map_find(&clients->map, ip_hash(&key), &key);
     must(client != NULL && client->count > 0);

@@ -18,6 +18,9 @@ struct inbound_clients;
 struct inbound_clients *inbound_clients_create(void);
 void inbound_clients_destroy(struct inbound_clients **clients);
 
+/* Who counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has. */
+struct ip inbound_client_of(const struct ip *ip);
+
 struct listening { /* where a listen section listens */
     struct endpoint at;
     int handed_over; /* a listening socket that was there already, for all workers; or -1 */
