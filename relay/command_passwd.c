@@ -67,8 +67,9 @@ static void on_interrupt(int number)
     interrupted = number;
 }
 
-/* A line without echo; whoever interrupts finds his terminal as it was. */
-static ssize_t read_unseen(char **line, size_t *size)
+/* A line without echo; whoever interrupts finds his terminal as it was. What was typed before the
+ * prompt is thrown away. */
+static ssize_t read_unseen(const char *prompt, char **line, size_t *size)
 {
     struct termios seen, unseen;
     struct sigaction interrupt = {.sa_handler = on_interrupt}, before[2];
@@ -78,8 +79,9 @@ static ssize_t read_unseen(char **line, size_t *size)
     sigaction(SIGINT, &interrupt, &before[0]);
     sigaction(SIGTERM, &interrupt, &before[1]);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &unseen);
+    fputs(prompt, stderr);
     ssize_t length = getline(line, size, stdin);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &seen);
+    tcsetattr(STDIN_FILENO, TCSANOW, &seen);
     sigaction(SIGINT, &before[0], NULL);
     sigaction(SIGTERM, &before[1], NULL);
     fputc('\n', stderr);
@@ -93,10 +95,8 @@ static char *read_line(const char *prompt)
 {
     char *line = NULL;
     size_t size = 0;
-    bool asks = isatty(STDIN_FILENO);
-    if (asks)
-        fputs(prompt, stderr);
-    ssize_t length = asks ? read_unseen(&line, &size) : getline(&line, &size, stdin);
+    ssize_t length =
+        isatty(STDIN_FILENO) ? read_unseen(prompt, &line, &size) : getline(&line, &size, stdin);
     if (length < 0) {
         free(line);
         return NULL;

@@ -3,6 +3,7 @@
 #include "relay/config.h"
 
 #include "relay/os.h"
+#include "relay/smtp/address.h"
 #include "relay/users.h"
 
 #include <ctype.h>
@@ -40,6 +41,7 @@ void config_drop(struct config **config)
     names_free(&dropped->tls);
     names_free(&dropped->destinations);
     names_free(&dropped->retries);
+    names_free(&dropped->user_names);
     users_drop(&dropped->users);
     for (unsigned i = 0; i < dropped->rule_count; i++)
         pattern_free(&dropped->rules[i].pattern);
@@ -72,6 +74,33 @@ const struct retry_config *config_retry_section(const struct config *config, str
 const struct retry *config_retry(const struct config *config, struct span domain)
 {
     return &config_retry_section(config, domain)->retry;
+}
+
+const struct user_config *config_user(const struct config *config, const char *name)
+{
+    const struct user_config *found = names_exact(&config->user_names, span_of(name));
+    return found ? found : names_exact(&config->user_names, SPAN("*"));
+}
+
+static bool is_sender(struct span allowed, struct span sender)
+{
+    struct span domain = address_domain(sender);
+    if (span_equal(allowed, SPAN("<>")))
+        return sender.length == 0;
+    if (allowed.data[0] == '.')
+        return domain.length > allowed.length &&
+               span_equal_nocase(span_skip(domain, domain.length - allowed.length), allowed);
+    if (memchr(allowed.data, '@', allowed.length))
+        return span_equal_nocase(sender, allowed);
+    return span_equal_nocase(domain, allowed);
+}
+
+bool config_may_send_as(const struct senders *senders, struct span sender)
+{
+    for (unsigned i = 0; i < senders->count; i++)
+        if (is_sender(span_of(senders->list[i]), sender))
+            return true;
+    return senders->list == NULL;
 }
 
 bool config_may_relay(const struct config *config, const struct ip *client)

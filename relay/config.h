@@ -40,6 +40,12 @@ enum listen_tls {
     LISTEN_TLS_IMPLICIT, /* from the first byte on (RFC 8314) */
 };
 
+enum listen_auth {
+    LISTEN_AUTH_OFF,
+    LISTEN_AUTH_OFFERED,
+    LISTEN_AUTH_REQUIRED, /* and until it is used nothing else goes (RFC 4954 4) */
+};
+
 struct listen_config { /* a `listen "ADDRESS:PORT"` section */
     struct endpoint at;
     enum listen_tls tls;
@@ -47,7 +53,11 @@ struct listen_config { /* a `listen "ADDRESS:PORT"` section */
     enum newlines newlines;        /* bare-newlines = "refuse" | "normalise" */
     bool add_headers;              /* From, Date and Message-ID where they lack; default true */
     struct networks proxies;       /* proxy: they begin with a PROXY header; default: none */
-    const char *where;             /* "FILE:LINE", for what is found wrong with it later */
+    struct networks
+        xclient_from;      /* they may say by XCLIENT who the client is; default: as config */
+    enum listen_auth auth; /* default: off */
+    bool auth_in_clear;    /* without TLS, too; default: false */
+    const char *where;     /* "FILE:LINE", for what is found wrong with it later */
 };
 
 struct addresses { /* of this machine, to connect from */
@@ -113,6 +123,18 @@ struct retry_config { /* a `retry "NAME"` section */
     struct retry retry;
 };
 
+struct senders {       /* "a@b.test", "b.test", ".b.test" (all below it), "<>" */
+    const char **list; /* NULL: any */
+    unsigned count;
+};
+
+struct user_config { /* a `user "NAME"` section: what one who has authenticated may do */
+    const char *name;
+    unsigned messages_per_hour;      /* 452 4.7.1; default 0: no limit */
+    unsigned recipients_per_message; /* 452 4.5.3; default 0: as limits */
+    struct senders senders;          /* reverse-paths; others: 550 5.7.1 */
+};
+
 struct bounce_config {           /* the `bounce` section */
     uint64_t full_max;           /* larger mail comes back as its header only; default 1 MiB */
     struct rate per_sender;      /* notifications; default 100/h */
@@ -138,8 +160,10 @@ struct limits {                      /* the `limits` section; each with its repl
     unsigned errors;                 /* a connection: 421 4.7.0; default 20 */
     int64_t idle_ms;                 /* 421 4.4.2; default 5 min (RFC 5321 4.5.3.2.7) */
     unsigned queue;                  /* recipients waiting: 452 4.3.1; default 2,000,000 */
-    uint64_t memory;                 /* bytes of bodies in memory: beyond, fresh mail is read
-                                        back from disk, and at twice that 452 4.3.1; default 256 MiB */
+    unsigned auth_failures;          /* of a client, one forgiven a minute: 421 4.7.0; default 10 */
+    int64_t auth_delay_ms; /* of the reply to the first, doubled with each; default 0.5 s */
+    uint64_t memory;       /* bytes of bodies in memory: beyond, fresh mail is read
+                              back from disk, and at twice that 452 4.3.1; default 256 MiB */
 };
 
 struct config {
@@ -169,7 +193,7 @@ struct config {
     unsigned own_count;
     struct listen_config *listen;
     unsigned listen_count;
-    struct networks relay_from;
+    struct networks relay_from, xclient_from;
     const char **submit_users; /* names, numbers, or "*" */
     unsigned submit_user_count;
     struct limits limits;
@@ -184,13 +208,15 @@ struct config {
     struct names tls;          /* struct tls_config; "*" always there */
     struct names destinations; /* struct destination_config; "*" always there */
     struct names retries;      /* struct retry_config; "*" always there */
+    struct names user_names;   /* struct user_config; "*" always there; by config_user() */
 
     /* The same once more, in the order of the file; "*", where it is always there, first. */
     struct route_config *route_list;
     struct tls_config *tls_list;
     struct destination_config *destination_list;
     struct retry_config *retry_list;
-    unsigned route_count, tls_count, destination_count, retry_count;
+    struct user_config *user_list;
+    unsigned route_count, tls_count, destination_count, retry_count, user_count;
 
     struct arena arena;
 };
@@ -225,6 +251,9 @@ const struct destination_config *config_destination(const struct config *config,
                                                     struct span domain);
 const struct retry_config *config_retry_section(const struct config *config, struct span domain);
 const struct retry *config_retry(const struct config *config, struct span domain);
+const struct user_config *config_user(const struct config *config, const char *name);
+/* Whether one of them is this reverse-path. */
+bool config_may_send_as(const struct senders *senders, struct span sender);
 /* Looks up `own`; a part of config_read. */
 void config_find_own(struct config *config);
 /* Whether one of our own listeners is there: to connect would be a loop. */

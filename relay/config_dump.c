@@ -31,6 +31,16 @@ static void print_users(const struct config *config, struct buffer *to)
     buffer_print(to, " }");
 }
 
+static void print_senders(const struct senders *senders, struct buffer *to)
+{
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < senders->count; i++) {
+        buffer_print(to, i > 0 ? ", " : " ");
+        value_print_text(to, senders->list[i]);
+    }
+    buffer_print(to, " }");
+}
+
 static void print_hosts(const struct route_config *route, struct buffer *to)
 {
     buffer_print(to, "{");
@@ -64,16 +74,27 @@ static void print_extensions(unsigned bits, struct buffer *to)
     buffer_print(to, " }");
 }
 
+/* Any sender will do: no list says that. */
+static bool is_any(const struct key *key, const void *item)
+{
+    const void *at = (const char *)item + key->offset;
+    return key->kind == KEY_SENDERS && ((const struct senders *)at)->list == NULL;
+}
+
 static void print_key(const struct key *key, const void *item, struct buffer *to,
                       const char *indent)
 {
     struct buffer value CLEANUP(buffer_free) = {0};
+    if (is_any(key, item))
+        return;
     if (key->kind == KEY_HOSTS)
         print_hosts(item, &value);
     else if (key->kind == KEY_NETWORKS)
         print_networks((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_ADDRESSES)
         print_addresses((const void *)((const char *)item + key->offset), &value);
+    else if (key->kind == KEY_SENDERS)
+        print_senders((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_USERS)
         print_users(item, &value);
     else if (key->kind == KEY_EXTENSIONS)
@@ -132,4 +153,6 @@ void config_dump(const struct config *config, struct buffer *to)
         print_section(SECTION_RETRY, config->retry_list[i].name, &config->retry_list[i], to);
     for (unsigned i = 0; i < config->rule_count; i++)
         print_section(SECTION_REPLY, config->rules[i].name, &config->rules[i], to);
+    for (unsigned i = 0; i < config->user_count; i++)
+        print_section(SECTION_USER, config->user_list[i].name, &config->user_list[i], to);
 }

@@ -29,6 +29,12 @@ static const char *const newline_words[] = {
     [NEWLINES_NORMALISE] = "normalise",
     [NEWLINES_NORMALISE + 1] = NULL,
 };
+static const char *const listen_auth_words[] = {
+    [LISTEN_AUTH_OFF] = "off",
+    [LISTEN_AUTH_OFFERED] = "offered",
+    [LISTEN_AUTH_REQUIRED] = "required",
+    [LISTEN_AUTH_REQUIRED + 1] = NULL,
+};
 static const char *const listen_tls_words[] = {
     [LISTEN_TLS_OFF] = "off",           [LISTEN_TLS_OFFERED] = "offered",
     [LISTEN_TLS_REQUIRED] = "required", [LISTEN_TLS_IMPLICIT] = "implicit",
@@ -101,6 +107,7 @@ static const struct key top_keys[] = {
     {"builtin-rules", KEY_FLAG, AT(config, builtin_rules)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
     {"relay-from", KEY_NETWORKS, AT(config, relay_from)},
+    {"xclient-from", KEY_NETWORKS, AT(config, xclient_from)},
     LATER("login"),
 };
 
@@ -111,7 +118,9 @@ static const struct key listen_keys[] = {
     {"bare-newlines", KEY_WORD, AT(listen_config, newlines), .words = newline_words},
     {"add-headers", KEY_FLAG, AT(listen_config, add_headers)},
     {"proxy", KEY_NETWORKS, AT(listen_config, proxies)},
-    LATER("auth"),
+    {"xclient-from", KEY_NETWORKS, AT(listen_config, xclient_from)},
+    {"auth", KEY_WORD, AT(listen_config, auth), .words = listen_auth_words},
+    {"auth-in-clear", KEY_FLAG, AT(listen_config, auth_in_clear)},
 };
 
 static const struct key route_keys[] = {
@@ -157,6 +166,12 @@ static const struct key retry_keys[] = {
     {"schedule", KEY_SCHEDULE, AT(retry_config, retry.schedule), .least = 1, .most = LONGEST},
 };
 
+static const struct key user_keys[] = {
+    {"messages-per-hour", KEY_NUMBER, AT(user_config, messages_per_hour), .most = 1000000},
+    {"recipients-per-message", KEY_NUMBER, AT(user_config, recipients_per_message), 0, 100000},
+    {"senders", KEY_SENDERS, AT(user_config, senders)},
+};
+
 static const struct key limits_keys[] = {
     {"connections", KEY_NUMBER, AT(limits, connections), .least = 1, .most = 1000000},
     {"connections-per-client", KEY_NUMBER, AT(limits, connections_per_client), 1, 1000000},
@@ -164,6 +179,8 @@ static const struct key limits_keys[] = {
     {"message-size", KEY_SIZE, AT(limits, message_bytes), .least = KIB, .most = TIB},
     {"header", KEY_SIZE, AT(limits, header_bytes), .least = KIB, .most = 16 * MIB},
     {"hold-longest", KEY_DURATION, AT(limits, hold_longest_ms), .most = LONGEST},
+    {"auth-failures", KEY_NUMBER, AT(limits, auth_failures), .least = 1, .most = 1000000},
+    {"auth-delay", KEY_DURATION, AT(limits, auth_delay_ms), .most = 60 * SECOND},
     {"errors", KEY_NUMBER, AT(limits, errors), .least = 1, .most = 1000000},
     {"idle", KEY_DURATION, AT(limits, idle_ms), .least = 1, .most = DAY},
     {"queue", KEY_NUMBER, AT(limits, queue), .least = 1, .most = 1000000000},
@@ -200,6 +217,7 @@ static const struct section sections[] = {
     [SECTION_DESTINATION] = {"destination", true, destination_keys, countof(destination_keys)},
     [SECTION_RETRY] = {"retry", true, retry_keys, countof(retry_keys)},
     [SECTION_LIMITS] = {"limits", false, limits_keys, countof(limits_keys)},
+    [SECTION_USER] = {"user", true, user_keys, countof(user_keys)},
     [SECTION_BOUNCE] = {"bounce", false, bounce_keys, countof(bounce_keys)},
     [SECTION_REPLY] = {"reply", true, reply_keys, countof(reply_keys)},
     [SECTION_ADMIN] = {"admin", true, admin_keys, countof(admin_keys)},

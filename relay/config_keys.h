@@ -25,6 +25,7 @@ enum key_kind {
     KEY_EXTENSIONS, /* list: unsigned, enum extension bits */
     KEY_SCHEDULE,   /* list: struct schedule, durations */
     KEY_USERS,      /* list: users of this machine, by name or number; "*" for all */
+    KEY_SENDERS,    /* list: struct senders */
     KEY_LATER,      /* a key or section of a later version: known, and refused */
 };
 
@@ -48,8 +49,9 @@ enum section_kind {
     SECTION_BOUNCE,
     SECTION_REPLY,
     SECTION_ADMIN,
+    SECTION_USER,
 };
-#define SECTIONS 10
+#define SECTIONS 11
 
 struct section {
     const char *name; /* "" for the top level */
@@ -74,5 +76,6 @@ void config_unknown(enum section_kind kind, struct span name, bool is_key,
 static inline bool key_is_list(const struct key *key)
 {
     return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS ||
-           key->kind == KEY_SCHEDULE || key->kind == KEY_ADDRESSES || key->kind == KEY_EXTENSIONS;
+           key->kind == KEY_SCHEDULE || key->kind == KEY_ADDRESSES || key->kind == KEY_EXTENSIONS ||
+           key->kind == KEY_SENDERS;
 }

@@ -1,6 +1,7 @@
 #include "relay/config_list.h"
 
 #include "relay/config_value.h"
+#include "relay/smtp/address.h"
 #include "relay/smtp/extension.h"
 
 struct reading { /* of one list */
@@ -107,6 +108,28 @@ static void read_extensions(const struct reading *reading, unsigned *bits)
     }
 }
 
+static bool sender_is_valid(struct span sender)
+{
+    bool below = sender.length > 1 && sender.data[0] == '.';
+    return span_equal(sender, SPAN("<>")) || address_is_valid(sender) ||
+           domain_is_valid(below ? span_skip(sender, 1) : sender);
+}
+
+static void read_senders(const struct reading *reading, struct senders *senders)
+{
+    senders->count = reading->list->count;
+    senders->list = room_for(reading, senders->count + 1, sizeof(*senders->list));
+    for (unsigned i = 0; i < senders->count; i++) {
+        struct span sender = span_of(reading->list->texts[i]);
+        senders->list[i] = arena_copy(&reading->config->arena, sender);
+        if (!sender_is_valid(sender))
+            report_add(reading->report, reading->list->place,
+                       "%s: \"%.80s\" is not a sender: an address, a domain, .domain for all below "
+                       "it, or <>",
+                       reading->name, senders->list[i]);
+    }
+}
+
 static void read_users(const struct reading *reading)
 {
     struct config *config = reading->config;
@@ -137,6 +160,8 @@ void list_read(const struct list_text *list, const struct key *key, void *item,
         read_extensions(&reading, at);
     else if (key->kind == KEY_SCHEDULE)
         read_schedule(&reading, key, at);
+    else if (key->kind == KEY_SENDERS)
+        read_senders(&reading, at);
     else if (key->kind == KEY_USERS)
         read_users(&reading);
     else

@@ -158,6 +158,19 @@ static void check_listen(struct reader *reader, size_t section, struct listen_co
         report_add(&reader->report, place_of(reader, section, at), "%s", wanted);
 }
 
+static void check_auth(struct reader *reader, size_t section, const struct listen_config *listen)
+{
+    const char *wanted = NULL;
+    if (listen->auth != LISTEN_AUTH_OFF && reader->config->users_file == NULL)
+        wanted = "auth needs users = \"FILE\" at the top level";
+    else if (listen->auth != LISTEN_AUTH_OFF && listen->tls == LISTEN_TLS_OFF &&
+             !listen->auth_in_clear)
+        wanted = "auth is never offered without TLS: set certificate and key, or auth-in-clear = "
+                 "true";
+    if (wanted != NULL)
+        report_add(&reader->report, place_of(reader, section, "auth"), "%s", wanted);
+}
+
 static bool is_taken(const struct config *config, const struct endpoint *at)
 {
     for (unsigned i = 0; i < config->listen_count; i++) {
@@ -177,8 +190,12 @@ static void read_listen(struct reader *reader, const struct walk *walk)
     read_keys(reader, walk->section, walk->cfg, &listen);
     if (!is_set(reader, walk->section, "tls"))
         listen.tls = listen.certificate ? LISTEN_TLS_OFFERED : LISTEN_TLS_OFF;
-    if (reader->report.count == problems && !reader->scan.broken)
+    if (!is_set(reader, walk->section, "xclient-from"))
+        listen.xclient_from = config->xclient_from;
+    if (reader->report.count == problems && !reader->scan.broken) {
         check_listen(reader, walk->section, &listen);
+        check_auth(reader, walk->section, &listen);
+    }
     if (!endpoint_parse(span_of(title ? title : ""), &listen.at))
         report_add(&reader->report, walk->place,
                    "listen \"%.80s\": not ADDRESS:PORT, as in 127.0.0.1:2525 or [::]:587",
@@ -197,6 +214,7 @@ static void read_listens(struct reader *reader)
         read_listen(reader, &walk);
     if (config->listen_count == 0) {
         config->listen_count = 1;
+        config->listen[0].xclient_from = config->xclient_from;
         config->listen[0].where = where(reader, &reader->scan.sections[0].place);
         config->listen[0].add_headers = true;
         must(endpoint_parse(SPAN("127.0.0.1:2525"), &config->listen[0].at));
@@ -229,6 +247,8 @@ static void set_defaults(struct config *config)
                    .hold_longest_ms = 30 * INT64_C(86400000),
                    .errors = 20,
                    .idle_ms = 300000,
+                   .auth_failures = 10,
+                   .auth_delay_ms = 500,
                    .queue = 2000000,
                    .memory = 256u << 20},
         .bounce = {.full_max = BOUNCE_FULL_MAX, .per_sender = {100, 3600000}},
@@ -238,6 +258,7 @@ static void set_defaults(struct config *config)
     names_init(&config->tls);
     names_init(&config->destinations);
     names_init(&config->retries);
+    names_init(&config->user_names);
 }
 
 static void default_networks(struct config *config)

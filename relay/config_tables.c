@@ -1,6 +1,8 @@
-/* The sections that go by names of domains: `route`, `tls`, `destination` and `retry`. */
+/* The sections that go by names of domains: `route`, `tls`, `destination` and `retry`; and `user`.
+ */
 #include "relay/config_read_inside.h"
 #include "relay/smtp/address.h"
+#include "relay/users.h"
 
 #include <string.h>
 
@@ -51,12 +53,23 @@ struct table {
     size_t item_size;     /* of a struct that begins with its name */
     const void *defaults; /* the section "*" when there is none; NULL: none is needed */
     void (*check)(struct reader *reader, size_t section, const void *item);
+    bool of_users; /* named by users, not by domains */
 };
 
 bool name_is_valid(struct span name)
 {
     bool below = name.length > 1 && name.data[0] == '.';
     return span_equal(name, SPAN("*")) || domain_is_valid(below ? span_skip(name, 1) : name);
+}
+
+/* What a name would have to be; NULL when it is that. */
+static const char *name_fault(const struct table *table, const char *name)
+{
+    if (!table->of_users)
+        return name_is_valid(span_of(name))
+                   ? NULL
+                   : "not a domain, as in example.com, .example.com (all below it) or *";
+    return user_name_fault(name) ? "not a user's name, or *" : NULL;
 }
 
 static bool is_star(const struct walk *walk)
@@ -75,11 +88,9 @@ static void read_item(struct reader *reader, const struct table *table, const st
     memcpy(item, &name, sizeof(name));
     size_t problems = reader->report.count;
     read_keys(reader, walk->section, walk->cfg, item);
-    if (!name_is_valid(span_of(name)))
-        report_add(
-            &reader->report, walk->place,
-            "%s \"%.80s\": not a domain, as in example.com, .example.com (all below it) or *",
-            section, name);
+    const char *fault = name_fault(table, name);
+    if (fault != NULL)
+        report_add(&reader->report, walk->place, "%s \"%.80s\": %s", section, name, fault);
     else if (!names_add(table->names, span_of(name), item))
         report_add(&reader->report, walk->place, "%s \"%.80s\" is there twice", section, name);
     else if (table->check != NULL && reader->report.count == problems && !reader->scan.broken)
@@ -127,21 +138,26 @@ void read_tables(struct reader *reader)
                                                           .back_off_ms = 60000,
                                                           .max_hosts = CONFIG_HOSTS_MAX,
                                                           .max_addresses = 10};
+    static const struct user_config user = {.name = "*"};
     static const struct retry_config retry = {.name = "*", .retry = RETRY_DEFAULT};
-    config->route_list = read_table(reader,
-                                    &(struct table){SECTION_ROUTE, &config->routes,
-                                                    sizeof(struct route_config), NULL, check_route},
-                                    &config->route_count);
-    config->tls_list =
-        read_table(reader, &(struct table){SECTION_TLS, &config->tls, sizeof(tls), &tls, check_tls},
-                   &config->tls_count);
+    config->route_list =
+        read_table(reader,
+                   &(struct table){SECTION_ROUTE, &config->routes, sizeof(struct route_config),
+                                   NULL, check_route, false},
+                   &config->route_count);
+    config->tls_list = read_table(
+        reader, &(struct table){SECTION_TLS, &config->tls, sizeof(tls), &tls, check_tls, false},
+        &config->tls_count);
     config->destination_list =
         read_table(reader,
                    &(struct table){SECTION_DESTINATION, &config->destinations, sizeof(destination),
-                                   &destination, NULL},
+                                   &destination, NULL, false},
                    &config->destination_count);
     config->retry_list = read_table(
         reader,
-        &(struct table){SECTION_RETRY, &config->retries, sizeof(retry), &retry, check_retry},
+        &(struct table){SECTION_RETRY, &config->retries, sizeof(retry), &retry, check_retry, false},
         &config->retry_count);
+    config->user_list = read_table(
+        reader, &(struct table){SECTION_USER, &config->user_names, sizeof(user), &user, NULL, true},
+        &config->user_count);
 }

@@ -274,6 +274,7 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_SCHEDULE:
     case KEY_ADDRESSES:
     case KEY_EXTENSIONS:
+    case KEY_SENDERS:
     case KEY_USERS:
     case KEY_LATER: must_not_reach();
     }
@@ -306,6 +307,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_SCHEDULE:
     case KEY_ADDRESSES:
     case KEY_EXTENSIONS:
+    case KEY_SENDERS:
     case KEY_USERS:
     case KEY_LATER: return false;
     }

@@ -45,6 +45,7 @@ enum metric {
     METRIC_INBOUND_HANDSHAKES_RESUMED_1_2,
     METRIC_INBOUND_HANDSHAKES_RESUMED_1_3,
     METRIC_INBOUND_HANDSHAKES_FAILED,
+    METRIC_AUTH_FAILED,           /* attempts to authenticate */
     METRIC_THROTTLED_CONNECTIONS, /* refused: limits.connections */
     METRIC_THROTTLED_CLIENT,      /* refused: limits.connections-per-client */
     METRIC_THROTTLED_FULL,        /* 452 4.3.1 */

@@ -40,6 +40,7 @@ static const struct metric_row rows[] = {
     [METRIC_CONNECTIONS_REUSED] = {"connections_reused", "connection_reuse_total", NULL},
     HANDSHAKES(HANDSHAKES, "handshakes", "tls_handshakes_total"),
     HANDSHAKES(INBOUND_HANDSHAKES, "inbound_handshakes", "inbound_tls_handshakes_total"),
+    [METRIC_AUTH_FAILED] = {"auth_failed", "authentication_failures_total", NULL},
     [METRIC_THROTTLED_CONNECTIONS] = {"throttled_connections", "throttled_total",
                                       "reason=\"connections\""},
     [METRIC_THROTTLED_CLIENT] = {"throttled_client", "throttled_total",
@@ -76,6 +77,7 @@ static const struct {
     {"connection_reuse_total", "Envelopes taken up by a connection that had served before"},
     {"tls_handshakes_total", "TLS handshakes with hosts"},
     {"inbound_tls_handshakes_total", "TLS handshakes with clients"},
+    {"authentication_failures_total", "Attempts to authenticate that were refused"},
     {"throttled_total", "Times that mail was held back by a limit"},
     {"body_memory_bytes", "Message bodies that are in memory while they come in"},
 };

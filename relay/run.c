@@ -1,5 +1,6 @@
 #include "relay/run.h"
 
+#include "relay/inbound/passwords.h"
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/notifier.h"
@@ -136,6 +137,7 @@ static void settle(struct running *running)
     for (int round = 0; round < 8; round++) {
         committer_step(running->relay.committer, 0);
         loader_step(running->relay.loader, 0);
+        passwords_give_up(running->relay.passwords);
         for (unsigned i = 0; i < running->worker_count; i++)
             worker_step(running->workers[i], 0);
     }
@@ -161,8 +163,7 @@ static void stop(struct running *running)
     if (running->relay.dispatch != NULL)
         dispatch_destroy(&running->relay.dispatch);
     notifier_destroy(&running->relay.notifier);
-    if (running->relay.clients != NULL)
-        inbound_clients_destroy(&running->relay.clients);
+    inbound_unshare(&running->relay);
     if (running->relay.spool != NULL) {
         committer_destroy(&running->relay.committer);
         loader_destroy(&running->relay.loader);

@@ -37,7 +37,7 @@ struct running {
     struct worker **workers;
     unsigned worker_count;
     struct restore *restore;
-    struct running_thread *threads; /* workers, then committer, then loader */
+    struct running_thread *threads; /* workers, then committer, loader, passwords */
     unsigned thread_count;
     atomic_bool ending;
     atomic_bool broken; /* the spool */

@@ -1,3 +1,4 @@
+#include "relay/inbound/passwords.h"
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/notifier.h"
@@ -50,6 +51,16 @@ static void *run_loader(void *argument)
         loader_step(thread->running->relay.loader, STEP_MS);
         health_beat(thread->health);
         log_flush();
+    }
+    return NULL;
+}
+
+static void *run_passwords(void *argument)
+{
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending)) {
+        passwords_step(thread->running->relay.passwords, STEP_MS);
+        health_beat(thread->health);
     }
     return NULL;
 }
@@ -157,7 +168,7 @@ static bool create_workers(struct running *running)
     running->worker_count = running->config->workers;
     running->mailboxes = must_calloc(running->worker_count, sizeof(*running->mailboxes));
     running->workers = must_calloc(running->worker_count, sizeof(struct worker *));
-    running->relay.clients = inbound_clients_create();
+    inbound_share(&running->relay);
     running->relay.notifier = notifier_create();
     for (unsigned i = 0; i < running->worker_count; i++)
         running->workers[i] =
@@ -202,13 +213,14 @@ static bool start_http(struct running *running)
 
 static void start_threads(struct running *running)
 {
-    running->threads = must_calloc(running->worker_count + 2, sizeof(*running->threads));
+    running->threads = must_calloc(running->worker_count + 3, sizeof(*running->threads));
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++)
         start_thread(running, run_worker, running->workers[i]);
     start_thread(running, run_committer, NULL);
     start_thread(running, run_loader, NULL);
+    start_thread(running, run_passwords, NULL);
 }
 
 static void raise_descriptors(void)
@@ -271,6 +283,7 @@ static void create_health(struct running *running)
         health_add(health, HEALTH_WORKER_MS, "worker %u", i);
     health_add(health, HEALTH_COMMITTER_MS, "committer");
     health_add(health, HEALTH_WORKER_MS, "loader");
+    health_add(health, HEALTH_PASSWORDS_MS, "passwords");
     health->bound_most_ms = service_watchdog_ms(running->service);
     health->dispatch = running->relay.dispatch;
     health->spool = running->relay.spool;

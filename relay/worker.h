@@ -28,7 +28,10 @@ struct relay {
     struct loader *loader;
     struct dispatch *dispatch;
     struct notifier *notifier;
-    struct inbound_clients *clients; /* how many connections each client has */
+    struct inbound_clients *clients; /* how many connections each client has, */
+    struct failures *failures;       /* and how many failed attempts to authenticate */
+    struct rates *rates;             /* how many messages each user has sent */
+    struct passwords *passwords;     /* their thread */
     _Atomic uint64_t connection_numbers;
 };
 

@@ -56,6 +56,7 @@ static json_t *inbound_json(const int64_t values[METRIC_COUNT])
     json_put_number(inbound, "open", values[METRIC_INBOUND_OPEN]);
     json_put_number(inbound, "refused",
                     sum(values, METRIC_THROTTLED_CONNECTIONS, METRIC_THROTTLED_CLIENT));
+    json_put_number(inbound, "auth_failed", values[METRIC_AUTH_FAILED]);
     return inbound;
 }
 

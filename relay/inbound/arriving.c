@@ -112,6 +112,7 @@ void inbound_proxy_late(struct inbound_connection *connection)
 /* Those behind a proxy are counted one by one, as if it were not there. */
 static bool count(struct inbound_connection *connection)
 {
+    static const struct span too_many = SPAN(INBOUND_TOO_MANY "\r\n");
     struct inbound_clients *clients = connection->worker->relay->clients;
     connection->counted_as = connection->session.client.ip;
     connection->is_counted = inbound_clients_enter(
@@ -119,9 +120,9 @@ static bool count(struct inbound_connection *connection)
     if (connection->is_counted)
         return true;
     metric_add(METRIC_THROTTLED_CLIENT, 1);
-    metric_replies(SPAN(INBOUND_TOO_MANY));
+    metric_replies(too_many);
     if (!is_implicit(connection))
-        buffer_append(&connection->channel.out, SPAN(INBOUND_TOO_MANY));
+        buffer_append(&connection->channel.out, too_many);
     inbound_close_politely(connection);
     return false;
 }

@@ -19,12 +19,14 @@ static void write_trace(struct inbound_session *session)
 {
     char id[MESSAGE_ID_TEXT], date[MAIL_DATE_MAX];
     const char *protocol = session->utf8 ? "UTF8SMTP" : session->extended ? "ESMTP" : "SMTP";
-    bool tls = session->extended && session->secure;
+    const char *tls = session->extended && session->secure ? "S" : "";
+    const char *auth = session->user != NULL ? "A" : "";
     inbound_write_client(session);
     if (session->tls_version != NULL)
         buffer_print(&session->body, "\t(using %s)\r\n", session->tls_version);
-    buffer_print(&session->body, "\tby %s (Millrace) with %s%s id %s", session->config->hostname,
-                 protocol, tls ? "S" : "", message_id_format(session->id, id));
+    inbound_write_user(session);
+    buffer_print(&session->body, "\tby %s (Millrace) with %s%s%s id %s", session->config->hostname,
+                 protocol, tls, auth, message_id_format(session->id, id));
     if (session->count == 1)
         buffer_print(&session->body, "\r\n\tfor <%s>", session->recipients[0].path);
     buffer_print(&session->body, ";\r\n\t%s\r\n", mail_date(session->wall_ms, date));
@@ -189,8 +191,9 @@ static enum inbound_ask chunk_complete(struct inbound_session *session)
 /* Why the octets of a BDAT are nobody's; NULL when a message takes them. */
 static const char *chunk_refusal(const struct inbound_session *session)
 {
-    if (inbound_needs_tls(session))
-        return TLS_FIRST;
+    const char *first = inbound_comes_first(session, FIRST_TLS | FIRST_AUTH);
+    if (first != NULL)
+        return first;
     return session->state == INBOUND_RCPT || session->state == INBOUND_CHUNKED ? NULL : NO_RCPT;
 }
 

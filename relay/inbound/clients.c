@@ -2,6 +2,9 @@
 #include "base/map.h"
 #include "base/must.h"
 #include "relay/inbound/connection.h"
+#include "relay/inbound/failures.h"
+#include "relay/inbound/passwords.h"
+#include "relay/worker.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -84,4 +87,24 @@ void inbound_clients_leave(struct inbound_clients *clients, const struct ip *ip)
         free(client);
     }
     pthread_mutex_unlock(&clients->lock);
+}
+
+/* ---- all that is shared ---- */
+
+void inbound_share(struct relay *relay)
+{
+    relay->clients = inbound_clients_create();
+    relay->failures = failures_create();
+    relay->rates = rates_create();
+    relay->passwords = passwords_create(os_now);
+}
+
+void inbound_unshare(struct relay *relay)
+{
+    if (relay->clients == NULL)
+        return;
+    inbound_clients_destroy(&relay->clients);
+    failures_destroy(&relay->failures);
+    rates_destroy(&relay->rates);
+    passwords_destroy(&relay->passwords);
 }

@@ -96,6 +96,8 @@ static void idle_passed(struct timer *timer)
         inbound_timed_out(&connection->session);
         inbound_progress(connection); /* not for ever for a client that does not read either */
         inbound_close_politely(connection);
+    } else if (connection->phase == INBOUND_HELD_BACK) {
+        inbound_let_go(connection);
     } else {
         if (connection->phase == INBOUND_PROXIED)
             inbound_proxy_late(connection);
@@ -127,7 +129,13 @@ void inbound_answer_commit(struct inbound_connection *connection, enum commit_re
     inbound_committed(&connection->session, result);
     metric_replies(span_skip(buffer_span(&connection->channel.out), before));
     inbound_progress(connection);
-    inbound_pump(connection);
+    inbound_pump_on(connection);
+}
+
+void inbound_pump_on(struct inbound_connection *connection)
+{
+    if (connection->phase == INBOUND_TALKING && connection->channel.socket >= 0)
+        inbound_pump(connection);
     if (connection->channel.socket >= 0)
         drain(connection);
 }
@@ -141,12 +149,15 @@ static bool is_full(const struct inbound_connection *connection)
            held > 2 * limits->memory;
 }
 
-static void act(struct inbound_connection *connection, enum inbound_ask ask)
+void inbound_act(struct inbound_connection *connection, enum inbound_ask ask)
 {
     switch (ask) {
     case INBOUND_MORE: return;
     case INBOUND_TLS: inbound_start_tls(connection); return;
     case INBOUND_COMMIT: inbound_commit(connection); return;
+    case INBOUND_CHECK: inbound_check(connection); return;
+    case INBOUND_REFUSE: inbound_refuse(connection); return;
+    case INBOUND_MOVE: inbound_move(connection); return;
     case INBOUND_CLOSE: inbound_close_politely(connection); return;
     }
 }
@@ -168,7 +179,9 @@ static bool converse(struct inbound_connection *connection)
     if (buffer_length(&channel->in) == 0 || is_held_back(connection))
         return false;
     struct inbound_facts facts = {.full = is_full(connection),
-                                  .draining = connection->inbound->draining};
+                                  .draining = connection->inbound->draining,
+                                  .barred = inbound_is_barred(connection),
+                                  .now_ms = worker->now_ms};
     size_t before = buffer_length(&channel->out);
     /* Also in the middle of a body: behind its end the next message may begin. */
     uint64_t next_id = spool_next_id(worker->relay->spool, worker->wall_ms);
@@ -180,7 +193,7 @@ static bool converse(struct inbound_connection *connection)
     bool far = session->octets >= connection->body_mark + PROGRESS_BYTES;
     if (inbound_in_body(session) ? far : used > 0)
         inbound_progress(connection);
-    act(connection, ask);
+    inbound_act(connection, ask);
     return used > 0;
 }
 
@@ -225,6 +238,7 @@ static void connection_ready(struct watcher *watcher, unsigned what)
     case INBOUND_HANDSHAKING: inbound_handshake(connection); return;
     case INBOUND_CLOSING: inbound_close_politely(connection); return;
     case INBOUND_LINGERING: linger(connection); return;
+    case INBOUND_HELD_BACK: return;
     case INBOUND_TALKING:
     case INBOUND_WAITING: inbound_pump(connection); return;
     }
@@ -253,6 +267,7 @@ void inbound_connection_open(struct inbound *inbound, int socket, const struct a
     connection->channel.watcher.ready = connection_ready;
     inbound_session_init(&connection->session, connection->config, arrival->listen,
                          &arrival->client, &connection->channel.out);
+    connection->session.rates = inbound->worker->relay->rates;
     if (arrival->local != NULL)
         inbound_session_local(&connection->session, arrival->local);
     list_append(&inbound->connections, &connection->node);

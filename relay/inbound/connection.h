@@ -40,7 +40,6 @@ void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *
 /* `proxied`: a PROXY header comes first, and only then is the client known and counted. */
 void inbound_connection_open(struct inbound *inbound, int socket, const struct arrival *arrival,
                              bool proxied);
-#define INBOUND_TOO_MANY "421 4.7.0 Too many connections from your address\r\n"
 
 /* local.c: the unix socket for local submission. NULL with one line in `why`. */
 struct local_listener *local_listener_create(struct inbound *inbound, const char *path, char *why,

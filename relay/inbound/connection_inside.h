@@ -1,10 +1,11 @@
 /* The inside of an inbound connection, for its own files: arriving.c (from accept to the greeting,
- * and TLS), connection.c (its life, talking), message.c (the message that comes in, until it is
- * committed). */
+ * and TLS), connection.c (its life, talking), identity.c (who its client turns out to be),
+ * message.c (the message that comes in, until it is committed). */
 #pragma once
 
 #include "relay/channel.h"
 #include "relay/inbound/connection.h"
+#include "relay/inbound/passwords.h"
 #include "relay/inbound/session.h"
 #include "relay/worker.h"
 
@@ -13,7 +14,8 @@ enum inbound_phase {
     INBOUND_PROXIED, /* a PROXY header must come first */
     INBOUND_HANDSHAKING,
     INBOUND_TALKING,
-    INBOUND_WAITING,   /* for the commit */
+    INBOUND_WAITING,   /* for another thread: a commit, the check of a password */
+    INBOUND_HELD_BACK, /* the reply to an attempt to authenticate that failed */
     INBOUND_CLOSING,   /* for the last replies to leave */
     INBOUND_LINGERING, /* for the client to read them: what it still sends is thrown away */
 };
@@ -30,6 +32,7 @@ struct inbound_connection {
     bool is_counted;
     struct channel channel;
     struct inbound_session session;
+    struct password_check check; /* that is under way */
     struct timer idle;
     enum inbound_phase phase;
     unsigned lingered;
@@ -55,6 +58,10 @@ struct inbound_connection {
 
 /* The commit has come back. */
 void inbound_answer_commit(struct inbound_connection *connection, enum commit_result result);
+/* What the session asks. */
+void inbound_act(struct inbound_connection *connection, enum inbound_ask ask);
+/* After an answer of another thread: pumps, and says goodbye when the relay is going down. */
+void inbound_pump_on(struct inbound_connection *connection);
 /* Reads, answers and sends what there is. */
 void inbound_pump(struct inbound_connection *connection);
 /* The client has got somewhere: the time for being idle begins anew. */
@@ -64,6 +71,17 @@ void inbound_deadline(struct inbound_connection *connection, int64_t ms); /* for
 void inbound_close(struct inbound_connection *connection);
 /* The last replies are in `out`: closes when they have left. */
 void inbound_close_politely(struct inbound_connection *connection);
+
+/* identity.c */
+
+/* The session asks: whether a password fits; to let a failed attempt wait; to count another. */
+void inbound_check(struct inbound_connection *connection);
+void inbound_refuse(struct inbound_connection *connection);
+void inbound_move(struct inbound_connection *connection);
+/* The failed attempt has waited for long enough. */
+void inbound_let_go(struct inbound_connection *connection);
+/* Its client has failed too often to try again. */
+bool inbound_is_barred(const struct inbound_connection *connection);
 
 /* arriving.c */
 

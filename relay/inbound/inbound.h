@@ -18,6 +18,11 @@ struct inbound_clients;
 struct inbound_clients *inbound_clients_create(void);
 void inbound_clients_destroy(struct inbound_clients **clients);
 
+/* Makes and destroys all that the workers share on this side, in `relay`. */
+struct relay;
+void inbound_share(struct relay *relay);
+void inbound_unshare(struct relay *relay);
+
 /* Who counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has. */
 struct ip inbound_client_of(const struct ip *ip);
 

@@ -75,7 +75,7 @@ void inbound_arrived(struct inbound *inbound, int socket, const struct arrival *
     else if (!proxied &&
              !inbound_clients_enter(inbound->worker->relay->clients, &arrival->counted_as,
                                     limits->connections_per_client))
-        refuse(socket, arrival, METRIC_THROTTLED_CLIENT, INBOUND_TOO_MANY);
+        refuse(socket, arrival, METRIC_THROTTLED_CLIENT, INBOUND_TOO_MANY "\r\n");
     else
         inbound_connection_open(inbound, socket, arrival, proxied);
 }

@@ -121,6 +121,7 @@ static void make_message(struct inbound_connection *connection)
     message->id = session->id;
     message->release_ms = session->release_ms;
     message->deliver_by_ms = session->deliver_by_ms;
+    message->user = arena_copy(&message->arena, span_of(session->user ? session->user : ""));
     message->envid = arena_copy(&message->arena, span_of(session->envid));
     if (connection->own_file != NULL) {
         message->place = (struct body_place){.segment = session->id,
@@ -153,6 +154,8 @@ static void log_received(const struct inbound_connection *connection)
     if (connection->message->release_ms != 0)
         log_string(&line, "release", log_time(connection->message->release_ms, release));
     log_string(&line, "tls", session->tls_version ? session->tls_version : "none");
+    if (session->user != NULL)
+        log_string(&line, "user", session->user);
     log_end(&line);
 }
 

@@ -36,7 +36,6 @@ bool passwords_check(struct passwords *passwords, struct password_check *check, 
     check->users = users_keep(users);
     check->name = must_strdup(name);
     check->password = must_strdup(password);
-    check->fits = false;
     mailbox_post(&passwords->inbox.box, &check->mail);
     return true;
 }
@@ -56,13 +55,27 @@ static bool fits(const struct passwords *passwords, const struct password_check 
            users_check(check->users, check->name, check->password, now_ms);
 }
 
+static void send_back(struct passwords *passwords, struct password_check *check,
+                      enum password_result result)
+{
+    check->result = result;
+    atomic_fetch_sub(&passwords->waiting, 1);
+    mailbox_post(check->reply_to, &check->mail);
+}
+
+void passwords_give_up(struct passwords *passwords)
+{
+    for (struct mail *mail = inbox_take(&passwords->inbox, 0), *next; mail; mail = next) {
+        next = mail->next;
+        send_back(passwords, container_of(mail, struct password_check, mail), PASSWORD_UNCHECKED);
+    }
+}
+
 void passwords_step(struct passwords *passwords, int wait_ms)
 {
     for (struct mail *mail = inbox_take(&passwords->inbox, wait_ms), *next; mail; mail = next) {
         struct password_check *check = container_of(mail, struct password_check, mail);
         next = mail->next;
-        check->fits = fits(passwords, check);
-        atomic_fetch_sub(&passwords->waiting, 1);
-        mailbox_post(check->reply_to, &check->mail);
+        send_back(passwords, check, fits(passwords, check) ? PASSWORD_FITS : PASSWORD_WRONG);
     }
 }

@@ -2,6 +2,7 @@
 
 #include "base/date.h"
 #include "relay/smtp/address.h"
+#include "relay/smtp/xclient.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,35 +16,41 @@ static command_handler do_ehlo, do_helo, do_rset, do_noop, do_quit, do_vrfy, do_
     (IN(INBOUND_CONNECTED) | IN(INBOUND_READY) | IN(INBOUND_MAIL) | IN(INBOUND_RCPT) |             \
      IN(INBOUND_CHUNKED))
 
+#define BOTH (FIRST_TLS | FIRST_AUTH)
 #define GO_ON "503 5.5.1 BDAT has begun: go on with it, or RSET"
 
 static const struct row {
     command_handler *handler;
     unsigned states;       /* in which it may come */
     const char *otherwise; /* the reply in any other */
-    bool in_clear;         /* it may come in clear where TLS is required (RFC 3207 4) */
+    unsigned first;        /* enum first: it must wait for */
 } rows[] = {
-    [COMMAND_EHLO] = {.handler = do_ehlo, .states = ANY, .in_clear = true},
-    [COMMAND_HELO] = {.handler = do_helo, .states = ANY},
+    [COMMAND_EHLO] = {.handler = do_ehlo, .states = ANY},
+    [COMMAND_HELO] = {.handler = do_helo, .states = ANY, .first = FIRST_TLS},
     [COMMAND_MAIL] = {.handler = inbound_mail,
                       .states = IN(INBOUND_READY),
-                      .otherwise = "503 5.5.1 EHLO first, one MAIL at a time"},
+                      .otherwise = "503 5.5.1 EHLO first, one MAIL at a time",
+                      .first = BOTH},
     [COMMAND_RCPT] = {.handler = inbound_rcpt,
                       .states = IN(INBOUND_MAIL) | IN(INBOUND_RCPT),
-                      .otherwise = "503 5.5.1 MAIL first"},
+                      .otherwise = "503 5.5.1 MAIL first",
+                      .first = BOTH},
     [COMMAND_DATA] = {.handler = inbound_data,
                       .states = IN(INBOUND_RCPT),
-                      .otherwise = "503 5.5.1 RCPT first"},
-    [COMMAND_RSET] = {.handler = do_rset, .states = ANY},
-    [COMMAND_NOOP] = {.handler = do_noop, .states = ANY, .in_clear = true},
-    [COMMAND_QUIT] = {.handler = do_quit, .states = ANY, .in_clear = true},
-    [COMMAND_VRFY] = {.handler = do_vrfy, .states = ANY},
-    [COMMAND_HELP] = {.handler = do_help, .states = ANY},
-    [COMMAND_STARTTLS] = {.handler = do_starttls, .states = ANY, .in_clear = true},
-    [COMMAND_BDAT] = {.handler = inbound_bdat, .states = ANY, .in_clear = true},
-    [COMMAND_REFUSED] = {.handler = do_refused, .states = ANY},
-    [COMMAND_FOREIGN] = {.handler = do_foreign, .states = ANY, .in_clear = true},
-    [COMMAND_UNKNOWN] = {.handler = do_unknown, .states = ANY},
+                      .otherwise = "503 5.5.1 RCPT first",
+                      .first = BOTH},
+    [COMMAND_RSET] = {.handler = do_rset, .states = ANY, .first = FIRST_TLS},
+    [COMMAND_NOOP] = {.handler = do_noop, .states = ANY},
+    [COMMAND_QUIT] = {.handler = do_quit, .states = ANY},
+    [COMMAND_VRFY] = {.handler = do_vrfy, .states = ANY, .first = BOTH},
+    [COMMAND_HELP] = {.handler = do_help, .states = ANY, .first = BOTH},
+    [COMMAND_STARTTLS] = {.handler = do_starttls, .states = ANY},
+    [COMMAND_BDAT] = {.handler = inbound_bdat, .states = ANY}, /* its octets come anyway */
+    [COMMAND_AUTH] = {.handler = inbound_auth, .states = ANY, .first = FIRST_TLS},
+    [COMMAND_XCLIENT] = {.handler = inbound_xclient, .states = ANY},
+    [COMMAND_REFUSED] = {.handler = do_refused, .states = ANY, .first = BOTH},
+    [COMMAND_FOREIGN] = {.handler = do_foreign, .states = ANY},
+    [COMMAND_UNKNOWN] = {.handler = do_unknown, .states = ANY, .first = BOTH},
 };
 _Static_assert(countof(rows) == COMMAND_VERBS, "a row for each command");
 
@@ -97,13 +104,23 @@ void forget_transaction(struct inbound_session *session)
 void inbound_session_free(struct inbound_session *session)
 {
     forget_transaction(session);
+    inbound_forget_user(session);
+    free(session->client_name);
+}
+
+void inbound_start_over(struct inbound_session *session)
+{
+    session->state = INBOUND_CONNECTED;
+    forget_transaction(session);
+    inbound_forget_user(session);
+    inbound_weigh(session);
+    session->helo[0] = '\0';
+    session->extended = false;
 }
 
 void inbound_secured(struct inbound_session *session, const char *tls_version)
 {
-    session->state = INBOUND_CONNECTED;
-    forget_transaction(session);
-    session->helo[0] = '\0';
+    inbound_start_over(session);
     session->secure = true;
     session->tls_version = tls_version;
 }
@@ -157,6 +174,9 @@ unsigned inbound_offers(const struct inbound_session *session)
         offers |= EXTENSION_FUTURERELEASE;
     if (session->listen->tls != LISTEN_TLS_OFF && !session->secure)
         offers |= EXTENSION_STARTTLS;
+    if (session->listen->auth != LISTEN_AUTH_OFF &&
+        (session->secure || session->listen->auth_in_clear))
+        offers |= EXTENSION_AUTH;
     return offers;
 }
 
@@ -187,6 +207,10 @@ static enum inbound_ask do_ehlo(struct inbound_session *session, const struct co
         offer_future_release(session);
     if (offers & EXTENSION_STARTTLS)
         say(session, "250-STARTTLS");
+    if ((offers & EXTENSION_AUTH) && session->user == NULL)
+        inbound_offer_auth(session);
+    if (inbound_may_xclient(session))
+        say(session, "250-XCLIENT " XCLIENT_ATTRIBUTES);
     return say(session, "250 ENHANCEDSTATUSCODES");
 }
 
@@ -265,7 +289,7 @@ static enum inbound_ask do_help(struct inbound_session *session, const struct co
     (void)command;
     (void)facts;
     return say(session,
-               "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS");
+               "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH");
 }
 
 static enum inbound_ask do_refused(struct inbound_session *session, const struct command *command,
@@ -295,9 +319,14 @@ static enum inbound_ask do_unknown(struct inbound_session *session, const struct
     return complain(session, "500 5.5.2 Command not recognized");
 }
 
-bool inbound_needs_tls(const struct inbound_session *session)
+const char *inbound_comes_first(const struct inbound_session *session, unsigned first)
 {
-    return session->listen->tls == LISTEN_TLS_REQUIRED && !session->secure;
+    const struct listen_config *listen = session->listen;
+    if ((first & FIRST_TLS) && listen->tls == LISTEN_TLS_REQUIRED && !session->secure)
+        return "530 5.7.0 Must issue a STARTTLS command first";
+    if ((first & FIRST_AUTH) && listen->auth == LISTEN_AUTH_REQUIRED && session->user == NULL)
+        return AUTH_FIRST;
+    return NULL;
 }
 
 static enum inbound_ask execute(struct inbound_session *session, struct span line,
@@ -308,33 +337,45 @@ static enum inbound_ask execute(struct inbound_session *session, struct span lin
     bool between = session->state == INBOUND_CONNECTED || session->state == INBOUND_READY;
     if (facts->draining && between && command.verb != COMMAND_QUIT)
         return inbound_drained(session);
-    if (inbound_needs_tls(session) && !row->in_clear)
-        return complain(session, TLS_FIRST);
+    const char *first = inbound_comes_first(session, row->first);
+    if (first != NULL)
+        return complain(session, first);
     if (!(row->states & IN(session->state)))
         return complain(session, session->state == INBOUND_CHUNKED ? GO_ON : row->otherwise);
     return row->handler(session, &command, facts);
 }
 
-/* One command line from the front of `in`; *used is 0 when it is not complete. Lines end in
- * CRLF; a bare LF ends a command too, for people who type (RFC 5321 2.3.8 forbids it only to
- * clients), but never a body. */
-static enum inbound_ask receive_line(struct inbound_session *session, struct span in, size_t *used,
-                                     const struct inbound_facts *facts)
+enum line_result inbound_line(struct inbound_session *session, struct span in, size_t most,
+                              struct span *line, size_t *used)
 {
     const char *newline = memchr(in.data, '\n', in.length);
     size_t length = newline ? (size_t)(newline - in.data) + 1 : in.length;
-    if (length > COMMAND_LINE_MAX) { /* the same however the line was cut on its way */
+    if (length > most) { /* the same however the line was cut on its way */
         say(session, "500 5.5.6 Line too long");
-        return INBOUND_CLOSE;
+        return LINE_TOO_LONG;
     }
     if (newline == NULL)
-        return INBOUND_MORE;
+        return LINE_PARTIAL;
     *used = length;
-    struct span rest = {in.data, length}, line;
-    span_line(&rest, &line);
-    if (memchr(line.data, '\0', line.length) || memchr(line.data, '\r', line.length))
-        return complain(session, "500 5.5.2 NUL or bare CR in a command");
-    return execute(session, line, facts);
+    struct span rest = {in.data, length};
+    span_line(&rest, line);
+    if (memchr(line->data, '\0', line->length) || memchr(line->data, '\r', line->length))
+        return LINE_BAD;
+    return LINE_WHOLE;
+}
+
+static enum inbound_ask receive_command(struct inbound_session *session, struct span in,
+                                        size_t *used, const struct inbound_facts *facts)
+{
+    struct span line;
+    bool auth = span_starts_nocase(in, SPAN("AUTH "));
+    switch (inbound_line(session, in, auth ? SASL_LINE_MAX : COMMAND_LINE_MAX, &line, used)) {
+    case LINE_WHOLE: return execute(session, line, facts);
+    case LINE_PARTIAL: return INBOUND_MORE;
+    case LINE_TOO_LONG: return INBOUND_CLOSE;
+    case LINE_BAD: return complain(session, "500 5.5.2 NUL or bare CR in a command");
+    }
+    must_not_reach();
 }
 
 static enum inbound_ask receive(struct inbound_session *session, struct span in, size_t *used,
@@ -345,12 +386,20 @@ static enum inbound_ask receive(struct inbound_session *session, struct span in,
     case INBOUND_READY:
     case INBOUND_MAIL:
     case INBOUND_RCPT:
-    case INBOUND_CHUNKED: return receive_line(session, in, used, facts);
+    case INBOUND_CHUNKED: return receive_command(session, in, used, facts);
     case INBOUND_DATA: return inbound_data_received(session, in, used);
     case INBOUND_CHUNK: return inbound_chunk_received(session, in, used);
+    case INBOUND_RESPONSE: return inbound_response(session, in, used);
+    case INBOUND_ASKED:
     case INBOUND_COMMITTING: break;
     }
     must_not_reach();
+}
+
+/* For what the connection does. */
+static bool is_waiting(const struct inbound_session *session)
+{
+    return session->state == INBOUND_ASKED || session->state == INBOUND_COMMITTING;
 }
 
 enum inbound_ask inbound_receive(struct inbound_session *session, struct span in, size_t *used,
@@ -361,7 +410,7 @@ enum inbound_ask inbound_receive(struct inbound_session *session, struct span in
     session->next_id = next_id;
     session->wall_ms = wall_ms;
     *used = 0;
-    while (ask == INBOUND_MORE && *used < in.length && session->state != INBOUND_COMMITTING) {
+    while (ask == INBOUND_MORE && *used < in.length && !is_waiting(session)) {
         size_t taken = 0;
         ask = receive(session, span_skip(in, *used), &taken, facts);
         if (taken == 0)

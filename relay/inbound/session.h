@@ -1,13 +1,16 @@
 /* The server's side of an SMTP session: pure states, no I/O (RFC 5321, 3207, 2920, 1870, 6152,
- * 2034, 3030, 3461, 6531; for those who may relay 4865 and 2852).
+ * 2034, 3030, 3461, 4954, 6531; for those who may relay 4865 and 2852).
  *
  * Bytes come in through inbound_receive, replies go out into a buffer, and the return value
- * tells the connection what only it can do: start TLS, make a message durable, close.
+ * tells the connection what only it can do: start TLS, check a password, make a message durable,
+ * close.
  * A command is one row of one table: its handler and the states in which it may come. */
 #pragma once
 
 #include "queue/message.h"
 #include "relay/config.h"
+#include "relay/inbound/rates.h"
+#include "relay/inbound/sasl.h"
 #include "relay/smtp/command.h"
 #include "relay/smtp/data.h"
 #include "relay/smtp/header.h"
@@ -20,6 +23,10 @@ enum inbound_ask {
     INBOUND_TLS,    /* look for residue, inbound_answer_tls(), flush, handshake, and when it ended
                        well inbound_secured() */
     INBOUND_COMMIT, /* the message is complete: make it durable, then inbound_committed() */
+    INBOUND_CHECK,  /* whether sasl_password() is that of sasl_name(): inbound_checked() */
+    INBOUND_REFUSE, /* an attempt to authenticate has failed: count it, let the client wait, then
+                       inbound_refused() */
+    INBOUND_MOVE,   /* another client is passed on (XCLIENT): count that one, inbound_moved() */
     INBOUND_CLOSE,  /* flush and close */
 };
 
@@ -31,14 +38,18 @@ enum inbound_state {
     INBOUND_CHUNKED,   /* between two BDATs of a message */
     INBOUND_DATA,      /* the body comes, until the final dot */
     INBOUND_CHUNK,     /* the octets of a BDAT come */
+    INBOUND_RESPONSE,  /* the client's response to a challenge comes (RFC 4954 4) */
+    INBOUND_ASKED,     /* the connection does what was asked of it */
     INBOUND_COMMITTING,
 };
-#define INBOUND_STATES 8
+#define INBOUND_STATES 10
 
 /* What the session cannot know by itself; read when the answer is needed. */
 struct inbound_facts {
-    bool full;     /* queue, spool or memory at the limit: 452 4.3.1 */
-    bool draining; /* the relay is going down: 421 4.3.2 */
+    bool full;      /* queue, spool or memory at the limit: 452 4.3.1 */
+    bool draining;  /* the relay is going down: 421 4.3.2 */
+    bool barred;    /* too many failed attempts to authenticate: 421 4.7.0 */
+    int64_t now_ms; /* monotonic */
 };
 
 /* A user of this machine, at the other end of a unix socket. */
@@ -55,19 +66,25 @@ struct inbound_recipient {
 struct inbound_session {
     /* What it was told. */
     const struct config *config; /* outlives the session */
-    struct endpoint client;      /* no address: it is local */
-    struct local_user local;
+    struct rates *rates;         /* of all users; NULL: they are not counted */
+    struct endpoint client;      /* no address: local, or what a proxy does not know */
+    bool is_local;
+    struct local_user local;            /* if it is */
     const struct listen_config *listen; /* in `config`: the listener it came to */
     struct buffer *out;
 
     /* What it has found out. */
     enum inbound_state state;
+    enum inbound_state asked_from; /* in INBOUND_ASKED by XCLIENT: the state to go on in */
     bool greeted;
     bool may_relay;
     bool secure;
     const char *tls_version; /* for the trace header; NULL in clear */
     char helo[DOMAIN_MAX_BYTES + 1];
-    bool extended; /* EHLO: ESMTP */
+    bool extended;     /* EHLO: ESMTP */
+    char *client_name; /* as a proxy says it by XCLIENT: a domain name; NULL: none */
+    struct sasl *sasl; /* an exchange is under way; NULL: none */
+    char *user;        /* who has authenticated; NULL: nobody */
     unsigned errors;
 
     /* The transaction. */
@@ -116,7 +133,7 @@ void inbound_session_client(struct inbound_session *session, const struct endpoi
 /* The client is a user of this machine: `submit-users` says whether it may relay. */
 void inbound_session_local(struct inbound_session *session, const struct local_user *user);
 
-/* Who the client is, for the log: "192.0.2.1:40000", "local:1000:ann". */
+/* Who the client is, for the log: "192.0.2.1:40000", "local:1000:ann", "unknown". */
 #define INBOUND_CLIENT_TEXT 64
 char *inbound_client_format(const struct inbound_session *session, char text[INBOUND_CLIENT_TEXT]);
 
@@ -131,6 +148,21 @@ enum inbound_ask inbound_receive(struct inbound_session *session, struct span in
 
 /* Answers STARTTLS: 220, or 454 when no handshake can be begun now. */
 void inbound_answer_tls(struct inbound_session *session, bool available);
+
+/* The password was checked, or could not be now. */
+enum check_result {
+    CHECK_FITS,
+    CHECK_WRONG,
+    CHECK_BUSY, /* 454 4.7.0 */
+};
+enum inbound_ask inbound_checked(struct inbound_session *session, enum check_result result);
+
+/* Says 535 at last; and 421 when the client is `barred` from now on. */
+enum inbound_ask inbound_refused(struct inbound_session *session, bool barred);
+
+/* Greets the client that XCLIENT has named; 421 when it has no room. */
+enum inbound_ask inbound_moved(struct inbound_session *session, bool room);
+#define INBOUND_TOO_MANY "421 4.7.0 Too many connections from your address"
 
 /* The handshake ended well: back to the state after the greeting (RFC 3207 4.2). */
 void inbound_secured(struct inbound_session *session, const char *tls_version);

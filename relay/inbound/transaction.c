@@ -98,6 +98,9 @@ enum inbound_ask inbound_mail(struct inbound_session *session, const struct comm
     const char *wrong = wrong_times(session, &mail);
     if (wrong != NULL)
         return complain(session, wrong);
+    const char *refusal = inbound_user_refusal(session, mail.path, facts);
+    if (refusal != NULL)
+        return refusal[0] == '4' ? say(session, refusal) : complain(session, refusal);
     begin_transaction(session, &mail);
     return say(session, "250 2.1.0 Ok");
 }
@@ -128,8 +131,10 @@ enum inbound_ask inbound_rcpt(struct inbound_session *session, const struct comm
     if (result != PARAMETERS_OK)
         return complain_of_parameters(session, result, rcpt.wrong, false);
     if (!session->may_relay)
-        return complain(session, "550 5.7.1 Relaying is not allowed for you");
-    if (session->count >= session->config->limits.recipients)
+        return complain(session, session->listen->auth != LISTEN_AUTH_OFF
+                                     ? AUTH_FIRST
+                                     : "550 5.7.1 Relaying is not allowed for you");
+    if (session->count >= inbound_recipients_max(session))
         return say(session, "452 4.5.3 Too many recipients");
     add_recipient(session, &rcpt);
     session->state = INBOUND_RCPT;

@@ -13,6 +13,7 @@ static const struct span verbs[] = {
     [COMMAND_NOOP] = SPAN("NOOP"),         [COMMAND_QUIT] = SPAN("QUIT"),
     [COMMAND_VRFY] = SPAN("VRFY"),         [COMMAND_HELP] = SPAN("HELP"),
     [COMMAND_STARTTLS] = SPAN("STARTTLS"), [COMMAND_BDAT] = SPAN("BDAT"),
+    [COMMAND_AUTH] = SPAN("AUTH"),         [COMMAND_XCLIENT] = SPAN("XCLIENT"),
 };
 _Static_assert(countof(verbs) == COMMAND_REFUSED, "each verb but the last three has its word");
 

@@ -19,12 +19,14 @@ enum command_verb {
     COMMAND_HELP,
     COMMAND_STARTTLS,
     COMMAND_BDAT,    /* RFC 3030 */
+    COMMAND_AUTH,    /* RFC 4954 */
+    COMMAND_XCLIENT, /* Postfix's XCLIENT_README */
     COMMAND_REFUSED, /* one of an RFC that is not for a relay: EXPN, ETRN, TURN, … */
     COMMAND_FOREIGN, /* a request of HTTP: what follows may be somebody's mail in a form's clothes
                       */
     COMMAND_UNKNOWN,
 };
-#define COMMAND_VERBS 15
+#define COMMAND_VERBS 17
 
 struct command {
     enum command_verb verb;

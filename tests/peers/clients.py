@@ -26,7 +26,7 @@ listen "127.0.0.1:{implicit}" {{ auth = "required" tls = "implicit" certificate 
 def swaks(ports, way, mechanism, name, workshop):
     tls = {PLAIN: [], STARTTLS: ["--tls"], IMPLICIT: ["--tls-on-connect"]}[way]
     run_command(["swaks", "--server", f"127.0.0.1:{ports[way]}", "--from", "a@app.test", "--to",
-                 "b@peer.test", "--header", f"Message-ID: <{name}@app.test>", "--auth", mechanism,
+                 "b@peer.test", "--header", f"Message-Id: <{name}@app.test>", "--auth", mechanism,
                  "--auth-user", USER, "--auth-password", PASSWORD, *tls])
 
 

@@ -6,8 +6,8 @@ import struct
 
 from lib.millrace import Relay, Sink, binary
 from lib.rawsmtp import RawClient, Refused
-from lib.servers import make_certificate
-from lib.workshop import Failed, check, run_test, wait_until
+from lib.servers import make_certificate, program_of
+from lib.workshop import Failed, Skip, answers, check, run_test, say, wait_until
 
 SMALL = b"Subject: x\r\n\r\nx\r\n"
 PROXY = "127.0.0.2"          # where connections come from that begin with a header
@@ -152,22 +152,73 @@ def lies(side):
     side.relay.reload()
     wait_until(lambda: side.relay.events("reloaded"), "reloaded")
     check(ends(raw(port)), "a proxy that says nothing is dropped")
-    line = side.relay.events("proxy-refused")[-1]
-    check(line["why"] == "no PROXY header came in time" and line["client"].startswith(PROXY),
-          "and it is in the log", line)
+    late = wait_until(lambda: [e for e in side.relay.events("proxy-refused")
+                               if e["why"] == "no PROXY header came in time"], "it is in the log")
+    check(late[0]["client"].startswith(PROXY), "with the proxy's address", late)
+
+
+HAPROXY = """
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen v1
+    bind 127.0.0.1:{v1}
+    server relay 127.0.0.1:{relay} send-proxy source {proxy}
+listen v2
+    bind 127.0.0.1:{v2}
+    server relay 127.0.0.1:{relay} send-proxy-v2 proxy-v2-options unique-id,crc32c source {proxy}
+    unique-id-format %[uuid()]
+listen tls
+    bind 127.0.0.1:{tls}
+    server relay 127.0.0.1:{implicit} send-proxy-v2 source {proxy}
+"""
+
+
+def through_haproxy(side, workshop):
+    """The program that the protocol comes from: it says where its clients come from."""
+    program, env = program_of("haproxy", "haproxy", "sbin")
+    ports = {name: workshop.free_port() for name in ("v1", "v2", "tls")}
+    config = workshop.write("haproxy.cfg", HAPROXY.format(
+        **ports, relay=side.ports["proxied"], implicit=side.ports["proxied_implicit"], proxy=PROXY))
+    side.relay.configure(relay_from='"127.0.0.3"')
+    side.relay.reload()
+    haproxy = workshop.start("haproxy", [program, "-db", "-f", config], env=env)
+    wait_until(lambda: answers("127.0.0.1", ports["v1"]), "haproxy answers", alive=[haproxy])
+
+    def hands_in(name, **options):
+        with RawClient("127.0.0.1", ports[name], source="127.0.0.3", **options) as client:
+            try:
+                deliver(client)
+            except Refused as reply:    # not yet reloaded
+                if reply.code != 550:
+                    raise
+                return False
+        return True
+    number = len(side.relay.events("received"))
+    for name, options in (("v1", {}), ("v2", {}), ("tls", {"tls": True})):
+        wait_until(lambda n=name, o=options: hands_in(n, **o), "the client may relay",
+                   alive=[haproxy, side.relay.daemon])
+        number += 1
+        line = side.received(number)
+        check(line["client"].startswith("127.0.0.3:"), f"haproxy, {name}: the client is its own", line)
+    with RawClient("127.0.0.1", ports["v1"], source="127.0.0.4") as client:
+        refused("haproxy: another client", "550 5.7.1", lambda: deliver(client))
 
 
 def limits(side):
     """Three connections each: of those behind the proxy, not of the proxy."""
-    held = [side.proxied(V1) for _ in range(3)] + [side.proxied(v2("192.0.2.2", 1))]
-    refused("the fourth of one client", "421 4.7.0", lambda: side.proxied(V1))
-    with raw(side.ports["proxied_implicit"], V1) as connection:
+    many = V1.replace(b"192.0.2.1", b"192.0.2.77")
+    held = [side.proxied(many) for _ in range(3)] + [side.proxied(v2("192.0.2.78", 1))]
+    refused("the fourth of one client", "421 4.7.0", lambda: side.proxied(many))
+    with raw(side.ports["proxied_implicit"], many) as connection:
         check(connection.recv(512) == b"", "with implicit TLS without a word")
     held.pop(0).close()
 
     def is_let_in():
         try:
-            return side.proxied(V1)
+            return side.proxied(many)
         except Refused:
             return None
     held.append(wait_until(is_let_in, "an end makes room"))
@@ -184,6 +235,10 @@ def test(workshop):
     through_a_proxy(side)
     limits(side)
     lies(side)
+    try:
+        through_haproxy(side, workshop)
+    except Skip as why:
+        say(f"  left out: {why}")
     side.relay.wait_until_empty()
     wait_until(lambda: side.relay.stats()["inbound"]["open"] == 0, "all have left")
     check(side.relay.stop() == 0, "the relay ends with 0")

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define SECTION_NAMES                                                                              \
-    "listen, route, tls, destination, retry, limits, bounce, reply, admin, include"
+    "listen, route, tls, destination, retry, limits, bounce, reply, admin, user, include"
 
 struct bad {
     const char *text, *errors;
@@ -50,9 +50,9 @@ START_TEST(names_that_are_not_known)
         {"one = { \"a\", \"b\" }\ntwo += 1\nthree(\"x\", y)\nfour \"t\" { x = { 1 } y { } }\n"
          "five \"x\"\nspol = 1",
          "t.conf:1: unknown key \"one\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from, xclient-from\n"
          "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from, xclient-from\n"
          "t.conf:3: unknown section \"three\": known are " SECTION_NAMES "\n"
          "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
@@ -60,7 +60,6 @@ START_TEST(names_that_are_not_known)
         /* of a later version */
         {"hostname = a.test\nlogin \"corp\" { user = a }",
          "t.conf:2: login is not supported yet\n"},
-        {"listen \"127.0.0.1:1\" { auth = \"off\" }", "t.conf:1: auth is not supported yet\n"},
         {"tls \"a.test\" { level = \"dane\" match = { \"nexthop\" } }",
          "t.conf:1: level: \"dane\" is not supported yet: use one of none, may, encrypt\n"
          "t.conf:1: match is not supported yet\n"},
@@ -207,6 +206,19 @@ START_TEST(things_that_do_not_fit_together)
          "t.conf:5: route \"b.test\" leads to this relay itself: mail would loop\n"},
         {"listen \"127.0.0.1:25\" {\ntls = \"offered\"\n}",
          "t.conf:2: tls needs certificate = \"FILE\" and key = \"FILE\"\n"},
+        {"listen \"127.0.0.1:25\" {\nauth-in-clear = on\nauth = \"offered\"\n}",
+         "t.conf:3: auth needs users = \"FILE\" at the top level\n"},
+        {"users = u\nlisten \"127.0.0.1:25\" {\nauth = \"required\"\n}",
+         "t.conf:3: auth is never offered without TLS: set certificate and key, or auth-in-clear = "
+         "true\n"},
+        {"user \"a:b\" { }\nuser \"*\" {\nsenders = { \"a@b@c\", \"..\", \"\", \"a.test\" }\n}",
+         "t.conf:1: user \"a:b\": not a user's name, or *\n"
+         "t.conf:3: senders: \"a@b@c\" is not a sender: an address, a domain, .domain for all below "
+         "it, or <>\n"
+         "t.conf:3: senders: \"..\" is not a sender: an address, a domain, .domain for all below "
+         "it, or <>\n"
+         "t.conf:3: senders: \"\" is not a sender: an address, a domain, .domain for all below "
+         "it, or <>\n"},
         {"listen \"127.0.0.1:25\" {\ncertificate = \"x\"\n}",
          "t.conf:2: certificate needs its key: key = \"FILE\"\n"},
         {"listen \"127.0.0.1:25\" {\nkey = \"x\"\n}",

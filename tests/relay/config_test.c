@@ -323,6 +323,10 @@ START_TEST(a_dump_reads_as_the_same)
         "listen \"127.0.0.1:0\" { } listen '[127.0.0.1]:0' { }\n"
         "listen \"[::]:0\" { certificate = c key = k bare-newlines = normalise }\n"
         "listen \"[::]:1\" { certificate = c key = k tls = required proxy = { 10.0.0.0/8, ::1 } }\n"
+        "users = u xclient-from = 10.0.0.1\n"
+        "listen \"[::]:4\" { auth = offered auth-in-clear = on xclient-from = { } }\n"
+        "user \"Ann\" { messages-per-hour = 100 senders = { } }\n"
+        "user \"*\" { recipients-per-message = 7 senders = { a@b.test, .c.test, <> } }\n"
         "listen \"[::]:2\" { certificate = c key = k tls = implicit proxy = { } }\n"
         "route \"*\" { hosts = { a.test, \"[::1]:3\", 192.0.2.1 } }\n"
         "route \"b.test\" { hosts = \"b.test:1\" }\n"
@@ -383,6 +387,47 @@ START_TEST(rules_in_their_order)
 
     struct config *none CLEANUP(config_drop) = read_fine(&scratch, "builtin-rules = false");
     ck_assert_uint_eq(none->rule_count, 0);
+}
+END_TEST
+
+START_TEST(users_have_their_limits)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    struct config *c CLEANUP(config_drop) =
+        read_fine(&scratch, "user \"*\" { recipients-per-message = 7 }\n"
+                            "user \"Ann@A.test\" { messages-per-hour = 9 senders = { } }\n"
+                            "user \".b\" { messages-per-hour = 2 recipients-per-message = 1 }\n");
+    ck_assert_uint_eq(config_user(c, "nobody")->messages_per_hour, 0);
+    ck_assert_uint_eq(config_user(c, "nobody")->recipients_per_message, 7);
+    ck_assert_uint_eq(config_user(c, "ann@a.test")->messages_per_hour, 9);
+    ck_assert_uint_eq(config_user(c, "ANN@a.test")->recipients_per_message, 7);
+    ck_assert_uint_eq(config_user(c, "a.b")->messages_per_hour, 0); /* a name, not a domain */
+    ck_assert_uint_eq(config_user(c, ".b")->messages_per_hour, 2);
+    ck_assert(config_may_send_as(&config_user(c, "nobody")->senders, SPAN("x@y.test")));
+    ck_assert(!config_may_send_as(&config_user(c, "ann@a.test")->senders, SPAN("ann@a.test")));
+    struct config *plain CLEANUP(config_drop) = read_fine(&scratch, "");
+    ck_assert_uint_eq(config_user(plain, "x")->messages_per_hour, 0);
+    ck_assert_uint_eq(plain->limits.auth_failures, 10);
+    ck_assert_int_eq(plain->limits.auth_delay_ms, 500);
+    ck_assert(plain->listen[0].auth == LISTEN_AUTH_OFF && !plain->listen[0].auth_in_clear);
+}
+END_TEST
+
+START_TEST(senders)
+{
+    static const char *list[] = {"a@b.test", ".c.test", "d.test", "<>"};
+    static const struct {
+        const char *sender;
+        unsigned allowed; /* bits by `list` */
+    } rows[] = {{"a@b.test", 1},   {"A@B.Test", 1},   {"b@b.test", 0},           {"a@x.b.test", 0},
+                {"x@c.test", 0},   {"x@e.c.test", 2}, {"x@ec.test", 0},          {"x@d.test", 4},
+                {"x@e.d.test", 0}, {"", 8},           {"\"a@d.test\"@e.test", 0}};
+    for (size_t i = 0; i < countof(rows) * countof(list); i++) {
+        const struct senders one = {&list[i % countof(list)], 1};
+        bool allowed = rows[i / countof(list)].allowed >> i % countof(list) & 1;
+        ck_assert_msg(config_may_send_as(&one, span_of(rows[i / countof(list)].sender)) == allowed,
+                      "%s as %s", rows[i / countof(list)].sender, list[i % countof(list)]);
+    }
 }
 END_TEST
 
@@ -497,5 +542,5 @@ END_TEST
 TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, admin_sections,
           where_we_listen_is_ourselves, addresses_that_are_not_here, nobody_may_relay,
           users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
-          rules_in_their_order, references, files_that_it_names, the_place_of_the_control_socket,
-          the_manual_names_every_key)
+          users_have_their_limits, senders, rules_in_their_order, references, files_that_it_names,
+          the_place_of_the_control_socket, the_manual_names_every_key)

@@ -31,11 +31,11 @@ def root_of(peer):
     return root
 
 
-def program_of(peer, name):
-    """A client out of its unpacked package: its path, and the environment it needs."""
+def program_of(peer, name, place="bin"):
+    """A program out of its unpacked package: its path, and the environment it needs."""
     root = root_of(peer)
     libraries = f"{root}/usr/lib/x86_64-linux-gnu:{root}/usr/lib"
-    return f"{root}/usr/bin/{name}", dict(os.environ, LD_LIBRARY_PATH=libraries, HOME="/nonexistent")
+    return f"{root}/usr/{place}/{name}", dict(os.environ, LD_LIBRARY_PATH=libraries, HOME="/nonexistent")
 
 
 _EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]

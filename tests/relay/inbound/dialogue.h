@@ -4,6 +4,7 @@
 #pragma once
 
 #include "relay/inbound/session.h"
+#include "relay/users.h"
 #include "tests/suite.h"
 
 #include <stdarg.h>
@@ -27,9 +28,17 @@ enum action {
     SECURED,
     CAN_TLS, /* inbound_answer_tls() */
     NO_TLS,
+    FITS, /* inbound_checked() */
+    WRONG,
+    BUSY,
+    REFUSED, /* inbound_refused(), */
+    BARRED,  /* and no more of it */
+    MOVED,   /* inbound_moved() */
+    NO_PLACE,
     LATE,  /* inbound_timed_out() */
     FULL,  /* from here facts.full; */
-    DRAIN, /* and facts.draining */
+    DRAIN, /* and facts.draining, */
+    BAR,   /* and facts.barred */
 };
 
 /* What a message is to be noted with. */
@@ -52,8 +61,10 @@ struct step {
 struct dialogue {
     const char *name;
     struct listen_config listen;
-    bool stranger;        /* may not relay */
-    struct limits limits; /* 0: one of play_begin's */
+    const char *users;              /* of the file; NULL: none */
+    const struct user_config *user; /* `user "*"`; NULL: without limits */
+    bool stranger;                  /* may not relay */
+    struct limits limits;           /* 0: one of play_begin's */
     struct step steps[STEPS_MAX];
 };
 
@@ -80,6 +91,8 @@ struct play {
     size_t at;
     struct config config;
     struct network home;
+    struct rates *rates;
+    struct user_config any_user;
     const char *may_submit;
     struct inbound_session session;
     struct inbound_facts facts;
@@ -117,8 +130,19 @@ static inline void play_begin(struct play *play)
         limits->message_bytes = 1000;
     if (limits->header_bytes == 0)
         limits->header_bytes = 500;
+    if (play->dialogue->users != NULL) {
+        struct buffer errors = {0};
+        play->config.users = users_parse("u", span_of(play->dialogue->users), &errors);
+        ck_assert(play->config.users != NULL);
+    }
+    names_init(&play->config.user_names);
+    if (play->dialogue->user != NULL)
+        play->any_user = *play->dialogue->user;
+    names_add(&play->config.user_names, SPAN("*"), &play->any_user);
+    play->rates = rates_create();
     inbound_session_init(&play->session, &play->config, &play->dialogue->listen, &client,
                          &play->out);
+    play->session.rates = play->rates;
     if (play->dialogue->listen.tls == LISTEN_TLS_IMPLICIT)
         inbound_secured(&play->session, "TLSv1.3");
     inbound_greet(&play->session);
@@ -137,6 +161,9 @@ static inline void play_local(struct play *play, const char *may, const struct l
 static inline void play_end(struct play *play)
 {
     inbound_session_free(&play->session);
+    users_drop(&play->config.users);
+    names_free(&play->config.user_names);
+    rates_destroy(&play->rates);
     buffer_free(&play->in);
     buffer_free(&play->out);
 }
@@ -196,6 +223,14 @@ static inline enum inbound_ask play_act(struct play *play, const struct step *st
     case SECURED: inbound_secured(&play->session, "TLSv1.3"); return INBOUND_MORE;
     case CAN_TLS: inbound_answer_tls(&play->session, true); return INBOUND_MORE;
     case NO_TLS: inbound_answer_tls(&play->session, false); return INBOUND_MORE;
+    case FITS: return inbound_checked(&play->session, CHECK_FITS);
+    case WRONG: return inbound_checked(&play->session, CHECK_WRONG);
+    case BUSY: return inbound_checked(&play->session, CHECK_BUSY);
+    case REFUSED: return inbound_refused(&play->session, false);
+    case BARRED: return inbound_refused(&play->session, true);
+    case MOVED: return inbound_moved(&play->session, true);
+    case NO_PLACE: return inbound_moved(&play->session, false);
+    case BAR: play->facts.barred = true; return INBOUND_MORE;
     case LATE: inbound_timed_out(&play->session); return INBOUND_MORE;
     case FULL: play->facts.full = true; return INBOUND_MORE;
     case DRAIN: play->facts.draining = true; return INBOUND_MORE;

@@ -24,7 +24,7 @@ static void came_back(struct mail *mail, void *taker)
 {
     struct password_check *check = container_of(mail, struct password_check, mail);
     ck_assert_ptr_eq(taker, check->reply_to);
-    if (check->fits)
+    if (check->result == PASSWORD_FITS)
         ck_assert(users_recall(check->users, check->name, check->password, clock_ms()));
     password_check_over(check);
 }
@@ -54,7 +54,7 @@ START_TEST(checks_come_back)
     ck_assert_uint_ge(woken, 1);
     ck_assert_uint_eq(mailbox_deliver(&box, &box), countof(rows));
     for (size_t i = 0; i < countof(rows); i++) {
-        ck_assert_int_eq(checks[i].fits, rows[i].fits);
+        ck_assert_int_eq(checks[i].result, rows[i].fits ? PASSWORD_FITS : PASSWORD_WRONG);
         ck_assert(checks[i].password == NULL && checks[i].users == NULL);
     }
     passwords_destroy(&passwords);
@@ -82,6 +82,10 @@ START_TEST(too_many_do_not_wait)
     ck_assert(passwords_check(passwords, &checks[0], users, "user", "pencil"));
     passwords_step(passwords, 0);
     mailbox_deliver(&box, &box);
+    ck_assert(passwords_check(passwords, &checks[0], users, "user", "pencil"));
+    passwords_give_up(passwords);
+    ck_assert_uint_eq(mailbox_deliver(&box, &box), 1);
+    ck_assert_int_eq(checks[0].result, PASSWORD_UNCHECKED);
     users_drop(&users);
     passwords_destroy(&passwords);
     free(checks);

@@ -168,7 +168,11 @@ static const struct matrix_row {
      {"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.0.0"},
      INBOUND_MORE,
      STAYS_ALL},
-    {"AUTH PLAIN", {"500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2"}, INBOUND_MORE, STAYS_ALL},
+    {"AUTH PLAIN", {"502 5.5.1", "502 5.5.1", "502 5.5.1", "502 5.5.1"}, INBOUND_MORE, STAYS_ALL},
+    {"XCLIENT NAME=a.test",
+     {"550 5.7.0", "550 5.7.0", "550 5.7.0", "550 5.7.0"},
+     INBOUND_MORE,
+     STAYS_ALL},
     {"", {"500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2"}, INBOUND_MORE, STAYS_ALL},
 };
 
