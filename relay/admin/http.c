@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#define STACK_BYTES (512u << 10) /* a thread's: most of it is the log's, never touched */
+#define STACK_BYTES (2u << 20) /* a thread's: JSON may be nested 2048 deep */
 #define RETRY_SECONDS "5"
 
 struct http {

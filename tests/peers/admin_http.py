@@ -187,8 +187,9 @@ def acted_on(relay, admin):
     check(admin.post(f"/api/queue/{name}/drop", reason="wrong address")["count"] == 1, "drop")
     admin.fails(404, "GET", f"/api/queue/{name}")
     admin.fails(404, "POST", f"/api/queue/{name}/drop", "{}", JSON)
-    reasons = [event.get("reason") for event in relay.events("operator")]
-    check("wrong address" in reasons, "what was done is in the log, with its reason", reasons)
+    wait_until(lambda: "wrong address" in [event.get("reason")
+                                           for event in relay.events("operator")],
+               "what was done is in the log, with its reason", alive=[relay.daemon])
     check("reason" in admin.fails(400, "POST", f"/api/queue/{name}/hold", "{}", JSON),
           "hold wants a reason")
 

@@ -63,6 +63,8 @@ def start(relay, manager, watchdog_us=None, sockets=()):
     relay.starts = getattr(relay, "starts", 0) + 1
     relay.daemon = relay.workshop.start(f"{relay.name}.{relay.starts}", command, env=environment,
                                         pass_fds=[held.fileno() for _, held in sockets])
+    wait_until(lambda: relay.events("started"), "its log says that it started",
+               alive=[relay.daemon])
 
 
 def notifications(relay, manager):
@@ -81,7 +83,8 @@ def notifications(relay, manager):
     relay.config.write_text(good + "no-such-key = 1\n")
     relay.reload()
     manager.wait_for(relay, "READY")
-    check(relay.events("reload-failed"), "READY=1 also behind a configuration that is wrong")
+    wait_until(lambda: relay.events("reload-failed"), "the error is logged", alive=[relay.daemon])
+    check(True, "READY=1 also behind a configuration that is wrong")
     relay.config.write_text(good)
 
     check(relay.stop() == 0, "SIGTERM: it ends with 0")
