@@ -129,6 +129,11 @@ bool endpoint_parse(struct span text, struct endpoint *endpoint)
     return ip_parse(host, &endpoint->ip) && parse_port(span_skip(port, 1), &endpoint->port);
 }
 
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->port == b->port && ip_equal(&a->ip, &b->ip);
+}
+
 char *endpoint_format(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_MAX])
 {
     char ip[IP_TEXT_MAX];

@@ -34,6 +34,8 @@ bool ip_is_unspecified(const struct ip *ip);
  * multicast, broadcast or reserved addresses; private ones and those above are. */
 bool ip_is_reachable(const struct ip *ip);
 
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+
 /* "192.0.2.1:25" and "[2001:db8::1]:25"; brackets around IPv4 are allowed. */
 bool endpoint_parse(struct span text, struct endpoint *endpoint);
 char *endpoint_format(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_MAX]);

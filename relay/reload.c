@@ -1,5 +1,6 @@
 #include "relay/run_inside.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool same_text(const char *a, const char *b)
@@ -7,22 +8,11 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-static bool same_listeners(const struct config *old, const struct config *new)
+static bool same_admin(const struct admin_config *one, const struct admin_config *other)
 {
-    if (old->listen_count != new->listen_count)
-        return false;
-    for (unsigned i = 0; i < new->listen_count; i++)
-        if (!ip_equal(&old->listen[i].at.ip, &new->listen[i].at.ip) ||
-            old->listen[i].at.port != new->listen[i].at.port)
-            return false;
-    return true;
-}
-
-static bool same_admin(const struct admin_config *old, const struct admin_config *new)
-{
-    return old->on == new->on &&ip_equal(&old->at.ip, &new->at.ip) &&
-           old->at.port == new->at.port &&same_text(old->path, new->path) &&
-           old->actions == new->actions && old->destinations == new->destinations;
+    return one->on == other->on && endpoint_equal(&one->at, &other->at) &&
+           same_text(one->path, other->path) && one->actions == other->actions &&
+           one->destinations == other->destinations;
 }
 
 /* What needs a restart is said, not done by halves. */
@@ -40,7 +30,6 @@ static void tell_unchangeable(const struct config *old, const struct config *new
         {"durability", old->durability == new->durability},
         {"map-size", old->map_bytes == new->map_bytes},
         {"min-free", old->min_free_bytes == new->min_free_bytes},
-        {"listen", same_listeners(old, new)},
         {"admin", same_admin(&old->admin, &new->admin)},
     };
     for (size_t i = 0; i < countof(keys); i++)
@@ -55,6 +44,66 @@ static void log_errors(const struct buffer *errors)
         log_note("reload-failed", "why", "%.*s", SPAN_FORMAT(line));
 }
 
+/* ---- listen sections ---- */
+
+static bool has_section(const struct config *config, const struct endpoint *at)
+{
+    for (unsigned i = 0; i < config->listen_count; i++)
+        if (endpoint_equal(&config->listen[i].at, at))
+            return true;
+    return false;
+}
+
+/* A socket that was handed over, or a new one; for all workers. -1 with a line in the log. */
+static int open_section(struct running *running, const struct endpoint *at)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    int socket = service_take(running->service, at);
+    if (socket < 0)
+        socket = os_listen_alone(at);
+    if (socket < 0)
+        log_note("reload-failed", "why", "cannot listen on %s: %s", endpoint_format(at, text),
+                 strerror(-socket));
+    return socket;
+}
+
+/* Sockets for the sections that are new; NULL when one cannot be opened. */
+static struct listening *open_sections(struct running *running, const struct config *config)
+{
+    struct listening *where = must_calloc(config->listen_count, sizeof(*where));
+    for (unsigned i = 0; i < config->listen_count; i++)
+        where[i] = (struct listening){config->listen[i].at, -1};
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        if (has_section(running->config, &where[i].at))
+            continue;
+        where[i].socket = open_section(running, &where[i].at);
+        if (where[i].socket >= 0)
+            continue;
+        listening_close(where, config->listen_count);
+        free(where);
+        return NULL;
+    }
+    return where;
+}
+
+static void log_sections(const struct config *old, const struct config *config,
+                         const struct listening *where)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        struct endpoint at;
+        if (where[i].socket < 0)
+            continue;
+        os_local(where[i].socket, &at);
+        running_log_listening(endpoint_format(&at, text), "mail", -1);
+    }
+    for (unsigned i = 0; i < old->listen_count; i++)
+        if (!has_section(config, &old->listen[i].at))
+            log_note("listening-ended", "on", "%s", endpoint_format(&old->listen[i].at, text));
+}
+
+/* ---- reloading ---- */
+
 void running_log_doubts(const struct config *config)
 {
     struct buffer doubts CLEANUP(buffer_free) = {0};
@@ -64,25 +113,41 @@ void running_log_doubts(const struct config *config)
         log_note("warning", "why", "%.*s", SPAN_FORMAT(line));
 }
 
-void running_reload(struct running *running)
+/* The configuration, and sockets for its new sections; or NULL, and it has been told why. */
+static struct config *read_again(struct running *running, struct listening **where)
 {
     struct buffer errors CLEANUP(buffer_free) = {0};
-    service_tell_reloading(running->service);
     struct config *config = config_read(running->config->path, &errors);
-    if (config == NULL || !config_check_files(config, &errors)) {
+    *where = NULL;
+    if (config == NULL || !config_check_files(config, &errors))
         log_errors(&errors);
+    else
+        *where = open_sections(running, config);
+    if (*where == NULL && config != NULL)
+        config_drop(&config);
+    return config;
+}
+
+void running_reload(struct running *running)
+{
+    struct listening *where;
+    service_tell_reloading(running->service);
+    struct config *config = read_again(running, &where);
+    if (config == NULL) {
         log_note("reload-failed", "what", "the old configuration stays in effect");
-        if (config != NULL)
-            config_drop(&config);
         return;
     }
     tell_unchangeable(running->config, config);
+    log_sections(running->config, config, where);
     running_log_doubts(config);
     log_set_format(config->log);
     health_configure(&running->health, config);
     dispatch_reconfigure(running->relay.dispatch, config);
     for (unsigned i = 0; i < running->worker_count; i++)
-        worker_reconfigure(running->workers[i], config);
+        worker_reconfigure(running->workers[i], config,
+                           listening_share(where, config->listen_count));
+    listening_close(where, config->listen_count);
+    free(where);
     config_drop(&running->config);
     running->config = config;
     log_note("reloaded", "configuration", "%s", config->path ? config->path : "defaults");

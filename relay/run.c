@@ -170,9 +170,7 @@ static void stop(struct running *running)
         spool_close(&running->relay.spool);
     }
     service_destroy(&running->service);
-    for (unsigned i = 0; i < running->listening_count; i++)
-        if (running->listening[i].handed_over >= 0)
-            os_close(running->listening[i].handed_over);
+    listening_close(running->listening, running->listening_count);
     free(running->listening);
     free(running->tickets);
     free(running->threads);

@@ -31,7 +31,7 @@ struct running {
     struct service *service;
     struct health health;
     bool works;                  /* as was logged last */
-    struct listening *listening; /* one per listen section, as of the start */
+    struct listening *listening; /* while it starts: one per listen section */
     unsigned listening_count;
     struct mailbox *mailboxes;
     struct worker **workers;
@@ -48,6 +48,9 @@ struct running {
 
 /* starting.c: false with why and an exit code; then what there is must be stopped all the same. */
 bool running_start(struct running *running);
+
+/* A listener for mail or admin; `handed_over` is its descriptor, or -1. */
+void running_log_listening(const char *on, const char *what, int handed_over);
 
 /* reload.c: reads the configuration again; one with errors changes nothing. */
 void running_reload(struct running *running);

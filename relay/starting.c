@@ -122,7 +122,7 @@ static bool ports_are_free(struct running *running)
     char text[ENDPOINT_TEXT_MAX];
     for (unsigned i = 0; i < running->config->listen_count; i++) {
         const struct endpoint *at = &running->config->listen[i].at;
-        bool ours = at->port != 0 && running->listening[i].handed_over < 0;
+        bool ours = at->port != 0 && running->listening[i].socket < 0;
         int error = ours ? os_listen_check(at) : 0;
         if (error == 0)
             continue;
@@ -136,15 +136,19 @@ static bool ports_are_free(struct running *running)
 
 static bool open_listeners(struct running *running)
 {
-    for (unsigned i = 0; i < running->worker_count; i++) {
+    unsigned count = running->listening_count;
+    bool fine = true;
+    for (unsigned i = 0; i < running->worker_count && fine; i++) {
         struct worker *worker = running->workers[i];
-        worker->inbound =
-            inbound_create(worker, running->listening, running->why, sizeof(running->why));
-        if (worker->inbound == NULL)
-            return fail(running, EX_UNAVAILABLE);
-        inbound_endpoints(worker->inbound, running->listening); /* a free port: the same for all */
+        struct listening *where = listening_share(running->listening, count);
+        worker->inbound = inbound_create(worker, where, running->why, sizeof(running->why));
+        fine = worker->inbound != NULL;
+        if (fine)
+            inbound_endpoints(worker->inbound, running->listening); /* free ports: one for all */
+        listening_close(where, count);
+        free(where);
     }
-    return true;
+    return fine || fail(running, EX_UNAVAILABLE);
 }
 
 static void create_dispatch(struct running *running)
@@ -232,7 +236,7 @@ static void raise_descriptors(void)
     }
 }
 
-static void log_listening(const char *on, const char *what, int handed_over)
+void running_log_listening(const char *on, const char *what, int handed_over)
 {
     struct log_line line;
     log_begin(&line, "listening");
@@ -247,10 +251,10 @@ static void log_listeners(const struct running *running)
 {
     char text[ENDPOINT_TEXT_MAX];
     for (unsigned i = 0; i < running->listening_count; i++)
-        log_listening(endpoint_format(&running->listening[i].at, text), "mail",
-                      running->listening[i].handed_over);
+        running_log_listening(endpoint_format(&running->listening[i].at, text), "mail",
+                              running->listening[i].socket);
     if (running->http != NULL)
-        log_listening(http_place(running->http), "admin", running->admin_handed_over);
+        running_log_listening(http_place(running->http), "admin", running->admin_handed_over);
 }
 
 static void log_started(const struct running *running)
@@ -305,5 +309,6 @@ bool running_start(struct running *running)
     start_threads(running);
     health_enter(&running->health, HEALTH_RUNNING);
     log_started(running);
+    listening_close(running->listening, running->listening_count); /* the workers have theirs */
     return true;
 }

@@ -118,25 +118,30 @@ void worker_submit(struct worker *worker, struct envelope *const *take, size_t c
 struct reconfiguring {
     struct mail mail;
     struct config *config; /* one reference */
+    struct listening *where;
 };
 
 static void reconfigured(struct mail *mail, void *taker)
 {
     struct reconfiguring *reconfiguring = container_of(mail, struct reconfiguring, mail);
     struct worker *worker = taker;
+    struct config *config = reconfiguring->config;
     char why[512];
-    if (!inbound_reconfigure(worker->inbound, reconfiguring->config, why, sizeof(why)))
+    if (!inbound_reconfigure(worker->inbound, config, reconfiguring->where, why, sizeof(why)))
         log_note("reload-failed", "why", "%s", why);
+    listening_close(reconfiguring->where, config->listen_count); /* what was not needed */
+    free(reconfiguring->where);
     config_drop(&worker->config);
-    worker->config = reconfiguring->config;
+    worker->config = config;
     free(reconfiguring);
 }
 
-void worker_reconfigure(struct worker *worker, struct config *config)
+void worker_reconfigure(struct worker *worker, struct config *config, struct listening *take_where)
 {
     struct reconfiguring *reconfiguring = must_calloc(1, sizeof(*reconfiguring));
     reconfiguring->mail.deliver = reconfigured;
     reconfiguring->config = config_keep(config);
+    reconfiguring->where = take_where;
     mailbox_post(worker->mailbox, &reconfiguring->mail);
 }
 

@@ -19,6 +19,7 @@
 struct dispatch;
 struct envelope;
 struct inbound;
+struct listening;
 struct notifier;
 
 /* What all workers have in common; lives as long as they do. */
@@ -74,8 +75,9 @@ void worker_wake(void *owner);
 
 void worker_bury(struct worker *worker, struct grave *grave, void (*bury)(struct grave *grave));
 
-/* A new configuration, from another thread. */
-void worker_reconfigure(struct worker *worker, struct config *config);
+/* A new configuration, from another thread; `take_where` has a socket for each new listen section,
+ * which move in with the array. */
+void worker_reconfigure(struct worker *worker, struct config *config, struct listening *take_where);
 
 /* Fresh from a commit: for delivery, by this worker if it can. The envelopes move in. */
 void worker_submit(struct worker *worker, struct envelope *const *take, size_t count);

@@ -9,7 +9,7 @@
 
 struct inbound {
     struct worker *worker;
-    struct listener *listeners;
+    struct listener **listeners;
     unsigned listener_count;
     struct local_listener *local; /* NULL but for worker 0 */
     struct list connections;

@@ -1,7 +1,7 @@
 /* The server's side as a worker sees it: listeners, and the connections they accepted.
  *
  * Each worker opens every listener for itself (SO_REUSEPORT): the kernel spreads the clients. A
- * listening socket that was handed over is watched by all of them: who is free first accepts.
+ * listening socket that was there already is watched by all of them: who is free first accepts.
  * The unix socket for local users is worker 0's alone: each of their mails costs a process
  * anyway, so one worker keeps up.
  * Counts per client address are the only thing that workers share here. */
@@ -28,22 +28,27 @@ struct ip inbound_client_of(const struct ip *ip);
 
 struct listening { /* where a listen section listens */
     struct endpoint at;
-    int handed_over; /* a listening socket that was there already, for all workers; or -1 */
+    int socket; /* that listens there already; -1: one is made */
 };
 
-/* Listens at `where` (one per listen section, ports fixed by the first worker). NULL with one
- * line in `why`. */
-struct inbound *inbound_create(struct worker *worker, const struct listening *where, char *why,
+/* Another socket for each that is there, for a worker to take; the caller frees the array. */
+struct listening *listening_share(const struct listening *where, unsigned count);
+void listening_close(struct listening *where, unsigned count); /* those that are there */
+
+/* Listens at these places, one per listen section; ports are fixed by the first worker. Sockets
+ * move in. NULL with one line in `why`. */
+struct inbound *inbound_create(struct worker *worker, struct listening *take_where, char *why,
                                size_t why_size);
 void inbound_destroy(struct inbound **inbound);
 
 /* Where it listens now, into `at` of one per listen section. */
 void inbound_endpoints(const struct inbound *inbound, struct listening *where);
 
-/* New certificates and limits for connections that come from now on. False with `why` (the old
- * ones stay) when a certificate cannot be used. */
-bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *why,
-                         size_t why_size);
+/* A new configuration, for connections that come from now on: certificates, limits, and where it
+ * listens. Sockets of new listen sections must be there and move in; those of sections that are
+ * gone are closed. False with `why`, and all stays as it was, when one cannot be used. */
+bool inbound_reconfigure(struct inbound *inbound, struct config *config,
+                         struct listening *take_where, char *why, size_t why_size);
 
 /* Closes the listeners; connections get 421 at their next command, or when they idle. */
 void inbound_drain(struct inbound *inbound);

@@ -127,11 +127,32 @@ static void accept_again(struct timer *timer)
 
 /* ---- life ---- */
 
-static bool listen_at(struct listener *listener, const struct listening *where, char *why,
+struct listening *listening_share(const struct listening *where, unsigned count)
+{
+    struct listening *shared = must_calloc(count, sizeof(*shared));
+    for (unsigned i = 0; i < count; i++) {
+        shared[i] = where[i];
+        if (where[i].socket >= 0)
+            shared[i].socket = os_share(where[i].socket);
+    }
+    return shared;
+}
+
+void listening_close(struct listening *where, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (where[i].socket >= 0)
+            os_close(where[i].socket);
+        where[i].socket = -1;
+    }
+}
+
+static bool listen_at(struct listener *listener, struct listening *take_where, char *why,
                       size_t why_size)
 {
     char text[ENDPOINT_TEXT_MAX];
-    int socket = where->handed_over >= 0 ? os_share(where->handed_over) : os_listen(&where->at);
+    int socket = take_where->socket >= 0 ? take_where->socket : os_listen(&take_where->at);
+    take_where->socket = -1;
     if (socket >= 0) {
         os_local(socket, &listener->at);
         listener->socket = socket;
@@ -143,37 +164,9 @@ static bool listen_at(struct listener *listener, const struct listening *where, 
         socket = error;
     }
     listener->socket = -1;
-    snprintf(why, why_size, "cannot listen on %s: %s", endpoint_format(&where->at, text),
+    snprintf(why, why_size, "cannot listen on %s: %s", endpoint_format(&take_where->at, text),
              strerror(-socket));
     return false;
-}
-
-struct inbound *inbound_create(struct worker *worker, const struct listening *where, char *why,
-                               size_t why_size)
-{
-    struct inbound *inbound = must_calloc(1, sizeof(*inbound));
-    const struct config *config = worker->config;
-    inbound->worker = worker;
-    inbound->listeners = must_calloc(config->listen_count, sizeof(*inbound->listeners));
-    list_init(&inbound->connections);
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        struct listener *listener = &inbound->listeners[inbound->listener_count++];
-        listener->inbound = inbound;
-        listener->socket = -1;
-        listener->config = config_keep(worker->config);
-        listener->listen = &config->listen[i];
-        listener->again.fire = accept_again;
-        if (!make_tls(&config->listen[i], &listener->tls, why, why_size) ||
-            !listen_at(listener, &where[i], why, why_size)) {
-            inbound_destroy(&inbound);
-            return NULL;
-        }
-    }
-    if (worker->index == 0)
-        inbound->local = local_listener_create(inbound, config->submit, why, why_size);
-    if (worker->index == 0 && inbound->local == NULL)
-        inbound_destroy(&inbound);
-    return inbound;
 }
 
 static void stop_listening(struct listener *listener)
@@ -184,15 +177,63 @@ static void stop_listening(struct listener *listener)
     listener->socket = -1;
 }
 
+static void listener_free(struct listener *listener)
+{
+    if (listener == NULL)
+        return;
+    stop_listening(listener);
+    server_tls_drop(&listener->tls);
+    config_drop(&listener->config);
+    free(listener);
+}
+
+/* For a section of the configuration; NULL with `why`. */
+static struct listener *listener_create(struct inbound *inbound, struct config *config,
+                                        const struct listen_config *listen,
+                                        struct listening *take_where, char *why, size_t why_size)
+{
+    struct listener *listener = must_calloc(1, sizeof(*listener));
+    listener->inbound = inbound;
+    listener->socket = -1;
+    listener->config = config_keep(config);
+    listener->listen = listen;
+    listener->again.fire = accept_again;
+    if (make_tls(listen, &listener->tls, why, why_size) &&
+        listen_at(listener, take_where, why, why_size))
+        return listener;
+    listener_free(listener);
+    return NULL;
+}
+
+struct inbound *inbound_create(struct worker *worker, struct listening *take_where, char *why,
+                               size_t why_size)
+{
+    struct inbound *inbound = must_calloc(1, sizeof(*inbound));
+    struct config *config = worker->config;
+    inbound->worker = worker;
+    inbound->listeners = must_calloc(config->listen_count, sizeof(*inbound->listeners));
+    inbound->listener_count = config->listen_count;
+    list_init(&inbound->connections);
+    bool fine = true;
+    for (unsigned i = 0; i < config->listen_count && fine; i++) {
+        inbound->listeners[i] =
+            listener_create(inbound, config, &config->listen[i], &take_where[i], why, why_size);
+        fine = inbound->listeners[i] != NULL;
+    }
+    if (fine && worker->index == 0)
+        fine = (inbound->local = local_listener_create(inbound, config->submit, why, why_size)) !=
+               NULL;
+    if (!fine)
+        inbound_destroy(&inbound);
+    return inbound;
+}
+
 void inbound_destroy(struct inbound **inbound)
 {
     struct inbound *self = *inbound;
     inbound_connections_close(self);
-    for (unsigned i = 0; i < self->listener_count; i++) {
-        stop_listening(&self->listeners[i]);
-        server_tls_drop(&self->listeners[i].tls);
-        config_drop(&self->listeners[i].config);
-    }
+    for (unsigned i = 0; i < self->listener_count; i++)
+        listener_free(self->listeners[i]);
     local_listener_destroy(&self->local);
     free(self->listeners);
     free(self);
@@ -202,58 +243,106 @@ void inbound_destroy(struct inbound **inbound)
 void inbound_endpoints(const struct inbound *inbound, struct listening *where)
 {
     for (unsigned i = 0; i < inbound->listener_count; i++)
-        where[i].at = inbound->listeners[i].at;
+        where[i].at = inbound->listeners[i]->at;
 }
 
 void inbound_drain(struct inbound *inbound)
 {
     inbound->draining = true;
     for (unsigned i = 0; i < inbound->listener_count; i++)
-        stop_listening(&inbound->listeners[i]);
+        stop_listening(inbound->listeners[i]);
     local_listener_destroy(&inbound->local);
     inbound_connections_drain(inbound);
 }
 
 /* ---- a new configuration ---- */
 
-static const struct listen_config *find_listen(const struct config *config,
-                                               const struct listen_config *old)
+/* The listener that is there for a section, or NULL. */
+static struct listener *find_listener(const struct inbound *inbound,
+                                      const struct listen_config *listen)
 {
-    for (unsigned i = 0; i < config->listen_count; i++)
-        if (ip_equal(&config->listen[i].at.ip, &old->at.ip) &&
-            config->listen[i].at.port == old->at.port)
-            return &config->listen[i];
+    for (unsigned i = 0; i < inbound->listener_count; i++)
+        if (endpoint_equal(&inbound->listeners[i]->listen->at, &listen->at))
+            return inbound->listeners[i];
     return NULL;
 }
 
-static void free_pointer(struct server_tls ***pointer)
-{
-    free(*pointer);
-}
+/* One for each section of the new configuration: those that are there stay, with what is new to
+ * them beside. */
+struct renewal {
+    struct listener **listeners;
+    struct server_tls **tls; /* of those that were there */
+    unsigned count;
+};
 
-bool inbound_reconfigure(struct inbound *inbound, struct config *config, char *why, size_t why_size)
+static bool renew(struct inbound *inbound, struct config *config, struct listening *take_where,
+                  struct renewal *renewal, char *why, size_t why_size)
 {
-    struct server_tls **fresh CLEANUP(free_pointer) =
-        must_calloc(inbound->listener_count, sizeof(struct server_tls *));
-    for (unsigned i = 0; i < inbound->listener_count; i++) {
-        const struct listen_config *next = find_listen(config, inbound->listeners[i].listen);
-        fresh[i] = NULL;
-        if (next != NULL && !make_tls(next, &fresh[i], why, why_size)) {
-            while (i-- > 0)
-                server_tls_drop(&fresh[i]);
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct listen_config *listen = &config->listen[i];
+        struct listener *there = find_listener(inbound, listen);
+        bool fine = there != NULL
+                        ? make_tls(listen, &renewal->tls[i], why, why_size)
+                        : (there = listener_create(inbound, config, listen, &take_where[i], why,
+                                                   why_size)) != NULL;
+        if (!fine)
             return false;
-        }
-    }
-    for (unsigned i = 0; i < inbound->listener_count; i++) {
-        struct listener *listener = &inbound->listeners[i];
-        const struct listen_config *next = find_listen(config, listener->listen);
-        if (next == NULL)
-            continue; /* goes with the next restart */
-        server_tls_drop(&listener->tls);
-        config_drop(&listener->config);
-        listener->tls = fresh[i];
-        listener->config = config_keep(config);
-        listener->listen = next;
+        renewal->listeners[renewal->count++] = there;
     }
     return true;
+}
+
+static bool is_among(const struct listener *listener, struct listener *const *listeners,
+                     unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (listeners[i] == listener)
+            return true;
+    return false;
+}
+
+static void free_others(struct listener **listeners, unsigned count, struct listener *const *kept,
+                        unsigned kept_count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!is_among(listeners[i], kept, kept_count))
+            listener_free(listeners[i]);
+}
+
+static void take_over(struct inbound *inbound, struct config *config, struct renewal *renewal)
+{
+    for (unsigned i = 0; i < renewal->count; i++) {
+        struct listener *listener = renewal->listeners[i];
+        if (!is_among(listener, inbound->listeners, inbound->listener_count))
+            continue; /* it is new */
+        server_tls_drop(&listener->tls);
+        config_drop(&listener->config);
+        listener->tls = renewal->tls[i];
+        listener->config = config_keep(config);
+        listener->listen = &config->listen[i];
+    }
+    free_others(inbound->listeners, inbound->listener_count, renewal->listeners, renewal->count);
+    free(inbound->listeners);
+    inbound->listeners = renewal->listeners;
+    inbound->listener_count = renewal->count;
+}
+
+bool inbound_reconfigure(struct inbound *inbound, struct config *config,
+                         struct listening *take_where, char *why, size_t why_size)
+{
+    struct renewal renewal = {
+        .listeners = must_calloc(config->listen_count, sizeof(*renewal.listeners)),
+        .tls = must_calloc(config->listen_count, sizeof(*renewal.tls)),
+    };
+    bool fine = inbound->draining || renew(inbound, config, take_where, &renewal, why, why_size);
+    if (fine && !inbound->draining) {
+        take_over(inbound, config, &renewal);
+    } else {
+        free_others(renewal.listeners, renewal.count, inbound->listeners, inbound->listener_count);
+        for (unsigned i = 0; i < renewal.count; i++)
+            server_tls_drop(&renewal.tls[i]);
+        free(renewal.listeners);
+    }
+    free(renewal.tls);
+    return fine;
 }

@@ -234,5 +234,24 @@ START_TEST(networks_refused)
 }
 END_TEST
 
+START_TEST(equal_endpoints)
+{
+    static const struct {
+        const char *one, *other;
+        bool equal;
+    } rows[] = {
+        {"127.0.0.1:25", "127.0.0.1:25", true},  {"127.0.0.1:25", "127.0.0.1:26", false},
+        {"127.0.0.1:25", "127.0.0.2:25", false}, {"[::ffff:127.0.0.1]:25", "127.0.0.1:25", true},
+        {"[::]:25", "0.0.0.0:25", false},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct endpoint one, other;
+        ck_assert(endpoint_parse(span_of(rows[i].one), &one));
+        ck_assert(endpoint_parse(span_of(rows[i].other), &other));
+        ck_assert_int_eq(endpoint_equal(&one, &other), rows[i].equal);
+    }
+}
+END_TEST
+
 TEST_MAIN("base/ip", addresses, no_address, sameness, special_addresses, what_can_be_another_host,
-          endpoints, longest_texts_fit, networks, networks_refused)
+          endpoints, longest_texts_fit, networks, networks_refused, equal_endpoints)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The relay as a service: what its manager hears, a watchdog that a stuck thread keeps from
-hearing, and listening sockets that are handed over."""
+hearing, listeners that come and go at SIGHUP, and sockets that are handed over."""
 import ctypes
 import os
 import socket
@@ -161,6 +161,55 @@ def watchdog(relay, manager):
     check(relay.stop() == 0, "SIGTERM: it ends with 0")
 
 
+# ---- other listen sections at SIGHUP ----
+
+def reload_with(relay, top):
+    before = len(relay.events("reloaded"))
+    relay.configure(top=relay.top + top)
+    relay.reload()
+    wait_until(lambda: len(relay.events("reloaded")) > before, "it reloads", alive=[relay.daemon])
+
+
+def refuses(host, port):
+    try:
+        socket.create_connection((host, port), timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def reloading(relay, manager, sink):
+    new = relay.workshop.free_port()
+    start(relay, manager)
+    manager.wait_for(relay, "READY")
+    standing = RawClient(relay.host, relay.port)
+    reload_with(relay, f'\nlisten "127.0.0.1:{new}" {{ }}')
+    wait_until(lambda: greets("127.0.0.1", new), "it greets there", alive=[relay.daemon])
+    check(greets(relay.host, relay.port), "SIGHUP: a new listen section is opened beside the old")
+    code, _ = Load(relay.workshop, f"127.0.0.1:{new}", MESSAGES, name="reloading").wait()
+    check(code == 0, f"{MESSAGES} messages come in through it")
+    sink.wait_for(MESSAGES)
+
+    taken = listening(socket.AF_INET, ("127.0.0.1", relay.workshop.free_port()))
+    port = taken.getsockname()[1]
+    relay.configure(top=relay.top + f'\nlisten "127.0.0.1:{port}" {{ }}')
+    relay.reload()
+    wait_until(lambda: f"cannot listen on 127.0.0.1:{port}" in relay.log(), "it is told",
+               alive=[relay.daemon])
+    check(greets("127.0.0.1", new), "where one cannot be opened all stay as they are")
+    taken.close()
+
+    reload_with(relay, "")
+    wait_until(lambda: refuses("127.0.0.1", new), "it is refused there", alive=[relay.daemon])
+    check(greets(relay.host, relay.port), "a section that is gone is closed, and only that")
+    check([event["on"] for event in relay.events("listening-ended")] == [f"127.0.0.1:{new}"],
+          "and told")
+    standing.deliver("a@app.test", ["b@peer.test"], b"Subject: x\r\n\r\nx\r\n")
+    standing.close()
+    relay.wait_until_empty()
+    check(relay.stop() == 0, "SIGTERM: it ends with 0")
+
+
 # ---- sockets that are handed over ----
 
 def listening(kind, address):
@@ -197,7 +246,6 @@ def activation(relay, manager, sink):
 
     code, _ = Load(workshop, relay.address, MESSAGES).wait()
     check(code == 0, f"{MESSAGES} messages come in through it")
-    sink.wait_for(MESSAGES)
     relay.wait_until_empty()
     check(relay.stop() == 0, "SIGTERM: it ends with 0")
 
@@ -217,14 +265,14 @@ def activation(relay, manager, sink):
 
 def test(workshop):
     sink = Sink(workshop).start()
-    for what in (notifications, watchdog, activation):
+    for what in (notifications, watchdog, reloading, activation):
         say(what.__name__)
         manager = Manager(workshop.path(f"{what.__name__}.notify"))
         admin = ("127.0.0.1", workshop.free_port())
-        relay = Relay(workshop, what.__name__, route=[sink.next_hop],
-                      top=f'admin "{admin[0]}:{admin[1]}" {{ }}')
-        relay.admin = admin
-        what(relay, manager, *([sink] if what is activation else []))
+        top = f'admin "{admin[0]}:{admin[1]}" {{ }}'
+        relay = Relay(workshop, what.__name__, route=[sink.next_hop], top=top)
+        relay.admin, relay.top = admin, top
+        what(relay, manager, *([sink] if what in (reloading, activation) else []))
 
 
 run_test(test)
