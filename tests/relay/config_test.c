@@ -338,8 +338,8 @@ START_TEST(a_dump_reads_as_the_same)
         "retry \"s.test\" { schedule = { 90s, 1h } warn-after = 0 }\n"
         "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
         "limits { memory = 1025K }\n",
-        "reply \"greylist\" { match = '^4\\d\\d \"later\" \\$' action = next-host at = rcpt }\n"
-        "reply \"mine\" { match = x destination = .y.test action = suspend for = 2d }\n",
+        ("reply \"greylist\" { match = '^4\\d\\d \"later\" \\$' action = next-host at = rcpt }\n"
+         "reply \"mine\" { match = x destination = .y.test action = suspend for = 2d }\n"),
         "builtin-rules = no reply \"mine\" { match = 'a\\\\\\'b' action = bounce }\n",
     };
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
