@@ -73,6 +73,9 @@ def deliver_all(workshop, peer, altered):
     check(not sent, "each arrived once")
     say(f"  {left_out} mails that {peer.name} would change or refuse are left to deliver_sink")
     check(relay.stop() == 0, "the relay ends with 0")
+    if peer.chunked() is not None:
+        wait_until(lambda: peer.chunked() >= len(arrived), f"{peer.name} tells of chunks")
+        check(True, f"all came in chunks, {peer.name} says")
 
 
 def deliver_all_to_sink(workshop):

@@ -145,6 +145,10 @@ class _MailServer:
         """End it and everything it started."""
         self.daemon.kill()
 
+    def chunked(self):
+        """How much came by BDAT; None where it is not offered."""
+        return None
+
     def without_additions(self, arrived):
         """A mail as it arrived, less what this peer adds elsewhere than at the top."""
         return arrived
@@ -224,6 +228,18 @@ def write_postfix(etc, state, settings, port, smtpds="-", smtps="-"):
 
 class Postfix(_MailServer):
     name = "postfix"
+    refusing = {"smtpd_recipient_restrictions":
+                "check_recipient_access inline:{no@peer.test=REJECT}, permit"}
+
+    def __init__(self, workshop, settings=None):
+        """`settings` of main.cf are set on top, as `refusing`: nobody gets mail as no@peer.test."""
+        super().__init__(workshop)
+        self.settings = settings or {}
+
+    def chunked(self):
+        """How many chunks it took, of the connections that have ended."""
+        log = self.workshop.path("postfix.log").read_text()
+        return sum(int(n) for n in re.findall(r" disconnect from .* bdat=(\d+)", log))
 
     def _prepare(self):
         log = self.workshop.path("postfix.log")
@@ -239,6 +255,7 @@ class Postfix(_MailServer):
             "message_drop_headers": "", "local_header_rewrite_clients": "",
             "smtputf8_enable": "no",
         }
+        settings |= self.settings
         return [], write_postfix(self.etc, self.state, settings, self.port)
 
 
@@ -330,7 +347,7 @@ tls_advertise_hosts = *
 tls_certificate = {cert}
 tls_privatekey = {key}
 acl_smtp_rcpt = all
-acl_smtp_data = all
+acl_smtp_data = taken
 message_size_limit = 100M
 smtp_accept_max = 200
 smtp_accept_queue_per_connection = 0
@@ -342,8 +359,12 @@ delivery_date_remove = false
 host_lookup =
 rfc1413_query_timeout = 0s
 keep_environment =
+dsn_advertise_hosts = *
 begin acl
 all:
+  {rules}
+  accept
+taken:
   accept
 begin routers
 everybody:
@@ -363,6 +384,17 @@ inbox:
 
 class Exim(_MailServer):
     name = "exim"
+    refusing = "deny local_parts = no"
+
+    def __init__(self, workshop, rules=""):
+        """`rules` of the ACL for RCPT come first, as `refusing`: nobody gets mail as no@…"""
+        super().__init__(workshop)
+        self.rules = rules
+
+    def chunked(self):
+        """How many messages came in chunks."""
+        log = self.workshop.path("exim.log").joinpath("main").read_text()
+        return sum(" <= " in line and " K " in line for line in log.splitlines())
 
     def _prepare(self):
         os.chown(self.state, USERS["Debian-exim"], USERS["Debian-exim"])
@@ -371,7 +403,8 @@ class Exim(_MailServer):
         for kind in ("main", "reject", "panic"):
             self.workshop.watch_log(logs / kind)
         text = _EXIM_CONF.format(name=PEER_NAME, port=self.port, state=self.state, logs=logs,
-                                 cert=self.cert, key=self.key, inbox=self.inbox.path)
+                                 cert=self.cert, key=self.key, inbox=self.inbox.path,
+                                 rules=self.rules)
         (self.etc / "exim4").mkdir()
         (self.etc / "exim4/exim4.conf").write_text(text)
         return [], ["/usr/sbin/exim4", "-bdf", "-q10s"]

@@ -443,6 +443,66 @@ START_TEST(a_refused_chunk_is_the_last)
 }
 END_TEST
 
+/* ---- what a message costs ---- */
+
+/* Answers all that is owed. */
+static enum session_ask answer(struct play *play)
+{
+    char replies[64 * SESSION_EXPECTED_MAX] = "";
+    const struct session *session = &play->session;
+    for (unsigned i = 0; i < session->expected_count; i++) {
+        unsigned at = (session->expected_first + i) % SESSION_EXPECTED_MAX;
+        bool data = session->expected[at].step == STEP_DATA;
+        strcat(replies, data ? "354 go\r\n" : OK);
+    }
+    return play_server(play, replies);
+}
+
+/* How often the client waits for the server while a message is delivered. */
+static unsigned round_trips(struct play *play)
+{
+    unsigned trips = 0;
+    for (enum session_ask ask = play_deliver(play); ask != ASK_CLAIM;) {
+        bool content = ask == ASK_BODY || ask == ASK_CHUNK;
+        trips += !content;
+        ask = content ? session_body_sent(&play->session) : answer(play);
+    }
+    return trips;
+}
+
+START_TEST(round_trips_of_a_message)
+{
+    static const struct {
+        const char *ehlo;
+        uint64_t length;
+        unsigned trips;
+    } rows[] = {
+        {"250 mx.test\r\n", 4096, 5}, /* MAIL, RCPT, RCPT, DATA, dot */
+        {ALONE, 4096, 4},
+        {"250-mx.test\r\n250 PIPELINING\r\n", 4096, 2},
+        {BOTH, 4096, 1},
+        {BOTH, SESSION_FLIGHT_BYTES, 1},
+        {BOTH, SESSION_FLIGHT_BYTES + 1, 2},
+        {BOTH, LARGE(4, 0), 2},
+        {BOTH, LARGE(8, 0), 3},
+        {ALONE, LARGE(4, 0), 7},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct dialogue dialogue = {
+            .name = "trips", .ehlo = rows[i].ehlo, .recipients = 2, .length = rows[i].length};
+        struct play play = {.dialogue = &dialogue};
+        play_begin(&play);
+        play_hello(&play);
+        for (int message = 0; message < 2; message++) { /* the next one is no other */
+            unsigned trips = round_trips(&play);
+            ck_assert_msg(trips == rows[i].trips, "row %zu: %u round trips", i, trips);
+            ck_assert_int_eq(play.verdicts[1].kind, VERDICT_DELIVERED);
+        }
+        play_end(&play);
+    }
+}
+END_TEST
+
 /* Which bytes of the body each chunk is. */
 START_TEST(chunks_cover_the_body)
 {
@@ -473,4 +533,4 @@ END_TEST
 TEST_MAIN("relay/outbound/session_chunk", a_small_message_is_one_flight, refusals_within_the_flight,
           in_doubt_only_when_the_last_byte_has_left, replies_before_the_chunk,
           a_large_body_waits_for_its_recipients, chunks_do_not_wait_for_each_other,
-          a_refused_chunk_is_the_last, chunks_cover_the_body)
+          a_refused_chunk_is_the_last, round_trips_of_a_message, chunks_cover_the_body)
