@@ -26,7 +26,7 @@ struct answer {
 /* answer.c */
 
 /* Answers a request, {"command": NAME, …} as control.h has it. */
-void answer_request(struct answer *answer, json_t *request);
+void answer_request(struct answer *answer, json_t *from);
 
 /* The next object. False when nobody waits any more. */
 bool answer_object(struct answer *answer, json_t *take);

@@ -211,7 +211,7 @@ struct inbound *inbound_create(struct worker *worker, struct listening *take_whe
     struct inbound *inbound = must_calloc(1, sizeof(*inbound));
     struct config *config = worker->config;
     inbound->worker = worker;
-    inbound->listeners = must_calloc(config->listen_count, sizeof(*inbound->listeners));
+    inbound->listeners = must_calloc(config->listen_count, sizeof(struct listener *));
     inbound->listener_count = config->listen_count;
     list_init(&inbound->connections);
     bool fine = true;
@@ -331,8 +331,8 @@ bool inbound_reconfigure(struct inbound *inbound, struct config *config,
                          struct listening *take_where, char *why, size_t why_size)
 {
     struct renewal renewal = {
-        .listeners = must_calloc(config->listen_count, sizeof(*renewal.listeners)),
-        .tls = must_calloc(config->listen_count, sizeof(*renewal.tls)),
+        .listeners = must_calloc(config->listen_count, sizeof(struct listener *)),
+        .tls = must_calloc(config->listen_count, sizeof(struct server_tls *)),
     };
     bool fine = inbound->draining || renew(inbound, config, take_where, &renewal, why, why_size);
     if (fine && !inbound->draining) {
