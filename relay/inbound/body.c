@@ -39,8 +39,7 @@ static void begin_body(struct inbound_session *session)
     session->header = (struct header_watch){0};
     session->body_bytes = 0;
     session->eight_bit_seen = false;
-    session->refusal = NULL;
-    session->refusal_told = false;
+    session->oversized = session->refused = session->refusal_told = false;
     write_trace(session);
 }
 
@@ -64,7 +63,7 @@ static void write_missing(const struct inbound_session *session, struct buffer *
 static void complete_header(struct inbound_session *session)
 {
     CLEANUP(buffer_free) struct buffer missing = {0};
-    if (!session->listen->add_headers || session->refusal != NULL)
+    if (!session->listen->add_headers || session->refused)
         return;
     write_missing(session, &missing);
     if (buffer_length(&missing) > 0 && session->header.cut)
@@ -75,24 +74,18 @@ static void complete_header(struct inbound_session *session)
 
 /* ---- as it comes in ---- */
 
+/* As much as is known; at the end the same, however it was cut into pieces. */
 static const char *refusal_of(const struct inbound_session *session)
 {
     const struct limits *limits = &session->config->limits;
     const struct header_watch *header = &session->header;
-    if (session->body_bytes > limits->message_bytes)
+    if (session->oversized || session->body_bytes > limits->message_bytes)
         return TOO_LARGE;
     if (header_bytes(header) > limits->header_bytes)
         return HEADER_TOO_LARGE;
     if (session->reader.bare && session->listen->newlines == NEWLINES_REFUSE)
         return BARE;
     return header->received > RECEIVED_MAX ? LOOP : NULL;
-}
-
-/* It is read on to its end, but nothing is kept. */
-static void refuse_rest(struct inbound_session *session, const char *refusal)
-{
-    session->refusal = refusal;
-    buffer_clear(&session->body);
 }
 
 /* Looks at what has come behind the first `before` bytes of the body. */
@@ -104,9 +97,9 @@ static void look_at(struct inbound_session *session, size_t before)
         session->eight_bit_seen = !span_is_ascii(fresh);
     bool in_header = !session->header.over;
     header_watch(&session->header, fresh);
-    const char *refusal = session->refusal ? session->refusal : refusal_of(session);
-    if (refusal != NULL)
-        refuse_rest(session, refusal);
+    session->refused |= refusal_of(session) != NULL;
+    if (session->refused)
+        buffer_clear(&session->body); /* read on to its end, but keep nothing */
     else if (in_header && session->header.over)
         complete_header(session);
 }
@@ -122,8 +115,8 @@ static enum inbound_ask body_complete(struct inbound_session *session)
 {
     bool in_header = !session->header.over;
     header_end(&session->header);
-    if (session->refusal != NULL)
-        return refuse_message(session, session->refusal);
+    if (session->refused)
+        return refuse_message(session, refusal_of(session));
     if (in_header)
         complete_header(session);
     session->state = INBOUND_COMMITTING;
@@ -162,7 +155,7 @@ enum inbound_ask inbound_data_received(struct inbound_session *session, struct s
 static enum inbound_ask chunk_refused(struct inbound_session *session)
 {
     enum inbound_ask ask =
-        session->refusal_told ? say(session, REFUSED) : complain(session, session->refusal);
+        session->refusal_told ? say(session, REFUSED) : complain(session, refusal_of(session));
     session->refusal_told = true;
     if (session->chunk.last)
         forget_transaction(session);
@@ -179,7 +172,7 @@ static enum inbound_ask chunk_complete(struct inbound_session *session)
         data_read_end(&session->reader, &session->body);
         look_at(session, before);
     }
-    if (session->refusal != NULL)
+    if (session->refused)
         return chunk_refused(session);
     if (session->chunk.last)
         return body_complete(session);
@@ -206,8 +199,10 @@ static void begin_chunk(struct inbound_session *session)
     }
     session->chunk.before = INBOUND_CHUNKED;
     uint64_t room = session->config->limits.message_bytes - session->body_bytes;
-    if (session->refusal == NULL && session->chunk.left > room)
-        refuse_rest(session, TOO_LARGE);
+    if (!session->refused && session->chunk.left > room) {
+        session->oversized = session->refused = true;
+        buffer_clear(&session->body);
+    }
 }
 
 /* The octets follow the command whatever is thought of it: only when nobody knows how many they are
@@ -218,11 +213,8 @@ enum inbound_ask inbound_bdat(struct inbound_session *session, const struct comm
     uint64_t size;
     bool last;
     (void)facts;
-    if (!bdat_read(command->argument, &size, &last)) {
-        say(session,
-            "501 5.5.4 Syntax: BDAT octets [LAST]; closing, as no command can be told now");
-        return INBOUND_CLOSE;
-    }
+    if (!bdat_read(command->argument, &size, &last))
+        return end_with(session, "501 5.5.4 Syntax: BDAT octets [LAST]");
     session->chunk.left = size;
     session->chunk.last = last;
     session->chunk.refusal = chunk_refusal(session);

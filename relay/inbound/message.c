@@ -57,7 +57,7 @@ void inbound_tend_body(struct inbound_connection *connection)
     size_t length = buffer_length(&session->body);
     size_t most = connection->own_file != NULL || memory_is_short(connection) ? SPILL_BYTES
                                                                               : SEGMENT_BODY_MAX;
-    if (session->refusal != NULL && connection->own_file != NULL)
+    if (session->refused && connection->own_file != NULL)
         inbound_forget_body(connection);
     else if (length > most && session->header.over) /* until then fields may be put in */
         spill(connection);

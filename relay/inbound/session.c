@@ -61,6 +61,14 @@ enum inbound_ask say(struct inbound_session *session, const char *reply)
     return INBOUND_MORE;
 }
 
+/* RFC 5321 3.8: 421 comes before an end that the client did not ask for. */
+enum inbound_ask end_with(struct inbound_session *session, const char *reply)
+{
+    say(session, reply);
+    say(session, "421 4.7.0 Closing the connection");
+    return INBOUND_CLOSE;
+}
+
 /* The one too many is the last (RFC 5321 4.3.2). */
 enum inbound_ask complain(struct inbound_session *session, const char *reply)
 {
@@ -96,7 +104,7 @@ void forget_transaction(struct inbound_session *session)
     session->sender = session->envid = NULL;
     session->count = 0;
     session->id = 0;
-    session->refusal = NULL;
+    session->refused = false;
     if (session->state != INBOUND_CONNECTED)
         session->state = INBOUND_READY;
 }
@@ -168,16 +176,16 @@ unsigned inbound_offers(const struct inbound_session *session)
                       EXTENSION_BINARYMIME | EXTENSION_ENHANCEDSTATUSCODES;
     if (!session->extended)
         return 0;
-    if (session->may_relay)
-        offers |= EXTENSION_DELIVERBY;
-    if (session->may_relay && session->config->limits.hold_longest_ms > 0)
-        offers |= EXTENSION_FUTURERELEASE;
     if (session->listen->tls != LISTEN_TLS_OFF && !session->secure)
         offers |= EXTENSION_STARTTLS;
     if (session->listen->auth != LISTEN_AUTH_OFF &&
         (session->secure || session->listen->auth_in_clear))
         offers |= EXTENSION_AUTH;
-    return offers;
+    /* For those who may relay, or will when they have said who they are. */
+    if (!session->may_relay && !(offers & EXTENSION_AUTH))
+        return offers;
+    bool may_hold = session->config->limits.hold_longest_ms > 0;
+    return offers | EXTENSION_DELIVERBY | (may_hold ? EXTENSION_FUTURERELEASE : 0u);
 }
 
 /* RFC 4865 4: how long, and until when at the latest. */
@@ -351,7 +359,7 @@ enum line_result inbound_line(struct inbound_session *session, struct span in, s
     const char *newline = memchr(in.data, '\n', in.length);
     size_t length = newline ? (size_t)(newline - in.data) + 1 : in.length;
     if (length > most) { /* the same however the line was cut on its way */
-        say(session, "500 5.5.6 Line too long");
+        end_with(session, "500 5.5.6 Line too long");
         return LINE_TOO_LONG;
     }
     if (newline == NULL)

@@ -107,8 +107,9 @@ struct inbound_session {
     size_t trace_bytes;  /* of the trace header */
     uint64_t body_bytes; /* of the message as it came */
     bool eight_bit_seen;
-    const char *refusal; /* the reply it gets: no more of it is kept; NULL: none so far */
-    bool refusal_told;   /* to one of its chunks */
+    bool oversized;    /* a chunk said itself that it would be too large */
+    bool refused;      /* no more of it is kept; what is wrong with it is told at its end */
+    bool refusal_told; /* or at the end of one of its chunks */
     struct {
         uint64_t left; /* octets of this BDAT */
         bool last;

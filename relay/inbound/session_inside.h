@@ -17,6 +17,8 @@ typedef enum inbound_ask command_handler(struct inbound_session *session,
 enum inbound_ask say(struct inbound_session *session, const char *reply);
 /* A reply that counts against the client: INBOUND_CLOSE when that was one too many. */
 enum inbound_ask complain(struct inbound_session *session, const char *reply);
+/* A reply behind which nothing can be understood any more. INBOUND_CLOSE. */
+enum inbound_ask end_with(struct inbound_session *session, const char *reply);
 void forget_transaction(struct inbound_session *session);
 /* The extensions this client may use now: enum extension bits. */
 unsigned inbound_offers(const struct inbound_session *session);

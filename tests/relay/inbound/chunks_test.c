@@ -14,8 +14,7 @@
 #define LARGE "552 5.3.4 The message is larger than is taken here\r\n"
 #define ALREADY "503 5.5.1 The message was refused already\r\n"
 #define BARE_REFUSED "550 5.5.2 The message has a bare CR or LF: lines must end in CRLF\r\n"
-#define NOBODY_KNOWS                                                                               \
-    "501 5.5.4 Syntax: BDAT octets [LAST]; closing, as no command can be told now\r\n"
+#define NOBODY_KNOWS "501 5.5.4 Syntax: BDAT octets [LAST]\r\n421 4.7.0 Closing the connection\r\n"
 
 START_TEST(chunks_make_a_message)
 {

@@ -309,6 +309,8 @@ static void fill(char *line, size_t length, const char *verb)
     memcpy(line + length - 2, "\r\n", 3);
 }
 
+#define TOO_LONG "500 5.5.6 Line too long\r\n421 4.7.0 Closing the connection\r\n"
+
 START_TEST(a_command_line_of_just_so_many_bytes)
 {
     static char fits[COMMAND_LINE_MAX + 1], over[COMMAND_LINE_MAX + 2], far[2 * COMMAND_LINE_MAX];
@@ -317,8 +319,8 @@ START_TEST(a_command_line_of_just_so_many_bytes)
     fill(far, sizeof(far) - 1, "NOOP ");
     const struct dialogue table[] = {
         {.name = "fits", .steps = {SENDS(fits, OK, INBOUND_MORE)}},
-        {.name = "one over", .steps = {SENDS(over, "500 5.5.6 Line too long\r\n", INBOUND_CLOSE)}},
-        {.name = "far over", .steps = {SENDS(far, "500 5.5.6 Line too long\r\n", INBOUND_CLOSE)}},
+        {.name = "one over", .steps = {SENDS(over, TOO_LONG, INBOUND_CLOSE)}},
+        {.name = "far over", .steps = {SENDS(far, TOO_LONG, INBOUND_CLOSE)}},
     };
     play_all(table, countof(table));
 }
