@@ -104,6 +104,8 @@ enum in_doubt {                 /* what becomes of mail whose final dot was sent
 struct destination_config { /* a `destination "NAME"` section */
     const char *name;
     unsigned max_connections;         /* to the site, over all workers; default 20 */
+    unsigned max_per_host;            /* to one address, over all sites; 0: 50, or max_connections
+                                         where that is more */
     unsigned messages_per_connection; /* default 500; 0: no limit */
     int64_t idle_ms;                  /* an unused connection is closed after; default 30 s */
     int64_t back_off_ms;              /* first back-off of a dead site; default 1 min */

@@ -143,6 +143,7 @@ static const struct key tls_keys[] = {
 
 static const struct key destination_keys[] = {
     {"max-connections", KEY_NUMBER, DESTINATION(max_connections), .least = 1, .most = 10000},
+    {"max-connections-per-host", KEY_NUMBER, DESTINATION(max_per_host), .most = 10000},
     {"messages-per-connection", KEY_NUMBER, DESTINATION(messages_per_connection), .most = 1000000},
     {"idle", KEY_DURATION, DESTINATION(idle_ms), .most = DAY},
     {"back-off", KEY_DURATION, DESTINATION(back_off_ms), .least = 1, .most = DAY},

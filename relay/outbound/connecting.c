@@ -69,7 +69,10 @@ static void give_up(struct connection *connection)
         return;
     }
     connection->phase = PHASE_CLOSED;
-    dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure, false);
+    if (connection->crowded && connection->failure.kind == VERDICT_NONE)
+        dispatch_crowded(dispatch_of(connection), &connection->slot);
+    else
+        dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure, false);
     connection_die(connection);
 }
 

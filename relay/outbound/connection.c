@@ -19,7 +19,7 @@ void connection_open(struct mail *take_opening, void *taker)
     connection->number = 1 + atomic_fetch_add(&worker->relay->connection_numbers, 1);
     connection->channel.socket = -1;
     connection->deadline.fire = deadline_passed;
-    slot_init(&connection->slot, opening->site, worker->index, opening->probe);
+    slot_init(&connection->slot, opening->site, worker->index, opening->probe, opening->reserved);
     free(opening);
     list_append(&worker->outbound, &connection->node);
     connection_start(connection);
@@ -46,6 +46,8 @@ void connection_close_channel(struct connection *connection)
         channel_flush(&connection->channel); /* a last QUIT goes as far as it goes */
     channel_close(&connection->channel);
     connection_race_stop(connection);
+    if (connection->peer != NULL)
+        dispatch_part(dispatch_of(connection), &connection->slot, &connection->peer);
     session_free(&connection->session);
     wheel_clear(&connection->worker->wheel, &connection->deadline);
 }

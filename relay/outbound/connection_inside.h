@@ -31,8 +31,9 @@ struct lane {
     struct connection *connection;
     int socket; /* -1: free */
     unsigned address;
-    int64_t ends_ms;  /* monotonic: it has failed then */
-    struct ip source; /* while `bound`; else the machine chose */
+    int64_t ends_ms;   /* monotonic: it has failed then */
+    struct peer *peer; /* where it counts */
+    struct ip source;  /* while `bound`; else the machine chose */
     bool bound;
 };
 
@@ -55,11 +56,13 @@ struct connection {
     struct race race;                  /* to that host */
     struct lane lanes[RACE_LANES];
     unsigned address_at; /* of that host: which won */
+    struct peer *peer;   /* where the channel counts */
     unsigned tries;      /* addresses tried since it was opened */
     unsigned hosts_seen; /* that took a session, for the envelope in hand */
     bool plain;          /* TLS failed here under `may`: in clear, on this new socket */
     bool one_shot;       /* a lesser host, for one envelope that a better one deferred */
     bool turned_away;    /* the last host to see mail ended it, before any mail was through */
+    bool crowded;        /* some address was passed over for the limit of its peer */
     bool given_back;     /* the slot: only the reply to QUIT is waited for */
     char host_text[HOST_TEXT_MAX];
     int64_t handshake_us;   /* monotonic: when the handshake began */

@@ -15,6 +15,8 @@ struct dispatch *dispatch_create(const struct dispatch_parts *parts)
     pthread_mutex_init(&dispatch->lock, NULL);
     scheduler_init(&dispatch->scheduler);
     sites_init(dispatch);
+    peers_init(&dispatch->peers);
+    list_init(&dispatch->crowded);
     suspensions_init(dispatch);
     orders_init(dispatch);
     os_random(&dispatch->random, sizeof(dispatch->random));
@@ -25,6 +27,7 @@ void dispatch_destroy(struct dispatch **dispatch)
 {
     struct dispatch *self = *dispatch;
     routes_free(self);
+    peers_free(&self->peers);
     suspensions_free(self);
     orders_free(self);
     scheduler_free(&self->scheduler);

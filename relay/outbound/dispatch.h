@@ -39,6 +39,7 @@ struct opening {
     struct mail mail;
     struct site *site; /* a slot's reference and place: slot_init() takes them over */
     bool probe;
+    struct peer *reserved; /* moves into the slot, too */
 };
 
 /* A worker is asked to end an attempt without a connection: no route, site failed, expired. */
@@ -90,6 +91,15 @@ void dispatch_held(struct dispatch *dispatch, struct entry *entry);
  * with *idle: none is ready; the slot may be woken at any moment. NULL without: the connection
  * must close (it was its `last`, or nothing new will come), and leave when it has. */
 struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool last, bool *idle);
+
+/* It is about to connect to this address of a host: counted there from now on. NULL when as many
+ * connections go there as may. */
+struct peer *dispatch_reach(struct dispatch *dispatch, struct slot *slot,
+                            const struct endpoint *to);
+/* That connection, or attempt to connect, is closed. */
+void dispatch_part(struct dispatch *dispatch, struct slot *slot, struct peer **take_peer);
+/* For that limit no host could be tried: the slot is given back, and the site waits for a place. */
+void dispatch_crowded(struct dispatch *dispatch, struct slot *slot);
 
 /* An idle connection wants to close: true when it may, and nobody will wake it any more. False:
  * a wake is on its way, and it claims then. */

@@ -9,14 +9,15 @@
 
 /* ---- recruiting ---- */
 
-static void post_opening(struct dispatch *dispatch, struct site *site, unsigned worker, bool probe)
+static void post_opening(struct dispatch *dispatch, struct site *site, const struct recruited *got)
 {
     struct opening *opening = must_calloc(1, sizeof(*opening));
     opening->mail.deliver = dispatch->parts.open;
     opening->site = site;
-    opening->probe = probe;
+    opening->probe = got->probe;
+    opening->reserved = got->reserved;
     site->references++;
-    mailbox_post(&dispatch->parts.workers[worker], &opening->mail);
+    mailbox_post(&dispatch->parts.workers[got->worker], &opening->mail);
 }
 
 static void post_wake(struct dispatch *dispatch, struct slot *slot)
@@ -41,27 +42,54 @@ static void set_wake_up(struct dispatch *dispatch, struct site *site)
     hasten(dispatch, at_ms);
 }
 
+/* The site waits for a place at a peer, behind those who wait already; who has just got one and
+ * wants more does so anew. Somebody of another site who only idles there makes room. */
+static void crowd(struct dispatch *dispatch, struct site *site, bool got_one)
+{
+    if (list_linked(&site->crowded) && !got_one)
+        return;
+    list_remove(&site->crowded);
+    list_append(&dispatch->crowded, &site->crowded);
+    struct slot *idle = site_find_foreign_idle(site);
+    if (idle == NULL)
+        return;
+    slot_move(idle, SLOT_CLAIMANT);
+    idle->waking = idle->evicted = true;
+    post_wake(dispatch, idle);
+}
+
+/* What comes of it in the end; *opened: a connection was asked for. */
+static enum recruit recruit_all(struct dispatch *dispatch, struct site *site, unsigned prefer,
+                                bool *opened)
+{
+    for (;;) {
+        struct recruited got;
+        enum recruit how = site_recruit(site, prefer, os_wall(), &got);
+        switch (how) {
+        case RECRUIT_LATER: site->again_ms = got.again_ms; return how;
+        case RECRUIT_NONE:
+        case RECRUIT_CROWDED: return how;
+        case RECRUIT_WAKE: post_wake(dispatch, got.slot); break;
+        case RECRUIT_OPEN:
+            post_opening(dispatch, site, &got);
+            *opened = true;
+            break;
+        }
+    }
+}
+
 void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer)
 {
-    struct recruited got;
+    bool opened = false;
     if (dispatch->draining)
         return;
     site->again_ms = 0;
-    for (bool goes_on = true; goes_on;) {
-        switch (site_recruit(site, prefer, os_wall(), &got)) {
-        case RECRUIT_LATER:
-            site->again_ms = got.again_ms;
-            goes_on = false;
-            break;
-        case RECRUIT_NONE: goes_on = false; break;
-        case RECRUIT_WAKE: post_wake(dispatch, got.slot); break;
-        case RECRUIT_OPEN: post_opening(dispatch, site, got.worker, got.probe); break;
-        }
-    }
+    if (recruit_all(dispatch, site, prefer, &opened) == RECRUIT_CROWDED)
+        crowd(dispatch, site, opened);
+    else
+        list_remove(&site->crowded);
     set_wake_up(dispatch, site);
 }
-
-/* ---- connections ---- */
 
 static void back_off(struct dispatch *dispatch, struct site *site)
 {
@@ -69,6 +97,104 @@ static void back_off(struct dispatch *dispatch, struct site *site)
     pace_failed(&site->pace, os_wall(), site->terms.limits->back_off_ms, &dispatch->random);
     set_wake_up(dispatch, site);
 }
+
+/* ---- peers ---- */
+
+/* Somebody else waits for a place where this one is. */
+static bool is_wanted(const struct dispatch *dispatch, const struct slot *slot)
+{
+    for (struct list_node *node = list_first(&dispatch->crowded); node != NULL && slot->peer;
+         node = list_next(&dispatch->crowded, node)) {
+        const struct site *site = container_of(node, struct site, crowded);
+        if (site != slot->site && site_goes_to(site, &slot->peer->at))
+            return true;
+    }
+    return false;
+}
+
+/* Who has waited longest for this peer and takes the place. */
+static bool invite_one(struct dispatch *dispatch, const struct endpoint *at, bool without_any)
+{
+    struct list_node *node = list_first(&dispatch->crowded);
+    while (node != NULL) {
+        struct list_node *next = list_next(&dispatch->crowded, node);
+        struct site *site = container_of(node, struct site, crowded);
+        unsigned before = site->connections;
+        if ((before == 0) == without_any && site_goes_to(site, at))
+            recruit(dispatch, site, next_worker(dispatch));
+        if (site->connections > before)
+            return true;
+        node = next;
+    }
+    return false;
+}
+
+/* A place at this peer is free: those who have no connection at all come first. */
+static void invite(struct dispatch *dispatch, const struct endpoint *at)
+{
+    if (!invite_one(dispatch, at, true))
+        invite_one(dispatch, at, false);
+}
+
+static void give(struct dispatch *dispatch, struct peer *peer)
+{
+    struct endpoint at = peer->at;
+    peers_give(&dispatch->peers, peer);
+    invite(dispatch, &at);
+}
+
+/* The place that was kept for it is not needed. */
+static void give_reserved(struct dispatch *dispatch, struct slot *slot)
+{
+    struct peer *reserved = slot->reserved;
+    slot->reserved = NULL;
+    if (reserved != NULL)
+        give(dispatch, reserved);
+}
+
+static bool is_at(const struct peer *peer, const struct endpoint *at)
+{
+    return peer != NULL && peer->at.port == at->port && ip_equal(&peer->at.ip, &at->ip);
+}
+
+struct peer *dispatch_reach(struct dispatch *dispatch, struct slot *slot, const struct endpoint *to)
+{
+    lock(dispatch);
+    struct peer *peer = is_at(slot->reserved, to) ? slot->reserved : NULL;
+    if (peer != NULL)
+        slot->reserved = NULL; /* used */
+    else if ((peer = peers_take(&dispatch->peers, to, site_most_per_peer(slot->site))) != NULL)
+        give_reserved(dispatch, slot);
+    unlock(dispatch);
+    return peer;
+}
+
+void dispatch_part(struct dispatch *dispatch, struct slot *slot, struct peer **take_peer)
+{
+    lock(dispatch);
+    if (slot->peer == *take_peer) {
+        list_remove(&slot->parked);
+        slot->peer = NULL;
+    }
+    give(dispatch, *take_peer);
+    unlock(dispatch);
+    *take_peer = NULL;
+}
+
+void dispatch_crowded(struct dispatch *dispatch, struct slot *slot)
+{
+    lock(dispatch);
+    struct site *site = slot->site;
+    if (slot->probe) /* it found nothing out */
+        back_off(dispatch, site);
+    give_reserved(dispatch, slot);
+    slot_move(slot, SLOT_LEFT);
+    recruit(dispatch, site, slot->worker); /* a place may be free again; else it waits for one */
+    site_release(dispatch, site);
+    unlock(dispatch);
+}
+
+/* ---- connections ---- */
 
 void dispatch_back_off(struct dispatch *dispatch, const struct entry *entry, int64_t until_ms,
                        const char *why)
@@ -94,6 +220,7 @@ static void leave(struct dispatch *dispatch, struct slot *slot)
     struct site *site = slot->site;
     if (slot->probe) /* it found nothing out: the next probe may */
         back_off(dispatch, site);
+    give_reserved(dispatch, slot);
     slot_move(slot, SLOT_LEFT);
     recruit(dispatch, site, slot->worker);
     site_release(dispatch, site);
@@ -105,9 +232,10 @@ struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool 
     lock(dispatch);
     struct site *site = slot->site;
     int64_t now_ms = os_wall();
+    last |= slot->evicted;
     if (!last && !dispatch->draining && site->rests_until_ms <= now_ms)
         entry = site_claim(site, now_ms);
-    bool stays = !last && !dispatch->draining && site->routes > 0;
+    bool stays = !last && !dispatch->draining && site->routes > 0 && !is_wanted(dispatch, slot);
     *idle = entry == NULL && stays;
     slot_move(slot, *idle ? SLOT_IDLE : SLOT_BUSY);
     if (site->terms.limits->rate.count != 0) /* what is ready still waits for the next token */
@@ -160,6 +288,7 @@ void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct 
     struct site *site = slot->site;
     back_off(dispatch, site);
     snprintf(site->last_failure, sizeof(site->last_failure), "%.*s", SPAN_FORMAT(verdict->text));
+    give_reserved(dispatch, slot);
     slot_move(slot, SLOT_LEFT);
     /* While other connections live the envelopes have a way out; else the first one tells. */
     struct entry *head = site->connections == 0 && !told ? site_next(site) : NULL;

@@ -17,9 +17,11 @@ struct dispatch {
     struct scheduler scheduler;
     struct map sites;                          /* by key */
     struct heap site_wake_ups, route_wake_ups; /* ms since 1970 */
-    struct map suspensions;                    /* by destination */
-    struct heap suspension_ends;               /* ms since 1970 */
-    struct map failing;                        /* by id and number: to be returned */
+    struct peers peers;
+    struct list crowded;         /* sites that wait for a place at a peer, the first come first */
+    struct map suspensions;      /* by destination */
+    struct heap suspension_ends; /* ms since 1970 */
+    struct map failing;          /* by id and number: to be returned */
     struct random_state random;
     unsigned last_worker;
     int64_t sweep_at_ms;

@@ -37,6 +37,7 @@ void site_release(struct dispatch *dispatch, struct site *site)
     if (--site->references > 0)
         return;
     heap_remove(&dispatch->site_wake_ups, &site->wake_up);
+    list_remove(&site->crowded);
     must(map_remove(&dispatch->sites, site));
     site_free(site);
 }
@@ -73,7 +74,7 @@ static struct site *find_site(struct dispatch *dispatch, struct searching *searc
     free(key);
     if (site == NULL) {
         site = site_create(searching->config, &search->terms, search->hosts, search->count,
-                           dispatch->parts.worker_count);
+                           dispatch->parts.worker_count, &dispatch->peers);
         search->hosts = NULL;
         search->count = 0;
         map_add(&dispatch->sites, site);

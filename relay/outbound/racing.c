@@ -35,9 +35,12 @@ static struct lane *find_lane(struct connection *connection)
 
 static void close_lane(struct lane *lane)
 {
+    struct connection *connection = lane->connection;
     if (lane->socket >= 0)
         os_close(lane->socket);
     lane->socket = -1;
+    if (lane->peer != NULL)
+        dispatch_part(dispatch_of(connection), &connection->slot, &lane->peer);
 }
 
 void connection_race_stop(struct connection *connection)
@@ -83,6 +86,9 @@ static void win(struct connection *connection, struct lane *lane)
 {
     int socket = lane->socket;
     lane->socket = -1;
+    connection->peer = connection->slot.peer = lane->peer;
+    lane->peer = NULL;
+    connection->crowded = false;
     connection_race_stop(connection);
     race_won(&connection->race, lane->address);
     family_worked(&connection->worker->families, address_of(connection, lane->address)->family);
@@ -114,24 +120,38 @@ static void lane_ready(struct watcher *watcher, unsigned what)
 
 /* ---- beginning one ---- */
 
+static void start_lane(struct lane *lane, const struct endpoint *to)
+{
+    struct connection *connection = lane->connection;
+    struct worker *worker = connection->worker;
+    lane->bound = site_source(site_of(connection), to->ip.family, &lane->source);
+    struct endpoint from = {.ip = lane->source};
+    int error = lane->socket = os_connect(to, lane->bound ? &from : NULL);
+    if (lane->socket >= 0) {
+        lane->watcher.ready = lane_ready;
+        lane->ends_ms = worker->now_ms + RACE_TIMEOUT_MS;
+        error = os_watch(worker->loop, lane->socket, &lane->watcher);
+    }
+    if (error < 0) {
+        close_lane(lane);
+        connect_failed(connection, lane->address, error, lane->bound ? &lane->source : NULL);
+    }
+}
+
+/* One where as many connections go as may is passed over. */
 static void start_attempt(struct connection *connection, unsigned address)
 {
     struct lane *lane = find_lane(connection);
     struct endpoint to = {*address_of(connection, address), host_of(connection)->port};
+    lane->address = address;
+    lane->peer = dispatch_reach(dispatch_of(connection), &connection->slot, &to);
+    if (lane->peer == NULL) {
+        connection->crowded = true;
+        race_failed(&connection->race, address);
+        return;
+    }
     connection->tries++;
-    lane->bound = site_source(site_of(connection), to.ip.family, &lane->source);
-    struct endpoint from = {.ip = lane->source};
-    int error = lane->socket = os_connect(&to, lane->bound ? &from : NULL);
-    if (lane->socket >= 0) {
-        lane->watcher.ready = lane_ready;
-        lane->address = address;
-        lane->ends_ms = connection->worker->now_ms + RACE_TIMEOUT_MS;
-        error = os_watch(connection->worker->loop, lane->socket, &lane->watcher);
-    }
-    if (error < 0) {
-        close_lane(lane);
-        connect_failed(connection, address, error, lane->bound ? &lane->source : NULL);
-    }
+    start_lane(lane, &to);
 }
 
 static void set_race_deadline(struct connection *connection)

@@ -67,12 +67,14 @@ char *site_key(const struct site_terms *terms, const struct site_host *hosts, un
 }
 
 struct site *site_create(struct config *config, const struct site_terms *terms,
-                         struct site_host *take_hosts, unsigned count, unsigned worker_count)
+                         struct site_host *take_hosts, unsigned count, unsigned worker_count,
+                         struct peers *peers)
 {
     struct site *site = must_calloc(1, sizeof(*site));
     site->key = site_key(terms, take_hosts, count);
     site->config = config_keep(config);
     site->terms = *terms;
+    site->peers = peers;
     site->hosts = take_hosts;
     site->host_count = count;
     site->worker_count = worker_count;
@@ -175,7 +177,10 @@ static void leave_state(struct slot *slot)
         must(site->claimants > 0);
         site->claimants--;
         break;
-    case SLOT_IDLE: list_remove(&slot->pooled); break;
+    case SLOT_IDLE:
+        list_remove(&slot->pooled);
+        list_remove(&slot->parked);
+        break;
     case SLOT_BUSY:
     case SLOT_LEFT: break;
     }
@@ -199,18 +204,28 @@ void slot_move(struct slot *slot, enum slot_state state)
     count(slot, 1);
     switch (state) {
     case SLOT_CLAIMANT: site->claimants++; break;
-    case SLOT_IDLE: list_prepend(&site->idle[slot->worker], &slot->pooled); break;
+    case SLOT_IDLE:
+        list_prepend(&site->idle[slot->worker], &slot->pooled);
+        if (slot->peer != NULL)
+            list_append(&slot->peer->idle, &slot->parked);
+        break;
     case SLOT_BUSY: break;
     case SLOT_LEFT:
         must(site->connections > 0);
         site->connections--;
+        must(slot->reserved == NULL);
         break;
     }
 }
 
-void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe)
+void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe,
+               struct peer *take_reserved)
 {
-    *slot = (struct slot){.site = site, .worker = worker, .state = SLOT_CLAIMANT, .probe = probe};
+    *slot = (struct slot){.site = site,
+                          .worker = worker,
+                          .state = SLOT_CLAIMANT,
+                          .probe = probe,
+                          .reserved = take_reserved};
     count(slot, 1);
 }
 
@@ -269,6 +284,71 @@ static bool may_open(const struct site *site, int64_t now_ms, int64_t *again_ms)
     return *again_ms <= now_ms;
 }
 
+/* ---- peers ---- */
+
+#define MOST_PER_PEER 50 /* by default, or max-connections where that is more */
+
+unsigned site_most_per_peer(const struct site *site)
+{
+    const struct destination_config *limits = site->terms.limits;
+    if (limits->max_per_host > 0)
+        return limits->max_per_host;
+    return limits->max_connections > MOST_PER_PEER ? limits->max_connections : MOST_PER_PEER;
+}
+
+static struct endpoint endpoint_of(const struct site_host *host, unsigned address)
+{
+    return (struct endpoint){host->addresses[address], host->port};
+}
+
+/* A place at one of its peers, those of the best hosts first. */
+static bool find_place(const struct site *site, struct endpoint *at)
+{
+    unsigned most = site_most_per_peer(site);
+    for (unsigned i = 0; i < site->host_count; i++)
+        for (unsigned j = 0; j < site->hosts[i].count; j++) {
+            *at = endpoint_of(&site->hosts[i], j);
+            if (peers_room(site->peers, at, most) > 0)
+                return true;
+        }
+    return false;
+}
+
+bool site_goes_to(const struct site *site, const struct endpoint *at)
+{
+    for (unsigned i = 0; i < site->host_count; i++)
+        for (unsigned j = 0; j < site->hosts[i].count; j++)
+            if (site->hosts[i].port == at->port && ip_equal(&site->hosts[i].addresses[j], &at->ip))
+                return true;
+    return false;
+}
+
+static struct slot *foreign_idle(const struct site *site, const struct peer *peer)
+{
+    for (struct list_node *node = list_first(&peer->idle); node != NULL;
+         node = list_next(&peer->idle, node)) {
+        struct slot *slot = container_of(node, struct slot, parked);
+        if (slot->site != site)
+            return slot;
+    }
+    return NULL;
+}
+
+struct slot *site_find_foreign_idle(const struct site *site)
+{
+    for (unsigned i = 0; i < site->host_count; i++)
+        for (unsigned j = 0; j < site->hosts[i].count; j++) {
+            struct endpoint at = endpoint_of(&site->hosts[i], j);
+            const struct peer *peer = peers_find(site->peers, &at);
+            struct slot *slot = peer != NULL ? foreign_idle(site, peer) : NULL;
+            if (slot != NULL)
+                return slot;
+        }
+    return NULL;
+}
+
+/* ---- recruiting, again ---- */
+
 static enum recruit later(int64_t again_ms)
 {
     return again_ms == INT64_MAX ? RECRUIT_NONE : RECRUIT_LATER;
@@ -285,6 +365,7 @@ static void open_one(struct site *site, int64_t now_ms, bool probe)
 
 enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, struct recruited *got)
 {
+    struct endpoint place;
     *got = (struct recruited){.worker = prefer % site->worker_count};
     if (site->rests_until_ms > now_ms || !wants_another(site))
         return RECRUIT_NONE;
@@ -300,9 +381,12 @@ enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, st
     enum pace_answer answer = pace_ask(&site->pace, now_ms);
     if (answer == PACE_WAIT || site->connections >= site->terms.limits->max_connections)
         return RECRUIT_NONE;
+    if (!find_place(site, &place))
+        return RECRUIT_CROWDED;
     if (!may_open(site, now_ms, &got->again_ms))
         return later(got->again_ms);
     got->probe = answer == PACE_PROBE;
+    got->reserved = peers_take(site->peers, &place, site_most_per_peer(site));
     open_one(site, now_ms, got->probe);
     return RECRUIT_OPEN;
 }
@@ -325,7 +409,10 @@ void site_why(const struct site *site, int64_t now_ms, char *why, size_t size)
     const struct destination_config *limits = site->terms.limits;
     char text[UNITS_TEXT_MAX];
     why[0] = '\0';
-    if (bucket_tokens(&site->messages, limits->rate, now_ms) == 0)
+    if (list_linked(&site->crowded))
+        snprintf(why, size, "limit of %u connections to a host (max-connections-per-host)",
+                 site_most_per_peer(site));
+    else if (bucket_tokens(&site->messages, limits->rate, now_ms) == 0)
         snprintf(why, size, "rate limit %s", units_rate_format(limits->rate, text));
     else if (bucket_tokens(&site->openings, limits->connection_rate, now_ms) == 0)
         snprintf(why, size, "connection rate limit %s",

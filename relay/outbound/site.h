@@ -11,6 +11,7 @@
 #include "queue/pace.h"
 #include "relay/config.h"
 #include "relay/outbound/bucket.h"
+#include "relay/outbound/peers.h"
 #include "relay/resolve.h"
 
 struct site_host {
@@ -37,9 +38,13 @@ struct slot {
     struct list_node pooled; /* in site->idle[worker] while IDLE */
     struct mail wake;        /* posted to the worker when IDLE -> CLAIMANT */
     unsigned worker;
-    enum slot_state state; /* written by site.c only */
-    bool probe;            /* the one that finds out whether a dead site is back */
-    bool waking;           /* `wake` is on its way: the connection must not go before it came */
+    enum slot_state state;   /* written by site.c only */
+    bool probe;              /* the one that finds out whether a dead site is back */
+    bool waking;             /* `wake` is on its way: the connection must not go before it came */
+    struct peer *reserved;   /* a place that is kept for it until it connects; NULL: none */
+    bool evicted;            /* woken only to close: another site waits for its place at the peer */
+    struct peer *peer;       /* whom it is connected to; set by its connection while not IDLE */
+    struct list_node parked; /* in peer->idle while IDLE */
 };
 
 /* On what terms hosts are reached; a part of what makes a site. Points into the configuration. */
@@ -68,6 +73,8 @@ struct site {
     struct list *idle; /* one list per worker, the last used first */
     unsigned worker_count;
 
+    struct peers *peers;      /* the dispatch's */
+    struct list_node crowded; /* in the dispatch's list while it waits for a place at a peer */
     struct bucket messages, openings; /* of terms.limits' rates */
     int64_t again_ms; /* when a rate lets it recruit again: ms since 1970; 0: none hinders it */
 
@@ -102,7 +109,8 @@ struct route {
 
 /* A site for these hosts; the key is made of everything that must be the same to share it. */
 struct site *site_create(struct config *config, const struct site_terms *terms,
-                         struct site_host *take_hosts, unsigned count, unsigned worker_count);
+                         struct site_host *take_hosts, unsigned count, unsigned worker_count,
+                         struct peers *peers);
 void site_free(struct site *site);
 void site_hosts_free(struct site_host *hosts, unsigned count);
 char *site_key(const struct site_terms *terms, const struct site_host *hosts, unsigned count);
@@ -113,16 +121,18 @@ bool site_source(struct site *site, uint8_t family, struct ip *source);
 
 enum recruit {
     RECRUIT_NONE,
-    RECRUIT_LATER, /* a rate is used up: ask again at `again_ms` */
-    RECRUIT_WAKE,  /* `slot` is CLAIMANT now: post its wake */
-    RECRUIT_OPEN,  /* a place is taken and a claimant counted: open a connection on `worker` */
+    RECRUIT_LATER,   /* a rate is used up: ask again at `again_ms` */
+    RECRUIT_CROWDED, /* its peers have as many connections as they may: ask again when one ends */
+    RECRUIT_WAKE,    /* `slot` is CLAIMANT now: post its wake */
+    RECRUIT_OPEN,    /* a place is taken and a claimant counted: open a connection on `worker` */
 };
 
 struct recruited {
     unsigned worker;
     struct slot *slot;
     bool probe;
-    int64_t again_ms; /* since 1970 */
+    struct peer *reserved; /* a place at a peer, for the one that is to be opened */
+    int64_t again_ms;      /* since 1970 */
 };
 
 /* One more connection for what is ready? `prefer` is the worker that would be best. `now_ms`:
@@ -134,7 +144,7 @@ enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms,
  * the rate of messages is used up. */
 struct entry *site_claim(struct site *site, int64_t now_ms);
 
-/* Which rate holds back what is ready now: "rate limit 10/s"; "" when none does. */
+/* Which limit holds back what is ready now: "rate limit 10/s"; "" when none does. */
 void site_why(const struct site *site, int64_t now_ms, char *why, size_t size);
 
 /* The site in whose place this one is: its rates go on. */
@@ -150,8 +160,16 @@ struct entry *site_next(struct site *site);
 /* When something new may begin there: ms since 1970; 0: now, as far as limits allow. */
 int64_t site_waits_until(const struct site *site, int64_t now_ms);
 
+/* How many connections there may be to one address of its hosts, those of other sites included. */
+unsigned site_most_per_peer(const struct site *site);
+/* Whether this is an address of its hosts. */
+bool site_goes_to(const struct site *site, const struct endpoint *at);
+/* One of those that are connected to its peers idles, and belongs to another site. */
+struct slot *site_find_foreign_idle(const struct site *site);
+
 /* A slot for a place that site_recruit took. */
-void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe);
+void slot_init(struct slot *slot, struct site *site, unsigned worker, bool probe,
+               struct peer *take_reserved);
 void slot_move(struct slot *slot, enum slot_state state);
 /* Its connection is gone, and is counted no more. */
 void slot_forget(struct slot *slot);

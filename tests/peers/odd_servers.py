@@ -8,8 +8,10 @@ from lib.rawsmtp import RawClient
 from lib.workshop import check, run_test, wait_until
 
 TOO_MANY = 10000         # too large messages: the connection goes on from one to the next
-PLAIN = b"Subject: x\r\nMessage-ID: <1@app.test>\r\n\r\n.\r\n..one\r\n" + b"x" * 2000 + b"\r\n"
-EIGHT_BIT = b"Subject: x\r\nMessage-ID: <2@app.test>\r\n\r\n\xe9t\xe9\r\n"
+HEADER = (b"From: <ann@app.test>\r\nDate: Sat, 21 Nov 2026 13:00:00 +0000\r\nSubject: x\r\n"
+          b"Message-ID: <1@app.test>\r\n\r\n")
+PLAIN = HEADER + b".\r\n..one\r\n" + b"x" * 2000 + b"\r\n"
+EIGHT_BIT = HEADER + b"\xe9t\xe9\r\n"
 
 
 def send(relay, mail, domain, recipients=1):

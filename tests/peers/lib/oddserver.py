@@ -23,6 +23,9 @@ class OddServer:
         self.commands = []           # all that was said, by verb
         self.names = []              # what the clients called themselves
         self.connections = 0
+        self.present = 0             # who has been greeted and has not said QUIT
+        self.most_present = 0
+        self._count = threading.Lock()
         self.clients = []            # from which address each came
         self._socket = None
 
@@ -48,6 +51,7 @@ class OddServer:
         try:
             with client, client.makefile("rb") as lines:
                 client.sendall(self.greeting)
+                self._come_and_go(1)
                 self._talk(client, lines)
         except OSError:
             pass                     # the client went away: that is its right
@@ -63,6 +67,7 @@ class OddServer:
             if verb == "MAIL":
                 sender, recipients = argument, []
             if verb == "QUIT":
+                self._come_and_go(-1)
                 self._before_goodbye(client)
             reply = self.replies.get(verb) or self._usual(verb)
             if verb == "RCPT" and reply.startswith(b"2"):
@@ -76,6 +81,11 @@ class OddServer:
                 client.sendall(reply)
             if verb == "QUIT":
                 return
+
+    def _come_and_go(self, by):
+        with self._count:
+            self.present += by
+            self.most_present = max(self.present, self.most_present)
 
     def _before_goodbye(self, client):
         pass

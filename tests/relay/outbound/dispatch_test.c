@@ -32,7 +32,7 @@ static void open_connection(struct mail *take, void *taker)
     struct opening *opening = container_of(take, struct opening, mail);
     struct yard *yard = taker;
     ck_assert(!yard->open);
-    slot_init(&yard->slot, opening->site, 0, opening->probe);
+    slot_init(&yard->slot, opening->site, 0, opening->probe, opening->reserved);
     yard->open = true;
     free(opening);
 }

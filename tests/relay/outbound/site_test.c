@@ -14,6 +14,7 @@ struct yard {
     struct config config;
     struct tls_config tls;
     struct destination_config limits;
+    struct peers peers;
     struct site *site;
     struct destination destinations[ROUTES];
     unsigned counts[ENTRY_STATES];
@@ -38,7 +39,8 @@ static void yard_open(struct yard *yard, unsigned limit)
     atomic_init(&yard->config.references, 1);
     const struct site_terms terms = {&yard->tls, &yard->limits, &yard->limits.sources,
                                      "relay.test"};
-    yard->site = site_create(&yard->config, &terms, one_host(), 1, WORKERS);
+    peers_init(&yard->peers);
+    yard->site = site_create(&yard->config, &terms, one_host(), 1, WORKERS, &yard->peers);
     for (unsigned i = 0; i < ROUTES; i++) {
         list_init(&yard->destinations[i].queue);
         yard->destinations[i].all_counts = yard->counts;
@@ -53,6 +55,10 @@ static void yard_close(struct yard *yard)
         site_withdraw(&yard->routes[i]);
     yard->site->connections = 0;
     site_free(yard->site);
+    size_t at = 0;
+    for (struct peer *peer; (peer = map_walk(&yard->peers.map, &at)) != NULL;)
+        free(peer);
+    map_free(&yard->peers.map);
 }
 
 static struct entry *put(struct yard *yard, unsigned route)
@@ -86,7 +92,7 @@ static void open_slot(struct yard *yard, struct slot *slot, unsigned worker)
 {
     struct answered got = recruit(yard, worker, NOW);
     ck_assert_int_eq(got.how, RECRUIT_OPEN);
-    slot_init(slot, yard->site, got.worker, got.probe);
+    slot_init(slot, yard->site, got.worker, got.probe, NULL);
 }
 
 static void open_idle(struct yard *yard, struct slot *slot, unsigned worker)
@@ -298,7 +304,7 @@ START_TEST(a_dead_site_gets_one_probe)
     ck_assert_int_eq(probe.how, RECRUIT_OPEN);
     ck_assert(probe.probe);
     ck_assert_int_eq(recruit(&yard, 0, back).how, RECRUIT_NONE);
-    slot_init(&slot, yard.site, probe.worker, probe.probe);
+    slot_init(&slot, yard.site, probe.worker, probe.probe, NULL);
     pace_failed(&yard.site->pace, back, 0, &yard.random);
     slot_move(&slot, SLOT_LEFT);
     ck_assert_int_eq(recruit(&yard, 0, back).how, RECRUIT_NONE);
@@ -331,7 +337,7 @@ static unsigned open_all(struct yard *yard, struct slot *slots, unsigned at, int
 {
     unsigned opened = 0;
     while ((*last = recruit(yard, 0, now_ms)).how == RECRUIT_OPEN)
-        slot_init(&slots[at + opened++], yard->site, last->worker, last->probe);
+        slot_init(&slots[at + opened++], yard->site, last->worker, last->probe, NULL);
     return opened;
 }
 
