@@ -90,6 +90,8 @@ static void count_refusal(struct span reply)
         metric_add(METRIC_THROTTLED_FULL, 1);
     else if (span_starts_nocase(reply, SPAN("452 4.5.3")))
         metric_add(METRIC_THROTTLED_RECIPIENTS, 1);
+    else if (span_starts_nocase(reply, SPAN("452 4.7.1")))
+        metric_add(METRIC_THROTTLED_USER, 1);
     add_relaxed(&refusals[reply.data[0] - '4'][subject_of(reply)], 1);
 }
 

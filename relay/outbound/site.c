@@ -274,6 +274,7 @@ static bool may_claim(const struct site *site, int64_t now_ms, int64_t *again_ms
     if (bucket_tokens(&site->messages, rate, now_ms) > site->claimants)
         return true;
     *again_ms = bucket_when(&site->messages, rate, site->claimants + 1, now_ms);
+    metric_add(METRIC_THROTTLED_RATE, 1);
     return false;
 }
 
@@ -281,6 +282,8 @@ static bool may_open(const struct site *site, int64_t now_ms, int64_t *again_ms)
 {
     struct rate rate = site->terms.limits->connection_rate;
     *again_ms = bucket_when(&site->openings, rate, 1, now_ms);
+    if (*again_ms > now_ms)
+        metric_add(METRIC_THROTTLED_OPENINGS, 1);
     return *again_ms <= now_ms;
 }
 

@@ -114,6 +114,7 @@ START_TEST(replies_that_refuse)
          "millrace_inbound_rejected_total{class=\"5\",reason=\"policy\"} 1"},
         {"452 4.3.1 Full\r\n", "millrace_inbound_rejected_total{class=\"4\",reason=\"system\"} 1"},
         {"452 4.3.1 Full\r\n", "millrace_throttled_total{reason=\"full\"} 1"},
+        {"452 4.7.1 Enough\r\n", "millrace_throttled_total{reason=\"user\"} 1"},
         {"452 4.5.3 Too many\r\n", "millrace_throttled_total{reason=\"recipients\"} 1"},
         {"500-5.5.2 a\r\n500 5.5.2 b\r\n250 2.0.0 c\r\n503 5.5.1 d\r\n",
          "millrace_inbound_rejected_total{class=\"5\",reason=\"protocol\"} 2"},
@@ -186,7 +187,7 @@ int main(void)
     tcase_add_test(tcase, all_threads_count);
     tcase_add_test(tcase, the_books);
     tcase_add_test(tcase, a_snapshot);
-    tcase_add_loop_test(tcase, replies_that_refuse, 0, 9);
+    tcase_add_loop_test(tcase, replies_that_refuse, 0, 10);
     tcase_add_test(tcase, handshakes);
     tcase_add_test(tcase, histograms);
     tcase_add_test(tcase, labels);
