@@ -138,15 +138,6 @@ static void go_idle(struct connection *connection)
     connection_set_deadline(connection, site_of(connection)->terms.limits->idle_ms);
 }
 
-/* A mail is through with this host, whatever its verdict: the site lives. Once per socket. */
-static void tell_alive(struct connection *connection)
-{
-    if (!connection->alive_told)
-        dispatch_alive(dispatch_of(connection), &connection->slot);
-    connection->alive_told = true;
-    connection->turned_away = false;
-}
-
 /* Whoever waits for the reply to QUIT waits for nothing: another connection may have the slot. */
 static enum session_ask say_goodbye(struct connection *connection)
 {
@@ -162,7 +153,7 @@ static bool claim(struct connection *connection, enum session_ask *ask)
     struct entry *entry =
         dispatch_claim(dispatch_of(connection), &connection->slot, is_last(connection), &idle);
     if (entry == NULL)
-        tell_alive(connection); /* as far as can be seen: nothing was there to be sent */
+        connection_tell_alive(connection); /* as far as can be seen: nothing was there to be sent */
     if (idle) {
         go_idle(connection);
         return false;
@@ -229,84 +220,6 @@ void connection_lost(struct connection *connection, const char *why)
 
 /* ---- talking ---- */
 
-/* A pooled connection that turns out dead, or whose server has had enough of it (452 to MAIL
- * after it took so many messages), tells nothing about the envelope: it goes back, once, and
- * another connection takes it. */
-static bool was_stale(const struct connection *connection)
-{
-    const struct session *session = &connection->session;
-    bool unanswered = session->closing && session->replies == connection->replies_before &&
-                      !session_in_doubt(session);
-    bool worn_out = session->mail_taken && session->mail_deferred;
-    return connection->attempt != NULL && connection->served > 1 &&
-           !connection->attempt->entry->returned && (unanswered || worn_out);
-}
-
-/* A new connection that took a session and closed it at the first mail. */
-static bool went_away_early(const struct connection *connection)
-{
-    return connection->attempt != NULL && !connection->alive_told && !connection->one_shot &&
-           connection->session.replies == connection->replies_before;
-}
-
-/* The server answered about this mail, if only to end it all. */
-static bool answered(const struct connection *connection)
-{
-    return connection->attempt != NULL && connection->session.replies > connection->replies_before;
-}
-
-/* It answered about its first mail, and ended it all by 421 or against the rules. Another host
- * that has the mail already said better things of it. */
-static bool was_turned_away(const struct connection *connection)
-{
-    return connection->session.turned_away && answered(connection) && !connection->alive_told &&
-           !connection->one_shot;
-}
-
-static void tell_fault(const struct connection *connection, const char *what)
-{
-    struct log_line line;
-    log_begin(&line, "host-misbehaves");
-    log_string(&line, "relay", connection->host_text);
-    log_number(&line, "conn", (int64_t)connection->number);
-    log_string(&line, "at", connection->session.ended_at);
-    log_string(&line, "what", what);
-    log_end(&line);
-}
-
-static void look_at_end(struct connection *connection)
-{
-    const struct session *session = &connection->session;
-    if (session->fault != NULL)
-        tell_fault(connection, session->fault);
-    else if (was_turned_away(connection))
-        tell_fault(connection, "the server said 421 before any mail was through");
-    if (was_turned_away(connection))
-        connection_turned_away(connection);
-    else if (answered(connection) && !session->turned_away)
-        tell_alive(connection);
-}
-
-static void session_over(struct connection *connection)
-{
-    look_at_end(connection);
-    if (!connection->session.ready) {
-        connection_tell_tls(connection);
-        connection_host_failed(connection);
-        return;
-    }
-    if (went_away_early(connection)) {
-        connection_host_went_away(connection);
-        return;
-    }
-    if (was_stale(connection))
-        attempt_return(&connection->attempt);
-    else if (connection_moves_on(connection))
-        return;
-    connection_end_attempt(connection);
-    connection_leave(connection);
-}
-
 static bool became_ready(struct connection *connection, enum session_ask *ask)
 {
     connection_tell_tls(connection);
@@ -321,9 +234,9 @@ static bool became_ready(struct connection *connection, enum session_ask *ask)
 
 static bool delivery_ended(struct connection *connection, enum session_ask *ask)
 {
-    if (answered(connection))
-        tell_alive(connection);
-    if (was_stale(connection))
+    if (connection_answered(connection))
+        connection_tell_alive(connection);
+    if (connection_was_stale(connection))
         attempt_return(&connection->attempt);
     else if (connection_moves_on(connection))
         return false;
@@ -352,7 +265,7 @@ static bool carry_out(struct connection *connection, enum session_ask *ask)
                                       : became_ready(connection, ask);
     case ASK_BODY: return connection_begin_body(connection, ask);
     case ASK_CHUNK: return connection_begin_chunk(connection, ask);
-    case ASK_CLOSE: session_over(connection); return false;
+    case ASK_CLOSE: connection_over(connection); return false;
     }
     must_not_reach();
 }

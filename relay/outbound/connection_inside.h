@@ -1,6 +1,6 @@
-/* The inside of a connection, for its own four files: connecting.c (which host, and how to get
- * to one that takes mail), racing.c (to which of its addresses), sending.c (a body on its way out)
- * and connection.c (claiming, talking, idling). */
+/* The inside of a connection, for its own five files: connecting.c (which host, and how to get
+ * to one that takes mail), racing.c (to which of its addresses), sending.c (a body on its way out),
+ * parting.c (how it ends, and what that says) and connection.c (claiming, talking, idling). */
 #pragma once
 
 #include "queue/loader.h"
@@ -141,6 +141,19 @@ void connection_host_went_away(struct connection *connection);
 /* It answered, and ended it all by 421 or against the rules before any mail was through: what it
  * said of the mail holds, and if no other host does better it is held against the site. */
 void connection_turned_away(struct connection *connection);
+
+/* parting.c */
+
+/* A pooled connection that turned out dead, or whose server has had enough of it (452 to MAIL
+ * after it took so many messages), tells nothing about the envelope: it goes back, once, and
+ * another connection takes it. */
+bool connection_was_stale(const struct connection *connection);
+/* The server answered about this mail, if only to end it all. */
+bool connection_answered(const struct connection *connection);
+/* A mail is through with this host, whatever its verdict: the site lives. Once per socket. */
+void connection_tell_alive(struct connection *connection);
+/* ASK_CLOSE. */
+void connection_over(struct connection *connection);
 
 /* connection.c */
 

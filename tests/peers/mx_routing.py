@@ -33,7 +33,15 @@ loop2    IN CNAME loop1
 null     IN MX 0 .
 notfound IN MX 10 nowhere
 sender   IN MX 10 mx8
+here     IN A 127.0.0.1
+byaddress IN MX 10 here
+byaddress IN MX 20 mx3
+byname   IN MX 10 mx2
+byname   IN MX 10 relay.test.
+better   IN MX 10 mx3
+better   IN MX 20 RELAY.test.
 """,
+    "relay.test.": "@ IN A 127.0.0.2\n",
     "servfail.example.": None,
 }
 HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.8", "::1")
@@ -58,8 +66,8 @@ class Net:
         return Sink(self.workshop, name, host=f"[{host}]" if ":" in host else host,
                     port=self.port, dump=host == "127.0.0.8").start()
 
-    def start_relay(self, name, resolver_port, allow="true"):
-        return Relay(self.workshop, name, level="may", destination="messages-per-connection = 1",
+    def start_relay(self, name, resolver_port, allow="true", port=None):
+        return Relay(self.workshop, name, level="may", port=port, destination="messages-per-connection = 1",
                      top=f'resolver = "127.0.0.1:{resolver_port}"\nsmtp-port = {self.port}\n'
                          f"allow-loopback = {allow}").start()
 
@@ -162,6 +170,20 @@ def loopback_refused(net):
     relay.stop()
 
 
+def loops(net):
+    """A relay that listens where mail hosts do, and may send to loopback: but not to itself."""
+    relay = net.start_relay("looping", net.nsd.port, port=net.port)
+    for domain in ("byaddress", "byname"):
+        net.send(f"a@{domain}.example", sender="", relay=relay)
+    relay.wait_until_empty()
+    bounced = relay.events("bounced")
+    check(len(bounced) == 2 and {e["dsn"] for e in bounced} == {"5.4.6"},
+          "a domain whose best host is the relay itself bounces: by address and by name", bounced)
+    check(net.where(net.send("a@better.example", relay=relay)) == {"127.0.0.3": 1},
+          "where a better host stands before the relay, that one gets it")
+    relay.stop()
+
+
 def test(workshop):
     binary()
     net = Net(workshop)
@@ -171,6 +193,7 @@ def test(workshop):
     waits(net, net.relay, "a@loop1.example", "a CNAME that goes round")
     silent_dns(net)
     loopback_refused(net)
+    loops(net)
 
 
 run_test(test)
