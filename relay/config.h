@@ -148,7 +148,7 @@ struct admin_config {      /* the `admin "ADDRESS"` section */
     struct endpoint at;    /* where HTTP is answered; family 0: at `path` */
     const char *path;      /* of a unix socket, or NULL */
     bool allow_remote;     /* `at` may be an address that others can reach; default false */
-    bool actions;          /* POST is answered; default true, false with allow-remote */
+    bool actions;          /* POST is answered; default: on a unix socket only */
     unsigned destinations; /* that have series of their own in /metrics; default 20 */
 };
 

@@ -43,10 +43,11 @@ static void read_section(struct reader *reader, const struct walk *walk)
     struct config *config = reader->config;
     const char *title = cfg_getstr(walk->cfg, CONFIG_TITLE);
     read_keys(reader, walk->section, walk->cfg, &config->admin);
-    if (!is_set(reader, walk->section, "actions"))
-        config->admin.actions = !config->admin.allow_remote;
     const char *fault = config->admin.on ? "there is one admin section already"
                                          : read_place(config, title != NULL ? title : "");
+    /* A socket of our own is nobody else's; an address is every user's of the machine. */
+    if (!is_set(reader, walk->section, "actions"))
+        config->admin.actions = config->admin.path != NULL;
     if (fault != NULL)
         report_add(&reader->report, walk->place, "admin \"%.80s\": %s", title != NULL ? title : "",
                    fault);
@@ -56,7 +57,7 @@ static void read_section(struct reader *reader, const struct walk *walk)
 void read_admin(struct reader *reader)
 {
     struct admin_config *admin = &reader->config->admin;
-    *admin = (struct admin_config){.actions = true, .destinations = DESTINATIONS};
+    *admin = (struct admin_config){.destinations = DESTINATIONS};
     for (struct walk walk = {0}; walk_next(reader, SECTION_ADMIN, &walk);)
         read_section(reader, &walk);
     if (reader->config->path != NULL)

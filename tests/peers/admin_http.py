@@ -63,7 +63,7 @@ class Admin:
 
 def start(workshop, name="relay", **settings):
     admin = f"127.0.0.1:{workshop.free_port()}"
-    top = settings.pop("top", "") + f'\nadmin "{admin}" {{ destinations = 2 }}'
+    top = settings.pop("top", "") + f'\nadmin "{admin}" {{ destinations = 2 actions = true }}'
     relay = Relay(workshop, name, top=top, **settings)
     relay.admin = admin
     relay.start()

@@ -141,7 +141,7 @@ START_TEST(defaults)
     ck_assert_uint_eq(c->listen_count, 1);
     ck_assert(c->listen[0].at.port == 2525 && ip_is_loopback(&c->listen[0].at.ip));
     ck_assert(c->admin.on && c->admin.at.port == 8025 && ip_is_loopback(&c->admin.at.ip));
-    ck_assert(c->admin.actions && !c->admin.allow_remote && c->admin.destinations == 20);
+    ck_assert(!c->admin.actions && !c->admin.allow_remote && c->admin.destinations == 20);
     ck_assert_ptr_null(config_route(c, SPAN("a.test")));
     ck_assert_int_eq(config_tls(c, SPAN("a.test"))->policy.level, TLS_MAY);
     ck_assert_uint_eq(config_destination(c, SPAN("a.test"))->max_connections, 20);
@@ -162,6 +162,10 @@ START_TEST(admin_sections)
         read_fine(&scratch, "admin \"/run/admin.sock\" { actions = false }");
     ck_assert(local->admin.on && local->admin.at.ip.family == 0 && !local->admin.actions);
     ck_assert_str_eq(local->admin.path, "/run/admin.sock");
+    struct config *owned CLEANUP(config_drop) =
+        read_fine(&scratch, "admin \"/run/admin.sock\" { }");
+    struct config *shared CLEANUP(config_drop) = read_fine(&scratch, "admin \"127.0.0.1:80\" { }");
+    ck_assert(owned->admin.actions && !shared->admin.actions);
     struct config *remote CLEANUP(config_drop) =
         read_fine(&scratch, "admin \"192.0.2.1:80\" { allow-remote = true actions = true }");
     ck_assert(remote->admin.actions && remote->admin.path == NULL);
