@@ -10,6 +10,16 @@ void connection_tell_alive(struct connection *connection)
     connection->turned_away = false;
 }
 
+/* Of no recipient it said more than "not now": an envelope that had more transactions than one may
+ * have been taken in part. */
+static bool all_deferred(const struct delivery *delivery)
+{
+    for (unsigned i = 0; i < delivery->envelope->count; i++)
+        if (delivery->verdicts[i].kind != VERDICT_DEFERRED)
+            return false;
+    return true;
+}
+
 bool connection_was_stale(const struct connection *connection)
 {
     const struct session *session = &connection->session;
@@ -17,7 +27,8 @@ bool connection_was_stale(const struct connection *connection)
                       !session_in_doubt(session);
     bool worn_out = session->mail_taken && session->mail_deferred;
     return connection->attempt != NULL && connection->served > 1 &&
-           !connection->attempt->entry->returned && (unanswered || worn_out);
+           !connection->attempt->entry->returned && (unanswered || worn_out) &&
+           all_deferred(&connection->attempt->delivery);
 }
 
 /* A new connection that took a session and closed it at the first mail. */

@@ -3,8 +3,9 @@
 in further transactions and over further connections, and what one host cannot take goes to the
 next."""
 from lib.millrace import Relay, Sink, binary, routes
+from lib.oddserver import OddServer
 from lib.rawsmtp import RawClient
-from lib.workshop import check, run_test
+from lib.workshop import check, run_test, wait_until
 
 NEVER = "first = 1h factor = 1 longest = 1h give-up = 5d"     # nothing here may wait for a retry
 TEXT = b"From: a@app.test\r\nDate: x\r\nMessage-ID: <%s@app.test>\r\n\r\n%s\r\n"
@@ -51,19 +52,51 @@ def next_host(relay, plain, speaks):
           bounced)
 
 
+class HasEnough(OddServer):
+    """One recipient a mail; and of the third MAIL it has had enough."""
+
+    def __init__(self, workshop):
+        super().__init__(workshop, ["LIMITS RCPTMAX=1"])
+
+    def _usual(self, verb):
+        enough = verb == "MAIL" and self.commands.count("MAIL") == 3
+        return b"452 4.3.2 Enough\r\n" if enough else super()._usual(verb)
+
+
+def taken_in_part(relay, server):
+    hand_in(relay, b"before", ["r0@enough.test"])
+    relay.wait_until_empty()
+    hand_in(relay, b"part", ["r1@enough.test", "r2@enough.test"])
+    deferred = wait_until(lambda: [e for e in relay.events("deferred") if "enough.test" in e["to"]],
+                          "what is left is deferred", alive=[relay.daemon])
+    relay.command("queue", "retry", "--all", "--reason", "now")
+    relay.wait_until_empty()
+    check([e["to"] for e in deferred] == ["<r2@enough.test>"], "by the MAIL that was its own",
+          deferred)
+    recipients = sorted(r for _, all_of_one, _ in server.mails for r in all_of_one)
+    check(recipients == [b"<r%d@enough.test>" % i for i in range(3)],
+          "who had it by an earlier transaction of the same connection does not get it again",
+          recipients)
+    check(server.connections == 2, "one for these, and one for what was left", server.connections)
+
+
 def test(workshop):
     binary()
+    enough = HasEnough(workshop).start()
     few = Sink(workshop, "few", options=["--limits", "RCPTMAX=3 MAILMAX=2"]).start()
     domain = Sink(workshop, "domain", options=["--limits", "RCPTDOMAINMAX=1"]).start()
     plain = Sink(workshop, "plain", options=["--no-extension", "SMTPUTF8"]).start()
     speaks = Sink(workshop, "speaks").start()
     top = routes({"few.test": few.next_hop, "one.test": domain.next_hop,
-                  "two.test": domain.next_hop, "unable.test": plain.next_hop,
+                  "two.test": domain.next_hop, "enough.test": enough.next_hop,
+                  "unable.test": plain.next_hop,
                   "app.test": speaks.next_hop})
     top += f'\nroute "able.test" {{ hosts = {{ "{plain.next_hop}", "{speaks.next_hop}" }} }}'
+    top += '\ntls "enough.test" { level = "none" }'
     relay = Relay(workshop, retry=NEVER, top=top).start()
     many_recipients(relay, few)
     many_domains(relay, domain)
+    taken_in_part(relay, enough)
     next_host(relay, plain, speaks)
     check(relay.stop() == 0, "the relay ends with 0")
 
