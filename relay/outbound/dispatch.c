@@ -75,8 +75,8 @@ static void add_entry(struct dispatch *dispatch, unsigned worker, struct span de
 void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope *const *take,
                      size_t count)
 {
-    bool keep = message_memory() <= dispatch->parts.config->limits.memory;
     lock(dispatch);
+    bool keep = message_memory() <= dispatch->parts.config->limits.memory;
     for (size_t i = 0; i < count; i++) {
         struct envelope *envelope = take[i];
         struct entry_facts facts = {.id = envelope->id,
