@@ -359,7 +359,8 @@ enum line_result inbound_line(struct inbound_session *session, struct span in, s
     const char *newline = memchr(in.data, '\n', in.length);
     size_t length = newline ? (size_t)(newline - in.data) + 1 : in.length;
     if (length > most) { /* the same however the line was cut on its way */
-        end_with(session, "500 5.5.6 Line too long");
+        end_with(session, most == SASL_LINE_MAX ? "500 5.5.6 Authentication exchange line too long"
+                                                : "500 5.5.2 Line too long");
         return LINE_TOO_LONG;
     }
     if (newline == NULL)

@@ -2,21 +2,43 @@
 """Hostile lines and dialogues by the hundred (lib/hostile.py): each gets its replies and no other,
 the relay stands, and nothing is relayed. Then those that need a socket of their own: what is injected
 around STARTTLS, and connections that end in the middle."""
+import subprocess
+
 from lib.hostile import (ERRORS_MAX, HEADER_MAX, MESSAGE_MAX, RECIPIENTS_MAX, START, cases)
 from lib.millrace import Relay, Sink, binary
 from lib.rawsmtp import RawClient, Refused, Wire
 from lib.servers import make_certificate
-from lib.workshop import Failed, check, run_test, wait_until
+from lib.workshop import PATIENCE, Failed, check, run_test, wait_until
 
 STRANGER = "127.0.0.2"      # where clients come from that may not relay
 LIMITS = f"""\
 limits {{
+    auth-failures = 1000000
+    auth-delay = 0s
     errors = {ERRORS_MAX}
     header = {HEADER_MAX}
     message-size = {MESSAGE_MAX}
     recipients = {RECIPIENTS_MAX}
 }}
 """
+
+
+LISTEN = """\
+users = "{users}"
+listen "127.0.0.1:{port}" {{ auth = "offered" auth-in-clear = true }}
+"""
+
+
+class Target(Relay):
+    """A relay with one more listener, which offers AUTH."""
+
+    def __init__(self, workshop, **options):
+        self.auth_port = workshop.free_port()
+        users = workshop.path("users")
+        super().__init__(workshop, relay_from='"127.0.0.1/32"', **options,
+                         top=LIMITS + LISTEN.format(users=users, port=self.auth_port))
+        subprocess.run([binary(), "passwd", "-c", self.config, "user"], input=b"secret\n",
+                       check=True, capture_output=True, timeout=PATIENCE)
 
 
 def stands(relay):
@@ -29,7 +51,8 @@ def stands(relay):
 def play(relay, case):
     """What went wrong, or None."""
     words, codes = START[case.start]
-    with Wire(relay.host, relay.port, source=STRANGER if case.stranger else "") as client:
+    port = relay.auth_port if case.auth else relay.port
+    with Wire(relay.host, port, source=STRANGER if case.stranger else "") as client:
         client.expect(220, "greeting")
         client.send(words)
         for code in codes:
@@ -138,8 +161,8 @@ def cut_short(relay):
 def test(workshop):
     binary()
     sink = Sink(workshop).start()
-    relay = Relay(workshop, route=[sink.next_hop], top=LIMITS, relay_from='"127.0.0.1/32"',
-                  certificate=make_certificate(workshop, "relay", "relay.test")).start()
+    relay = Target(workshop, route=[sink.next_hop],
+                   certificate=make_certificate(workshop, "relay", "relay.test")).start()
     all_cases(relay)
     injected_behind_starttls(relay)
     injected_before_starttls(relay)

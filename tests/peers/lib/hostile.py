@@ -4,6 +4,7 @@ A case begins somewhere in a session, sends its bytes all at once, and knows eve
 is replied to QUIT behind them shows that there was no reply too many, and that nothing was taken for
 a command that is none.
 """
+import base64
 from typing import NamedTuple
 
 START = {  # name: what is sent to get there, and the codes that come of it
@@ -29,6 +30,7 @@ class Case(NamedTuple):
     replies: tuple          # how each begins
     ends: bool = False      # the server closes the connection behind them
     stranger: bool = False  # may not relay
+    auth: bool = False      # comes to the listener that offers AUTH, where `user` is known
 
 
 def crlf(*lines):
@@ -48,14 +50,15 @@ VERBS = (b"EHLO c.test", b"HELO c.test", b"MAIL FROM:<a@app.test>", b"RCPT TO:<b
 
 def long_lines():
     for verb in VERBS:
-        most = 12288 if verb.startswith(b"AUTH") else 2048      # RFC 4954 4.3
+        auth = verb.startswith(b"AUTH")
+        most = 12288 if auth else 2048      # RFC 4954 4
         line = verb + b" " + b"x" * (most - len(verb) - 2)
         yield Case(f"a line of {most + 1:,} bytes: {verb!r}", "hello", crlf(line),
-                   ("500 5.5.6", "421 4.7.0"), ends=True)
+                   ("500 5.5.6" if auth else "500 5.5.2", "421 4.7.0"), ends=True)
     for start in START:
         if start != "data":
             yield Case(f"a line without end ({start or 'connected'})", start, b"x" * 20000,
-                       ("500 5.5.6", "421 4.7.0"), ends=True)
+                       ("500 5.5.2", "421 4.7.0"), ends=True)
     yield Case("a line of 2,048 bytes", "hello", crlf(b"NOOP " + b"x" * 2041), ("250 2.0.0",))
     yield Case("a name of 256 bytes", "", crlf(b"EHLO " + b"a." * 127 + b"ab"), ("501 5.5.2",))
     yield Case("a label of 64 bytes", "", crlf(b"EHLO " + b"a" * 64 + b".test"), ("501 5.5.2",))
@@ -417,9 +420,76 @@ def open_relay():
                stranger=True)
 
 
+UNKNOWN_MECHANISMS = (b"EXTERNAL", b"ANONYMOUS", b"GSSAPI", b"NTLM", b"XOAUTH2", b"OAUTHBEARER",
+                      b"DIGEST-MD5", b"PLAIN,LOGIN", b"PLAIN=", b"PLAI", b"PLAINN", b"\xff",
+                      b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-1", b"*", b"=")
+NO_BASE64 = (b"!", b"A", b"AA", b"AAA", b"AA=A", b"A===", b"====", b"AAAA=", b"AA==AA==", b"AA-_",
+             b"QUIT!", b"<a@b.test>", b"AHVzZXIAcGFzcw\xc3\xa4")
+BAD_PLAIN = ((b"user", "no NUL"), (b"user\0pass", "one NUL"), (b"\0\0", "NULs"),
+             (b"\0user\0", "no password"), (b"\0\0pass", "no name"), (b"\0user\0pa\0ss", "three NULs"),
+             (b"\0nobody\0pass", "nobody"), (b"\0user\0wrong", "a wrong password"),
+             (b"root\0user\0secret", "another's name"), (b"\0USER\0secret", "capitals"),
+             (b"\0user\n\0secret", "a line end in the name"), (b"\0user \0secret", "a blank"),
+             (b"\0\xff\xfe\0secret", "no UTF-8"), (b"\0" + b"u" * 5000 + b"\0secret", "a long name"),
+             (b"\0user\0" + b"s" * 5000, "a long password"), (b"\0../users\0secret", "a path"),
+             (b"\0*\0secret", "a star"), (b"\0user:\0secret", "a colon"),
+             (b"\0%s%n\0secret", "a format"))
+BAD_SCRAM = (b"x", b"n", b"n,,", b"n,,n=user", b"n,,r=abc", b"n,,n=,r=abc", b"n,,r=abc,n=user",
+             b"n,,n=user,r=", b"p=tls-unique,,n=user,r=abc", b"p=x,,n=user,r=abc",
+             b"n,,m=x,n=user,r=abc", b"x,,n=user,r=abc", b"n,,n=nobody,r=")
+SCRAM_BEGUN = (b"n,a=root,n=user,r=abc", b"n,,n=us=er,r=abc", b"n,,n=user,r=a\0c",
+               b"n,,n=" + b"u" * 5000 + b",r=abc", b"n,,n=nobody,r=abc")
+
+
+def authentication():
+    def said(name, send, *replies, start="hello", ends=False):
+        return Case(f"AUTH: {name}", start, send, replies, ends=ends, stranger=True, auth=True)
+
+    for name in UNKNOWN_MECHANISMS:
+        yield said(f"{name!r}", crlf(b"AUTH " + name), "504 5.5.4")
+    for line in (b"AUTH", b"AUTH ", b"AUTH PLAIN AAAA AAAA", b"AUTH PLAIN = =", b"AUTH LOGIN A B"):
+        yield said(f"{line!r}", crlf(line), "501 5.5.4")
+    for text in NO_BASE64:
+        yield said(f"PLAIN {text!r}", crlf(b"AUTH PLAIN " + text), "501 5.5.2")
+        yield said(f"PLAIN, {text!r}", crlf(b"AUTH PLAIN", text), "334", "501 5.5.2")
+        yield said(f"LOGIN, {text!r}", crlf(b"AUTH LOGIN", text), "334", "501 5.5.2")
+        yield said(f"SCRAM, {text!r}", crlf(b"AUTH SCRAM-SHA-256", text), "334", "501 5.5.2")
+    for text, what in BAD_PLAIN:
+        yield said(f"PLAIN, {what}", crlf(b"AUTH PLAIN " + base64.b64encode(text)), "535 5.7.8")
+    for text in BAD_SCRAM:
+        yield said(f"SCRAM, {text!r}", crlf(b"AUTH SCRAM-SHA-256 " + base64.b64encode(text)),
+                   "535 5.7.8")
+    for text in SCRAM_BEGUN:    # whether it is true is seen at the proof
+        begun = crlf(b"AUTH SCRAM-SHA-256 " + base64.b64encode(text))
+        for proof in (b"", b"c=biws", b"c=biws,r=abc,p=", b"c=biws,r=abc,p=AAAA", b"p=AAAA"):
+            yield said(f"SCRAM, {text[:40]!r} and {proof!r}", begun + crlf(base64.b64encode(proof)),
+                       "334", "535 5.7.8")
+    for mechanism in (b"PLAIN", b"LOGIN", b"SCRAM-SHA-256"):
+        yield said(f"{mechanism!r}, cancelled", crlf(b"AUTH " + mechanism, b"*"), "334", "501 5.7.0")
+        yield said(f"{mechanism!r}, a response too long",
+                   crlf(b"AUTH " + mechanism, b"A" * 12287), "334", "500 5.5.6", "421 4.7.0", ends=True)
+        yield said(f"{mechanism!r}, a response without end",
+                   crlf(b"AUTH " + mechanism) + b"A" * 20000, "334", "500 5.5.6", "421 4.7.0", ends=True)
+        yield said(f"{mechanism!r}, NUL", crlf(b"AUTH " + mechanism, b"AA\0A"), "334", "501 5.5.2")
+        yield said(f"{mechanism!r}, CR", crlf(b"AUTH " + mechanism, b"AA\rA"), "334", "501 5.5.2")
+        yield said(f"{mechanism!r} within a transaction", crlf(b"AUTH " + mechanism), "503 5.5.1",
+                   start="mail")
+        yield said(f"{mechanism!r} before EHLO", crlf(b"AUTH " + mechanism), "503 5.5.1", start="")
+        yield said(f"{mechanism!r} behind HELO", crlf(b"HELO c.test", b"AUTH " + mechanism), "250",
+                   "503 5.5.1", start="")
+        yield said(f"{mechanism!r} with a command for a response",
+                   crlf(b"AUTH " + mechanism, b"MAIL FROM:<a@b.test>"), "334", "501 5.5.2")
+    yield said("LOGIN, commands that are base64, too", crlf(b"AUTH LOGIN", b"QUIT", b"NOOP"), "334",
+               "334", "535 5.7.8")
+    yield said("a wrong password, and a mail behind it",
+               crlf(b"AUTH PLAIN AHVzZXIAd3Jvbmc=", b"MAIL FROM:<a@b.test>",
+                    b"RCPT TO:<victim@other.test>", b"DATA"),
+               "535 5.7.8", "250 2.1.0", "530 5.7.0", "503 5.5.1")
+
+
 def cases():
     found = [case for kind in (long_lines, odd_bytes, eight_bits, unicode_paths, controls, addresses,
-                               parameters, order, bodies, chunks, open_relay) for case in kind()]
+                               parameters, order, bodies, chunks, open_relay, authentication) for case in kind()]
     assert len({case.name for case in found}) == len(found), "names are there once"
-    assert len({(case.start, case.send, case.stranger) for case in found}) == len(found)
+    assert len({(case.start, case.send, case.stranger, case.auth) for case in found}) == len(found)
     return found

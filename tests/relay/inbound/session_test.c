@@ -309,7 +309,7 @@ static void fill(char *line, size_t length, const char *verb)
     memcpy(line + length - 2, "\r\n", 3);
 }
 
-#define TOO_LONG "500 5.5.6 Line too long\r\n421 4.7.0 Closing the connection\r\n"
+#define TOO_LONG "500 5.5.2 Line too long\r\n421 4.7.0 Closing the connection\r\n"
 
 START_TEST(a_command_line_of_just_so_many_bytes)
 {
