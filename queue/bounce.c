@@ -47,8 +47,9 @@ enum notice notice_owed(const struct message *message, const struct recipient *r
     case VERDICT_IN_DOUBT: /* who gave a deadline wants to hear of it */
         return warn && (by_notify || wants(recipient, NOTIFY_DELAY, true)) ? NOTICE_DELAYED
                                                                            : NOTICE_NONE;
-    case VERDICT_DELIVERED:
-        return by_trace || (verdict->relayed && wants(recipient, NOTIFY_SUCCESS, false))
+    case VERDICT_DELIVERED: /* a deadline that nobody keeps from here is told of as well */
+        return by_trace || (by_notify && verdict->untimed) ||
+                       (verdict->relayed && wants(recipient, NOTIFY_SUCCESS, false))
                    ? NOTICE_RELAYED
                    : NOTICE_NONE;
     case VERDICT_NONE:

@@ -129,6 +129,8 @@ void put_status_part(const struct writing *writing)
     put_clean(writing, span_of(bounce->hostname));
     put(writing, SPAN("\r\n"));
     put_date(writing, "Arrival-Date", original->arrived_ms);
+    if (original->deliver_by_ms != 0) /* RFC 2852 5 */
+        put_date(writing, "Deliver-By-Date", original->deliver_by_ms);
     for (unsigned i = 0; i < bounce->envelope->count; i++)
         if (bounce->notices[i] != NOTICE_NONE)
             put_recipient(writing, i);

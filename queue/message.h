@@ -123,6 +123,7 @@ struct verdict {
     bool untried;     /* DEFERRED before the host was asked: it had taken all it takes at a time */
     bool relayed;     /* DELIVERED to a host without DSN: of success it tells nobody, so whoever
                          asked for that is told by us (RFC 3461 5.2.2) */
+    bool untimed;     /* DELIVERED to a host without DELIVERBY: nobody keeps its time from here */
 };
 
 /* A copy whose spans lie in `arena`. */

@@ -32,6 +32,8 @@ struct verdict verdict_of(const struct session *session, struct arena *arena,
         .text = one_line(arena, reply->text),
         .host = span_of(arena_copy(arena, span_of(session->host))),
         .relayed = kind == VERDICT_DELIVERED && !dsn,
+        .untimed = kind == VERDICT_DELIVERED &&
+                   !extensions_have(&session->extensions, EXTENSION_DELIVERBY),
     };
     if (kind == VERDICT_DEFERRED && verdict.status.class == 5)
         soften(&verdict, arena);
