@@ -185,11 +185,12 @@ struct config {
     unsigned workers;    /* never 0 here */
     enum durability durability;
     uint64_t map_bytes, min_free_bytes;
-    enum log_format log;
     const char *resolver; /* "ADDRESS:PORT" or NULL: /etc/resolv.conf */
-    uint16_t smtp_port;   /* for MX hosts; default 25 */
-    bool allow_loopback;  /* MX hosts and literals may be loopback; default false */
-    int64_t drain_ms;     /* SIGTERM's deadline; default 30 s */
+    enum log_format log;
+    uint16_t smtp_port;  /* for MX hosts; default 25 */
+    bool allow_loopback; /* MX hosts and literals may be loopback; default false */
+    bool builtin_rules;  /* default true */
+    int64_t drain_ms;    /* SIGTERM's deadline; default 30 s */
 
     struct ip *own; /* the machine's addresses, as of reading */
     unsigned own_count;
@@ -202,9 +203,7 @@ struct config {
     struct bounce_config bounce;
     struct admin_config admin;
 
-    bool builtin_rules; /* default true */
     struct rule *rules; /* in the order of the file, the built-in ones last */
-    unsigned rule_count;
 
     struct names routes;       /* struct route_config; may be empty: MX */
     struct names tls;          /* struct tls_config; "*" always there */
@@ -218,7 +217,7 @@ struct config {
     struct destination_config *destination_list;
     struct retry_config *retry_list;
     struct user_config *user_list;
-    unsigned route_count, tls_count, destination_count, retry_count, user_count;
+    unsigned route_count, tls_count, destination_count, retry_count, user_count, rule_count;
 
     struct arena arena;
 };

@@ -243,10 +243,13 @@ struct span users_line_name(struct span line)
 static bool read_bytes(struct span text, uint8_t *to, size_t least, size_t most, size_t *length)
 {
     struct buffer bytes CLEANUP(buffer_free) = {0};
-    if (!base64_read(text, &bytes) || buffer_length(&bytes) < least || buffer_length(&bytes) > most)
+    if (!base64_read(text, &bytes))
         return false;
-    *length = buffer_length(&bytes);
-    memcpy(to, buffer_span(&bytes).data, *length);
+    struct span read = buffer_span(&bytes);
+    if (read.data == NULL || read.length < least || read.length > most)
+        return false;
+    *length = read.length;
+    memcpy(to, read.data, read.length);
     return true;
 }
 

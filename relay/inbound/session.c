@@ -21,8 +21,8 @@ static command_handler do_ehlo, do_helo, do_rset, do_noop, do_quit, do_vrfy, do_
 
 static const struct row {
     command_handler *handler;
+    const char *otherwise; /* the reply in a state that is not among `states` */
     unsigned states;       /* in which it may come */
-    const char *otherwise; /* the reply in any other */
     unsigned first;        /* enum first: it must wait for */
 } rows[] = {
     [COMMAND_EHLO] = {.handler = do_ehlo, .states = ANY},

@@ -65,23 +65,23 @@ struct inbound_recipient {
 
 struct inbound_session {
     /* What it was told. */
-    const struct config *config; /* outlives the session */
-    struct rates *rates;         /* of all users; NULL: they are not counted */
-    struct endpoint client;      /* no address: local, or what a proxy does not know */
-    bool is_local;
-    struct local_user local;            /* if it is */
+    const struct config *config;        /* outlives the session */
+    struct rates *rates;                /* of all users; NULL: they are not counted */
+    struct endpoint client;             /* no address: local, or what a proxy does not know */
+    struct local_user local;            /* if is_local */
     const struct listen_config *listen; /* in `config`: the listener it came to */
     struct buffer *out;
 
     /* What it has found out. */
     enum inbound_state state;
     enum inbound_state asked_from; /* in INBOUND_ASKED by XCLIENT: the state to go on in */
+    bool is_local;
     bool greeted;
     bool may_relay;
     bool secure;
+    bool extended;           /* EHLO: ESMTP */
     const char *tls_version; /* for the trace header; NULL in clear */
     char helo[DOMAIN_MAX_BYTES + 1];
-    bool extended;     /* EHLO: ESMTP */
     char *client_name; /* as a proxy says it by XCLIENT: a domain name; NULL: none */
     struct sasl *sasl; /* an exchange is under way; NULL: none */
     char *user;        /* who has authenticated; NULL: nobody */
@@ -94,9 +94,9 @@ struct inbound_session {
     bool utf8;                         /* SMTPUTF8 was said */
     bool utf8_path;                    /* and a path is not ASCII */
     uint32_t flags;                    /* what MAIL asked for: MESSAGE_RET_…, MESSAGE_BY_… */
+    unsigned count;                    /* of recipients */
     int64_t release_ms, deliver_by_ms; /* as struct message has them */
     struct inbound_recipient *recipients;
-    unsigned count;
 
     /* Its body. */
     uint64_t id; /* the message's; 0: none has begun */

@@ -2,6 +2,7 @@
 """Listeners: TLS from the first byte (RFC 8314), TLS required (RFC 3207 4), and clients behind a
 proxy that says who they are (PROXY protocol 1 and 2)."""
 import socket
+import ssl
 import struct
 
 from lib.millrace import Relay, Sink, binary
@@ -149,8 +150,9 @@ def lies(side):
     with raw(port, V1[:20]):
         pass
     side.relay.configure(top=side.top.replace("idle = 30s", "idle = 300ms"))
+    reloads = len(side.relay.events("reloaded"))
     side.relay.reload()
-    wait_until(lambda: side.relay.events("reloaded"), "reloaded")
+    wait_until(lambda: len(side.relay.events("reloaded")) > reloads, "reloaded")
     check(ends(raw(port)), "a proxy that says nothing is dropped")
     late = wait_until(lambda: [e for e in side.relay.events("proxy-refused")
                                if e["why"] == "no PROXY header came in time"], "it is in the log")
@@ -207,6 +209,28 @@ def through_haproxy(side, workshop):
         refused("haproxy: another client", "550 5.7.1", lambda: deliver(client))
 
 
+def certificates(side, workshop):
+    """SIGHUP takes a new certificate; one that cannot be loaded changes nothing."""
+    def served():
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", side.ports["implicit"]), timeout=60) as plain:
+            with context.wrap_socket(plain) as client:
+                return client.getpeercert(True)
+    old, fresh = served(), make_certificate(workshop, "fresh", "relay.test")
+    for file, other in zip(side.pair, fresh):
+        file.write_bytes(other.read_bytes())
+    check(served() == old, "a new certificate waits for SIGHUP")
+    side.relay.reload()
+    wait_until(lambda: served() != old, "and is taken by it")
+    new = served()
+    side.pair[0].write_text("-----BEGIN CERTIFICATE-----\n")
+    side.relay.reload()
+    wait_until(lambda: side.relay.events("reload-failed"), "one that cannot be loaded is in the log")
+    check(served() == new, "and the old one stays")
+    side.pair[0].write_bytes(fresh[0].read_bytes())
+
+
 def limits(side):
     """Three connections each: of those behind the proxy, not of the proxy."""
     many = V1.replace(b"192.0.2.1", b"192.0.2.77")
@@ -234,6 +258,7 @@ def test(workshop):
     required(side)
     through_a_proxy(side)
     limits(side)
+    certificates(side, workshop)
     lies(side)
     try:
         through_haproxy(side, workshop)
