@@ -214,7 +214,7 @@ const char *user_name_fault(const char *name)
     if (length == 0)
         return "it is empty";
     if (length > SASL_NAME_MAX)
-        return "it has more than 254 bytes";
+        return "it has more than 128 bytes";
     if (strchr(name, ':') || name[0] == '#')
         return "it must not hold ':' or begin with '#'";
     if (name[0] == ' ' || name[length - 1] == ' ')

@@ -7,9 +7,10 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "queue/message.h"
 
-#define SASL_LINE_MAX 12288 /* bytes of a response with CRLF (RFC 4954 4) */
-#define SASL_NAME_MAX 254   /* bytes of a user's name */
+#define SASL_LINE_MAX 12288          /* bytes of a response with CRLF (RFC 4954 4) */
+#define SASL_NAME_MAX USER_MAX_BYTES /* of a user's name: what the spool keeps */
 #define SASL_PASSWORD_MAX 1024
 
 struct users;

@@ -294,6 +294,8 @@ void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct 
     struct entry *head = site->connections == 0 && !told ? site_next(site) : NULL;
     if (head != NULL)
         end_locally(dispatch, head, verdict, NULL, slot->worker);
+    recruit(dispatch, site,
+            slot->worker); /* its back-off may be over already, or needs its timer */
     site_release(dispatch, site);
     unlock(dispatch);
 }
