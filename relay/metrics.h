@@ -53,6 +53,7 @@ enum metric {
     METRIC_THROTTLED_USER,        /* 452 4.7.1: as many as a user may send */
     METRIC_THROTTLED_RATE,        /* a site gets no more messages for now */
     METRIC_THROTTLED_OPENINGS,    /* a site gets no more connections for now */
+    METRIC_THROTTLED_HOST,        /* a site waits for a place at its hosts */
     METRIC_THROTTLED_BACK_OFF,    /* a site began to back off */
     METRIC_THROTTLED_BOUNCES,     /* notifications beyond what their sender may get */
     METRIC_BODY_MEMORY,           /* a gauge: bytes of bodies in memory */

@@ -52,6 +52,7 @@ static const struct metric_row rows[] = {
     [METRIC_THROTTLED_RATE] = {"throttled_rate", "throttled_total", "reason=\"rate\""},
     [METRIC_THROTTLED_OPENINGS] = {"throttled_openings", "throttled_total",
                                    "reason=\"connection-rate\""},
+    [METRIC_THROTTLED_HOST] = {"throttled_host", "throttled_total", "reason=\"host\""},
     [METRIC_THROTTLED_BACK_OFF] = {"throttled_back_off", "throttled_total", "reason=\"back-off\""},
     [METRIC_THROTTLED_BOUNCES] = {"throttled_bounces", "throttled_total", "reason=\"bounces\""},
     [METRIC_BODY_MEMORY] = {"body_memory", "body_memory_bytes", NULL},

@@ -48,6 +48,7 @@ static void crowd(struct dispatch *dispatch, struct site *site, bool got_one)
 {
     if (list_linked(&site->crowded) && !got_one)
         return;
+    metric_add(METRIC_THROTTLED_HOST, 1);
     list_remove(&site->crowded);
     list_append(&dispatch->crowded, &site->crowded);
     struct slot *idle = site_find_foreign_idle(site);

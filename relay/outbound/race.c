@@ -38,7 +38,7 @@ static void rotate_family(struct race *race, const struct ip *addresses, uint8_t
 static void move_down_last(struct race *race, const struct ip *addresses,
                            const struct family_memory *families, int64_t now_ms)
 {
-    uint8_t sorted[CONFIG_ADDRESSES_MAX];
+    uint8_t sorted[CONFIG_ADDRESSES_MAX] = {0};
     unsigned used = 0;
     for (int down = 0; down < 2; down++)
         for (unsigned i = 0; i < race->count; i++)
