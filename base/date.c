@@ -81,7 +81,7 @@ bool date_read(struct span text, int64_t *ms)
     time_t seconds = timegm(&same); /* brings a 31st of February to March: then it is no date */
     if (same.tm_mday != parts.tm_mday || same.tm_mon != parts.tm_mon)
         return false;
-    *ms = ((int64_t)seconds - offset * 60) * 1000 + fraction;
+    *ms = ((int64_t)seconds - INT64_C(60) * offset) * 1000 + fraction;
     return true;
 }
 

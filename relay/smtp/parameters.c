@@ -151,6 +151,7 @@ static bool is_printable_xtext(struct span text)
     if (text.length == 0 || !xtext_decode(text, &octets))
         return false;
     struct span decoded = buffer_span(&octets);
+    must(decoded.data != NULL);
     for (size_t i = 0; i < decoded.length; i++)
         if (decoded.data[i] < ' ' || decoded.data[i] > '~')
             return false;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hostile lines and dialogues by the hundred (lib/hostile.py): each gets its replies and no other,
-the relay stands, and nothing is relayed. Then those that need a socket of their own: what is injected
-around STARTTLS, and connections that end in the middle."""
+the relay stands, and nothing is relayed. Then those that need a socket of their own: what is
+injected around STARTTLS, and connections that end in the middle."""
 import subprocess
 
 from lib.hostile import (ERRORS_MAX, HEADER_MAX, MESSAGE_MAX, RECIPIENTS_MAX, START, cases)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a client may ask of the relay when it hands in, and what comes of it at the other end: chunks
-and binary mail byte for byte, addresses in UTF-8 (routed by their A-labels), fields that were
+"""What a client may ask of the relay when it hands in, and what comes of it at the other end:
+chunks and binary mail byte for byte, addresses in UTF-8 (routed by their A-labels), fields that were
 missing, and mail that is to wait, over kill -9 too."""
 import json
 import re
@@ -64,7 +64,8 @@ def chunks(side):
     binary_mail = COMPLETE % b"binary" + bytes(range(256)) * 5000 + b"\r\n.\r\n\r"
     with side.client() as client:
         for what, text, sizes, mail in (
-                ("a small message", small, [], ""), ("in chunks of any size", small, [1, 0, 50], ""),
+                ("a small message", small, [], ""),
+                ("in chunks of any size", small, [1, 0, 50], ""),
                 ("a large one", large, [1 << 20, 65536, 1], ""),
                 ("a binary one", binary_mail, [100, 1 << 20], " BODY=BINARYMIME")):
             by_chunks(client, text, sizes, mail)
@@ -72,7 +73,8 @@ def chunks(side):
 
 
 def utf8(side):
-    text = "From: ä@app.test\r\nDate: x\r\nMessage-ID: <u@app.test>\r\nSubject: ü\r\n\r\n.\r\n".encode()
+    text = ("From: ä@app.test\r\nDate: x\r\nMessage-ID: <u@app.test>\r\n"
+            "Subject: ü\r\n\r\n.\r\n").encode()
     with side.client() as client:
         by_data(client, text, " SMTPUTF8 BODY=8BITMIME", f"ä@{DOMAIN}")
     arrived = side.arrived()
