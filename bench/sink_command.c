@@ -118,6 +118,7 @@ static bool is_domain_within_limit(struct sink_session *session, struct span dom
     if (most == 0)
         return true;
     for (; known.length > 0; known = span_skip(known, sizeof(other))) {
+        must(known.data != NULL);
         memcpy(&other, known.data, sizeof(other));
         if (other == hash)
             return true;

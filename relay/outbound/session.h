@@ -152,7 +152,8 @@ enum session_ask session_secured(struct session *session);
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
                                     const char *why);
 
-/* After ASK_CLAIM. ASK_CLAIM again when the envelope cannot go to this host at all (SIZE). */
+/* After ASK_CLAIM. ASK_CLAIM again when the envelope needs what this host does not offer: its
+ * verdicts are local ones, VERDICT_BOUNCED with code 0. */
 enum session_ask session_deliver(struct session *session, struct delivery *delivery);
 enum session_ask session_quit(struct session *session);
 

@@ -1,5 +1,5 @@
-/* Deliveries with CHUNKING (RFC 3030): what goes in one flight, every refusal within it, chunks
- * that wait for each other, and from where on a message may arrive twice. */
+/* Deliveries with CHUNKING (RFC 3030): what goes in one flight, every refusal within it, and chunks
+ * that wait for each other. */
 #include "tests/relay/outbound/dialogue.h"
 
 #define BOTH "250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
@@ -156,134 +156,6 @@ START_TEST(refusals_within_the_flight)
          .steps = {BEGIN(FLIGHT), LEAVES,
                    ENDS(OK "550 a\r\n" OK "421 4.3.2 down\r\n", NULL, ASK_CLOSE,
                         "bounced 550 - a\ndeferred 421 4.3.2 down\n")}},
-    };
-    play_all(table, countof(table));
-}
-END_TEST
-
-/* ---- doubt ---- */
-
-START_TEST(in_doubt_only_when_the_last_byte_has_left)
-{
-    static const struct dialogue table[] = {
-        {.name = "lost while it goes out",
-         .ehlo = BOTH,
-         .recipients = 2,
-         .length = 99,
-         .steps = {BEGIN(FLIGHT), SAYS(OK "550 a\r\n", NULL, ASK_BYTES),
-                   BREAKS(LOST, "reset", "bounced 550 - a\ndeferred 0 4.4.2 reset\n")}},
-        {.name = "lost behind it, with no reply at all",
-         .ehlo = BOTH,
-         .recipients = 2,
-         .length = 99,
-         .steps = {BEGIN(FLIGHT), LEAVES,
-                   BREAKS(LOST, "reset", "in-doubt 0 4.4.2 reset\nin-doubt 0 4.4.2 reset\n")}},
-        {.name = "lost behind it: those refused are not in doubt",
-         .ehlo = BOTH,
-         .recipients = 2,
-         .length = 99,
-         .steps = {BEGIN(FLIGHT), LEAVES, SAYS(OK "550 a\r\n", NULL, ASK_BYTES),
-                   BREAKS(LOST, "reset", "bounced 550 - a\nin-doubt 0 4.4.2 reset\n")}},
-        {.name = "lost behind it: none is when MAIL was refused",
-         .ehlo = BOTH,
-         .recipients = 2,
-         .length = 99,
-         .steps = {BEGIN(FLIGHT), LEAVES, SAYS("550 a\r\n", NULL, ASK_BYTES),
-                   BREAKS(LOST, "reset", "bounced 550 - a\nbounced 550 - a\n")}},
-        {.name = "no reply to MAIL in time",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES,
-                   BREAKS(LATE, NULL,
-                          "in-doubt 0 4.4.2 timed out waiting for the reply to MAIL\n")}},
-        {.name = "no reply to the message in time",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES, SAYS(OK OK, NULL, ASK_BYTES),
-                   BREAKS(LATE, NULL,
-                          "in-doubt 0 4.4.2 timed out waiting for the reply to BDAT LAST\n")}},
-        {.name = "what is no reply",
-         .ehlo = BOTH,
-         .only_whole = true,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES, SAYS(OK OK, NULL, ASK_BYTES),
-                   ENDS("HTTP/1.1 400 Bad\r\n", NULL, ASK_CLOSE,
-                        "in-doubt 0 4.4.2 the server's reply is not SMTP\n")}},
-        {.name = "the next delivery is none",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES, SAYS(OK OK OK, NULL, ASK_CLAIM),
-                   BEGIN(MAIL RCPT(0) LAST(99)),
-                   BREAKS(LOST, "reset", "deferred 0 4.4.2 reset\n")}},
-        {.name = "nor is one whose chunks have not all left",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = SESSION_CHUNK_BYTES + 1,
-         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK OK, MIB, ASK_CHUNK),
-                   SENDS_CHUNK(LAST(1), ASK_CHUNK),
-                   BREAKS(LOST, "reset", "deferred 0 4.4.2 reset\n")}},
-        {.name = "but when they have it is, whichever reply is owed",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = SESSION_CHUNK_BYTES + 1,
-         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK OK, MIB, ASK_CHUNK),
-                   SENDS_CHUNK(LAST(1), ASK_CHUNK), LEAVES,
-                   BREAKS(LATE, NULL,
-                          "in-doubt 0 4.4.2 timed out waiting for the reply to BDAT\n")}},
-    };
-    play_all(table, countof(table));
-}
-END_TEST
-
-/* A reply to what has not left yet cannot be one to it. */
-START_TEST(replies_before_the_chunk)
-{
-    static const struct dialogue table[] = {
-        {.name = "a yes is no yes",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SAYS(OK OK, NULL, ASK_BYTES),
-                   ENDS(OK, NULL, ASK_CLOSE, "deferred 0 4.4.2 the server replied to nothing\n")}},
-        {.name = "a no counts",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SAYS(OK OK, NULL, ASK_BYTES),
-                   ENDS("552 5.3.4 large\r\n", NULL, ASK_CLOSE, "bounced 552 5.3.4 large\n")}},
-        {.name = "so it does behind the replies that were owed",
-         .ehlo = BOTH,
-         .only_whole = true,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), ENDS(OK OK "552 5.3.4 large\r\n", NULL, ASK_CLOSE,
-                                                      "bounced 552 5.3.4 large\n")}},
-        {.name = "before BDAT was said",
-         .ehlo = BOTH,
-         .only_whole = true,
-         .wary = true,
-         .recipients = 1,
-         .length = 99,
-         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES),
-                   ENDS(OK OK OK, LAST(99), ASK_CLOSE,
-                        "deferred 0 4.4.2 the server replied to nothing\n")}},
-        {.name = "421 is always heard",
-         .ehlo = BOTH,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SAYS(OK OK, NULL, ASK_BYTES),
-                   ENDS("421 bye\r\n", NULL, ASK_CLOSE, "deferred 421 - bye\n")}},
-        {.name = "two replies to the message: what the first one says holds",
-         .ehlo = BOTH,
-         .only_whole = true,
-         .recipients = 1,
-         .length = 99,
-         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), LEAVES,
-                   ENDS(OK OK OK OK, NULL, ASK_CLOSE, "delivered 250 - ok\n")}},
     };
     play_all(table, countof(table));
 }
@@ -531,6 +403,5 @@ START_TEST(chunks_cover_the_body)
 END_TEST
 
 TEST_MAIN("relay/outbound/session_chunk", a_small_message_is_one_flight, refusals_within_the_flight,
-          in_doubt_only_when_the_last_byte_has_left, replies_before_the_chunk,
           a_large_body_waits_for_its_recipients, chunks_do_not_wait_for_each_other,
           a_refused_chunk_is_the_last, round_trips_of_a_message, chunks_cover_the_body)
