@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a client may ask of the relay when it hands in, and what comes of it at the other end:
-chunks and binary mail byte for byte, addresses in UTF-8 (routed by their A-labels), fields that were
-missing, and mail that is to wait, over kill -9 too."""
+chunks and binary mail byte for byte, addresses in UTF-8 (routed by their A-labels), fields that
+were missing, and mail that is to wait, over kill -9 too."""
 import json
 import re
 import time
@@ -28,6 +28,11 @@ class Side:
 
     def client(self, port=None):
         return RawClient(self.relay.host, port or self.relay.port)
+
+    def event(self, word, envelope):
+        """The log's line of this envelope with this word; the log is written when there is time."""
+        return wait_until(lambda: next((e for e in self.relay.events(word) if e["id"] == envelope),
+                                       None), f"{word} {envelope} is in the log")
 
     def arrived(self):
         """The one message that is new at the sink."""
@@ -76,11 +81,11 @@ def utf8(side):
     text = ("From: ä@app.test\r\nDate: x\r\nMessage-ID: <u@app.test>\r\n"
             "Subject: ü\r\n\r\n.\r\n").encode()
     with side.client() as client:
-        by_data(client, text, " SMTPUTF8 BODY=8BITMIME", f"ä@{DOMAIN}")
+        envelope = by_data(client, text, " SMTPUTF8 BODY=8BITMIME", f"ä@{DOMAIN}")
     arrived = side.arrived()
     check(arrived.endswith(text) and f"for <ä@{DOMAIN}>".encode() in arrived and
           b"with UTF8SMTP id" in arrived, "UTF-8: it arrives as it was, and says how it came")
-    delivered = wait_until(lambda: side.relay.events("delivered")[-1], "delivered")
+    delivered = side.event("delivered", envelope)
     check(json.loads(f'"{delivered["to"]}"') == f"<ä@{DOMAIN}>",
           "the log names the recipient as it was given")
     check(delivered["relay"] == side.sink.next_hop, f"by the route of {A_LABELS}", delivered)
@@ -109,8 +114,7 @@ def held(side):
         envelope = by_data(client, COMPLETE % b"later", f" HOLDFOR={HOUR}")
         until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 20 * 86400))
         far = by_data(client, COMPLETE % b"far", f" HOLDUNTIL={until}")
-    check(side.relay.events("received")[-1]["release"].startswith(until[:-1]),
-          "the log says until when")
+    check(side.event("received", far)["release"].startswith(until[:-1]), "the log says until when")
     for word in ("", " after kill -9"):
         states = {e["id"]: e["state"] for e in side.relay.queue()}
         check(states == {envelope: "waiting", far: "waiting"}, f"both wait{word}", states)

@@ -493,8 +493,8 @@ def authentication():
 
 
 def cases():
-    kinds = (long_lines, odd_bytes, eight_bits, unicode_paths, controls, addresses, parameters, order,
-             bodies, chunks, open_relay, authentication)
+    kinds = (long_lines, odd_bytes, eight_bits, unicode_paths, controls, addresses, parameters,
+             order, bodies, chunks, open_relay, authentication)
     found = [case for kind in kinds for case in kind()]
     assert len({case.name for case in found}) == len(found), "names are there once"
     assert len({(case.start, case.send, case.stranger, case.auth) for case in found}) == len(found)
