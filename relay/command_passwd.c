@@ -135,7 +135,7 @@ static char *read_password(void)
 static int edit(const struct config *config, const char *name, struct span line)
 {
     struct buffer errors CLEANUP(buffer_free) = {0};
-    switch (users_edit(config->users_file, name, line, &errors)) {
+    switch (users_edit(config->users_file, config->spool, name, line, &errors)) {
     case USERS_EDITED:
         printf("%s: %s %s; a running relay reads it at SIGHUP\n", name,
                line.length > 0 ? "is set in" : "is no longer in", config->users_file);

@@ -66,9 +66,10 @@ enum users_edited {
 
 /* Puts the line in NAME's place, or at the end; an empty one takes NAME's out. The file is made
  * when it is not there, and replaced in one step: whoever reads it sees the old one or the new one.
- * One that would be wrong afterwards stays as it is. */
-enum users_edited users_edit(const char *path, const char *name, struct span line,
-                             struct buffer *errors);
+ * Its owner stays; a new one is whose `model` is, if there is such a file. One that would be wrong
+ * afterwards stays as it is. */
+enum users_edited users_edit(const char *path, const char *model, const char *name,
+                             struct span line, struct buffer *errors);
 
 /* Calls `each` for all of them, in the order of the file. */
 void users_each(const struct users *users,

@@ -23,6 +23,8 @@ static void close_file(const int *file)
 static const char *file_fault(int file, const char *path, struct arena *arena)
 {
     struct stat facts;
+    if (file < 0 && errno == EACCES)
+        return "permission denied: it must belong to the user that the relay runs as";
     if (file < 0 || fstat(file, &facts) != 0)
         return strerrordesc_np(errno);
     if (!S_ISREG(facts.st_mode))
@@ -118,18 +120,20 @@ static bool sync_directory(const char *path)
     return directory >= 0 && fsync(directory) == 0;
 }
 
-/* Its owner stays; its mode is 0600 (mkostemp). */
-static bool replace_file(const char *path, int old, struct span text)
+static bool give_to(int file, const struct stat *owner)
 {
-    struct stat facts;
+    return owner->st_uid == geteuid() || fchown(file, owner->st_uid, owner->st_gid) == 0;
+}
+
+/* Its mode is 0600 (mkostemp). */
+static bool replace_file(const char *path, const struct stat *owner, struct span text)
+{
     struct arena arena CLEANUP(arena_free) = {0};
     char *fresh = arena_print(&arena, "%s.XXXXXX", path);
     int file CLEANUP(close_file) = mkostemp(fresh, O_CLOEXEC);
     if (file < 0)
         return false;
-    bool owned = fstat(old, &facts) == 0 &&
-                 (facts.st_uid == geteuid() || fchown(file, facts.st_uid, facts.st_gid) == 0);
-    if (owned && write_all(file, text) && rename(fresh, path) == 0)
+    if (give_to(file, owner) && write_all(file, text) && rename(fresh, path) == 0)
         return sync_directory(path);
     int error = errno;
     unlink(fresh);
@@ -137,14 +141,22 @@ static bool replace_file(const char *path, int old, struct span text)
     return false;
 }
 
-enum users_edited users_edit(const char *path, const char *name, struct span line,
-                             struct buffer *errors)
+/* Whose the file is to be. */
+static bool find_owner(int file, bool is_new, const char *model, struct stat *owner)
 {
+    return (is_new && stat(model, owner) == 0) || fstat(file, owner) == 0;
+}
+
+enum users_edited users_edit(const char *path, const char *model, const char *name,
+                             struct span line, struct buffer *errors)
+{
+    struct stat owner;
     struct buffer text CLEANUP(buffer_wipe) = {0}, edited CLEANUP(buffer_wipe) = {0};
     char *real CLEANUP(secret_free) = realpath(path, NULL); /* a link stays one */
     const char *at = real ? real : path;
     int file CLEANUP(close_file) = open_alone(at, line.length > 0);
-    const char *wrong = file < 0 ? strerrordesc_np(errno) : read_all(file, &text);
+    bool is_open = file >= 0 && find_owner(file, real == NULL, model, &owner);
+    const char *wrong = is_open ? read_all(file, &text) : strerrordesc_np(errno);
     if (wrong == NULL) {
         bool found = replace_line(buffer_span(&text), name, line, &edited);
         if (!found && line.length == 0)
@@ -152,7 +164,7 @@ enum users_edited users_edit(const char *path, const char *name, struct span lin
         struct users *users CLEANUP(users_drop) = users_parse(at, buffer_span(&edited), errors);
         if (users == NULL)
             return USERS_NOT_EDITED;
-        wrong = replace_file(at, file, buffer_span(&edited)) ? NULL : strerrordesc_np(errno);
+        wrong = replace_file(at, &owner, buffer_span(&edited)) ? NULL : strerrordesc_np(errno);
     }
     if (wrong == NULL)
         return USERS_EDITED;

@@ -286,7 +286,8 @@ START_TEST(edits)
         scratch_name(&scratch, "users", path);
         if (rows[i].before != NULL)
             scratch_write(&scratch, "users", span_of(rows[i].before));
-        enum users_edited edited = users_edit(path, rows[i].name, span_of(rows[i].line), &errors);
+        enum users_edited edited =
+            users_edit(path, "/nowhere", rows[i].name, span_of(rows[i].line), &errors);
         ck_assert_msg(edited == rows[i].edited, "row %zu: %d", i, (int)edited);
         struct span said = buffer_span(&errors);
         size_t length = strlen(rows[i].errors);
@@ -313,18 +314,38 @@ START_TEST(an_edit_leaves_a_link_and_nothing_else)
     scratch_write(&scratch, "users", SPAN(OLD));
     scratch_name(&scratch, "link", link);
     ck_assert_int_eq(symlink(scratch_name(&scratch, "users", path), link), 0);
-    ck_assert_int_eq(users_edit(link, "ann", SPAN(""), &errors), USERS_EDITED);
+    ck_assert_int_eq(users_edit(link, "/", "ann", SPAN(""), &errors), USERS_EDITED);
     ck_assert(lstat(link, &facts) == 0 && S_ISLNK(facts.st_mode));
     ck_assert(stat(path, &facts) == 0 && facts.st_size == sizeof("# ours\n\nbob:" OTHER_KEYS));
-    ck_assert_int_eq(users_edit(scratch_name(&scratch, "none", none), "ann", SPAN(""), &errors),
-                     USERS_NOT_EDITED);
+    ck_assert_int_eq(
+        users_edit(scratch_name(&scratch, "none", none), "/", "ann", SPAN(""), &errors),
+        USERS_NOT_EDITED);
     ck_assert_int_eq(stat(none, &facts), -1);
-    ck_assert_int_eq(users_edit("/nowhere/users", "a", SPAN("a:" KEYS "\n"), &errors),
+    ck_assert_int_eq(users_edit("/nowhere/users", "/", "a", SPAN("a:" KEYS "\n"), &errors),
                      USERS_NOT_EDITED);
     unlink(link);
     unlink(path);
     ck_assert_int_eq(rmdir(scratch.path), 0); /* no temporary file is left */
     ck_assert_int_eq(mkdir(scratch.path, 0700), 0);
+}
+END_TEST
+
+START_TEST(a_new_file_is_whose_the_model_is)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    struct buffer errors CLEANUP(buffer_free) = {0};
+    char path[SCRATCH_FILE_MAX], model[SCRATCH_FILE_MAX];
+    struct stat facts;
+    if (geteuid() != 0)
+        return; /* nobody else can give a file away */
+    scratch_write(&scratch, "model", SPAN(""));
+    ck_assert_int_eq(chown(scratch_name(&scratch, "model", model), 64000, 64001), 0);
+    scratch_name(&scratch, "users", path);
+    ck_assert_int_eq(users_edit(path, model, "ann", SPAN("ann:" KEYS "\n"), &errors), USERS_EDITED);
+    ck_assert(stat(path, &facts) == 0 && facts.st_uid == 64000 && facts.st_gid == 64001);
+    ck_assert_int_eq(chown(path, 64002, 64003), 0);
+    ck_assert_int_eq(users_edit(path, model, "bob", SPAN("bob:" KEYS "\n"), &errors), USERS_EDITED);
+    ck_assert(stat(path, &facts) == 0 && facts.st_uid == 64002 && facts.st_gid == 64003);
 }
 END_TEST
 
@@ -343,4 +364,5 @@ END_TEST
 TEST_MAIN("relay/users", passwords, a_password_is_known_for_a_while,
           a_stranger_is_given_what_looks_right, an_empty_file_lets_nobody_in, passwords_in_clear,
           faults, many_faults_are_counted, a_file_is_its_owners, what_is_no_file,
-          what_is_written_is_read, edits, an_edit_leaves_a_link_and_nothing_else, names_of_lines)
+          what_is_written_is_read, edits, an_edit_leaves_a_link_and_nothing_else,
+          a_new_file_is_whose_the_model_is, names_of_lines)
