@@ -1,26 +1,29 @@
 #!/usr/bin/env python3
 """Who may hand in, from the operator's side: `millrace passwd`, the users file as it changes under a
-running relay, guessing, users' limits, XCLIENT, and what of it all is told and what never is."""
+running relay, guessing, users' limits, XCLIENT (by hand, and from nginx), and what of it all is told and what never
+is."""
 import base64
+import http.server
 import json
 import os
 import pty
 import smtplib
 import ssl
 import subprocess
+import threading
 
 from lib.millrace import Relay, Sink, binary
 from lib.rawsmtp import RawClient, Refused
-from lib.servers import make_certificate
-from lib.workshop import PATIENCE, Failed, check, run_test, wait_until
+from lib.servers import make_certificate, program_of, root_of
+from lib.workshop import PATIENCE, Failed, Skip, answers, check, run_test, say, wait_until
 
 SMALL = b"Subject: x\r\n\r\nx\r\n"
 PASSWORD, OTHER = "correct horse", "battery staple"
-PROXY, STRANGER = "127.0.0.2", "127.0.0.3"
+PROXY, STRANGER = "127.0.0.2", "127.0.0.3"    # nginx comes from 127.0.0.1
 
 TOP = """
 users = "{users}"
-xclient-from = {{ "{proxy}" }}
+xclient-from = {{ "{proxy}", "127.0.0.1" }}
 limits {{ auth-failures = 3 auth-delay = 1ms connections-per-client = 5 }}
 user "limited" {{ messages-per-hour = 2 recipients-per-message = 1 senders = {{ "app.test" }} }}
 listen "127.0.0.1:{submission}" {{ auth = "offered" certificate = "{0}" key = "{1}" }}
@@ -253,6 +256,65 @@ def xclient(side):
         client.close()
 
 
+NGINX = """
+load_module {root}/usr/lib/nginx/modules/ngx_mail_module.so;
+daemon off;
+master_process off;
+pid {dir}/nginx.pid;
+error_log stderr;
+events {{ }}
+mail {{
+    auth_http 127.0.0.1:{judge}/;
+    proxy_pass_error_message on;
+    xclient on;
+    proxy_timeout 60s;
+    server {{ listen 127.0.0.1:{port}; protocol smtp; smtp_auth login plain none; }}
+}}
+"""
+
+
+class Judge(http.server.BaseHTTPRequestHandler):
+    """Tells nginx where to go with a client: always to the relay."""
+    relay = None
+
+    def do_GET(self):
+        self.send_response(200)
+        for name, value in (("Status", "OK"), ("Server", "127.0.0.1"), ("Port", str(self.relay))):
+            self.send_header(f"Auth-{name}", value)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def through_nginx(side, workshop):
+    """A proxy that passes its clients on by XCLIENT: without a login by their address, else by it."""
+    program, env = program_of("nginx", "nginx", "sbin")
+    port = workshop.free_port()
+    Judge.relay = side.port
+    judge = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    threading.Thread(target=judge.serve_forever, daemon=True).start()
+    config = workshop.write("nginx.conf", NGINX.format(
+        root=root_of("nginx"), dir=workshop.dir, judge=judge.server_port, port=port))
+    nginx = workshop.start("nginx", [program, "-c", config, "-p", workshop.dir, "-e", "stderr"],
+                           env=env)
+    wait_until(lambda: answers("127.0.0.1", port), "nginx answers", alive=[nginx])
+    with RawClient("127.0.0.1", port, source=STRANGER) as client:
+        refused("nginx: a stranger", "530 5.7.0", lambda: deliver(client))
+    for source, before, seen in (("127.0.0.1", None, {"client": "127.0.0.1"}),
+                                 (STRANGER, plain("eve", "whatever"), {"user": "eve"})):
+        with RawClient("127.0.0.1", port, source=source) as client:
+            if before:
+                client.command(before, 235)
+            deliver(client)
+        line = wait_until(lambda s=source, u=seen.get("user"): [
+            e for e in side.relay.events("received")
+            if e["client"].startswith(s + ":") and e.get("user") == u and e["helo"] == "client.test"
+            and e["tls"] == "none"], "it is in the log")
+        check(line, f"nginx: {seen}", line)
+    judge.shutdown()
+
+
 def told(side, sink):
     """The trace header names who; nothing names a password."""
     mails = b"".join(sink.dumped())
@@ -279,6 +341,10 @@ def test(workshop):
     hasty(side)
     limits(side)
     xclient(side)
+    try:
+        through_nginx(side, workshop)
+    except Skip as why:
+        say(f"  left out: {why}")
     side.relay.wait_until_empty()
     told(side, sink)
     check(side.relay.stop() == 0, "the relay ends with 0")
