@@ -36,19 +36,23 @@ static struct window *first_of(const struct bounce_limit *limit)
     return first ? container_of(first, struct window, node) : NULL;
 }
 
+/* It is in the list no more. */
 static void forget(struct bounce_limit *limit, struct window *window)
 {
     if (!window->over)
         map_remove(&limit->senders, window);
-    list_remove(&window->node);
     free(window->sender);
     free(window);
 }
 
 void bounce_limit_free(struct bounce_limit *limit)
 {
-    for (struct window *window; (window = first_of(limit)) != NULL;)
-        forget(limit, window);
+    struct list_node *node = list_first(&limit->windows);
+    while (node != NULL) {
+        struct list_node *next = list_next(&limit->windows, node);
+        forget(limit, container_of(node, struct window, node));
+        node = next;
+    }
     map_free(&limit->senders);
 }
 
@@ -61,13 +65,13 @@ static bool is_over(const struct window *window, struct rate rate, int64_t now_m
 /* Out of the table; what it withheld is still to be told. */
 static void end_window(struct bounce_limit *limit, struct window *window)
 {
+    list_remove(&window->node);
     if (window->withheld == 0) {
         forget(limit, window);
         return;
     }
     map_remove(&limit->senders, window);
     window->over = true;
-    list_remove(&window->node);
     list_prepend(&limit->windows, &window->node);
 }
 
@@ -115,16 +119,20 @@ bool bounce_limit_allows(struct bounce_limit *limit, struct span sender, struct 
 bool bounce_limit_over(struct bounce_limit *limit, struct rate rate, int64_t now_ms,
                        struct withheld *withheld)
 {
-    for (struct window *window; (window = first_of(limit)) != NULL;) {
+    struct list_node *node = list_first(&limit->windows);
+    while (node != NULL) {
+        struct list_node *next = list_next(&limit->windows, node);
+        struct window *window = container_of(node, struct window, node);
         if (!is_over(window, rate, now_ms))
             return false;
-        bool told = window->withheld > 0;
         *withheld = (struct withheld){NULL, window->withheld, window->began_ms};
-        if (told)
+        if (withheld->count > 0)
             withheld->sender = must_strdup(window->sender);
+        list_remove(node);
         forget(limit, window);
-        if (told)
+        if (withheld->count > 0)
             return true;
+        node = next;
     }
     return false;
 }

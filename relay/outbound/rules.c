@@ -160,7 +160,7 @@ struct ruling rules_find(const struct rule *rules, unsigned count, struct span d
                          const struct verdict *verdict)
 {
     struct ruling ruling = {0};
-    struct subject subject;
+    struct subject subject = {0};
     bool of_a_host = verdict->stage != STAGE_NONE;
     bool decided = verdict->kind == VERDICT_DEFERRED || verdict->kind == VERDICT_BOUNCED;
     if (count == 0 || !of_a_host || !decided || verdict->untried)
