@@ -3,7 +3,8 @@
  *
  * An exchange is a state machine that its owner feeds with the client's responses; it does no I/O
  * and never waits. PLAIN and LOGIN bring a password, and to check that takes long: SASL_CHECK
- * leaves it to the owner. No secret leaves it otherwise, and the copies here are wiped. */
+ * leaves it to the owner. No secret leaves it otherwise, and our copies are wiped (libgsasl frees
+ * its own as they are). */
 #pragma once
 
 #include "base/buffer.h"
