@@ -33,7 +33,7 @@ enum message_flag {
     MESSAGE_8BITMIME = 1 << 0,    /* came with BODY=8BITMIME, and is 8-bit indeed */
     MESSAGE_BOUNCE = 1 << 1,      /* a delivery status notification that we wrote */
     MESSAGE_SMTPUTF8 = 1 << 2,    /* came with SMTPUTF8, and needs it (RFC 6531) */
-    MESSAGE_BINARYMIME = 1 << 3,  /* came with BODY=BINARYMIME, and is binary indeed (RFC 3030) */
+    MESSAGE_BINARYMIME = 1 << 3,  /* came with BODY=BINARYMIME: any bytes, not lines (RFC 3030) */
     MESSAGE_RET_FULL = 1 << 4,    /* RET=FULL (RFC 3461 4.3) */
     MESSAGE_RET_HEADERS = 1 << 5, /* RET=HDRS */
     MESSAGE_BY_RETURN = 1 << 6,   /* BY=…;R: bounced when deliver_by_ms has passed (RFC 2852) */
