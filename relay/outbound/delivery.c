@@ -11,6 +11,11 @@ static uint64_t body_length(const struct session *session)
     return session->delivery->envelope->message->place.length;
 }
 
+static bool may_send(const struct session *session)
+{
+    return session->expected_count == 0 || has(session, EXTENSION_PIPELINING);
+}
+
 /* ---- recipients ---- */
 
 /* Whoever has no RCPT yet waits for the next transaction. */
@@ -53,73 +58,6 @@ static bool says_too_many(const struct reply *reply)
     return (reply->code == 452 || reply->code == 552) && !other;
 }
 
-/* ---- transactions ---- */
-
-static enum session_ask advance(struct session *session);
-
-static void send_mail(struct session *session)
-{
-    write_mail(session);
-    expect(session, STEP_MAIL, 0);
-    session->now.mail_sent = true;
-    session->open = true;
-    session->mails++;
-}
-
-static enum session_ask begin_transaction(struct session *session)
-{
-    session->now = (struct transaction){0};
-    if (session->open) {
-        buffer_append(session->out, SPAN("RSET\r\n"));
-        expect(session, STEP_RSET, 0);
-        session->open = false;
-    }
-    return advance(session);
-}
-
-static bool any_later(const struct session *session)
-{
-    for (unsigned i = 0; i < session->delivery->envelope->count; i++)
-        if (session->now.later[i] && session->delivery->verdicts[i].kind == VERDICT_NONE)
-            return true;
-    return false;
-}
-
-static bool mails_are_used_up(const struct session *session)
-{
-    unsigned most = session->extensions.mail_max;
-    return most > 0 && session->mails >= most;
-}
-
-static void decide_untried(struct session *session)
-{
-    struct verdict verdict =
-        local_verdict(session, session->delivery->arena, VERDICT_DEFERRED, (struct status){4, 5, 3},
-                      "the server takes no more on this connection");
-    verdict.untried = true;
-    decide_all(session, &verdict);
-}
-
-/* The transaction is through, for good or bad. When the envelope is too, what comes next is the
- * connection's to say. */
-static enum session_ask transaction_over(struct session *session)
-{
-    must(!any_open(session) && session->expected_count == 0);
-    if (any_later(session)) {
-        if (!mails_are_used_up(session))
-            return begin_transaction(session);
-        decide_untried(session);
-    }
-    session->delivery = NULL;
-    return ASK_CLAIM;
-}
-
-/* Something was refused: when all replies are there, so is the end. */
-static enum session_ask over_if_answered(struct session *session)
-{
-    return session->expected_count == 0 ? transaction_over(session) : ASK_BYTES;
-}
-
 /* ---- content ---- */
 
 static void send_data(struct session *session)
@@ -158,6 +96,8 @@ static void send_bdat(struct session *session)
 
 static void send_content(struct session *session)
 {
+    if (!may_send(session))
+        return;
     if (has(session, EXTENSION_CHUNKING))
         send_bdat(session);
     else if (!session->now.content_begun)
@@ -184,22 +124,92 @@ bool only_chunk_owed(const struct session *session)
            session->expected_count == 1;
 }
 
-static bool may_send(const struct session *session)
+/* ---- transactions ---- */
+
+static void send_mail(struct session *session)
 {
-    return session->expected_count == 0 || has(session, EXTENSION_PIPELINING);
+    write_mail(session);
+    expect(session, STEP_MAIL, 0);
+    session->now.mail_sent = true;
+    session->open = true;
+    session->mails++;
 }
 
-/* Sends all that may be sent now: with PIPELINING as much as can be, one command without. */
-static enum session_ask advance(struct session *session)
+/* MAIL and RCPT, so far as they may be sent now: with PIPELINING as much as can be, one command
+ * without. */
+static void send_envelope(struct session *session)
 {
     if (may_send(session) && !session->now.mail_sent)
         send_mail(session);
     while (may_send(session) && has_next_recipient(session))
         send_rcpt(session);
+}
+
+static void begin_transaction(struct session *session)
+{
+    session->now = (struct transaction){0};
+    if (session->open) {
+        buffer_append(session->out, SPAN("RSET\r\n"));
+        expect(session, STEP_RSET, 0);
+        session->open = false;
+    }
+    send_envelope(session);
+    send_content(session);
+    must(session->expected_count > 0); /* RSET or MAIL: it is not over before it has begun */
+}
+
+static bool any_later(const struct session *session)
+{
+    for (unsigned i = 0; i < session->delivery->envelope->count; i++)
+        if (session->now.later[i] && session->delivery->verdicts[i].kind == VERDICT_NONE)
+            return true;
+    return false;
+}
+
+static bool mails_are_used_up(const struct session *session)
+{
+    unsigned most = session->extensions.mail_max;
+    return most > 0 && session->mails >= most;
+}
+
+static void decide_untried(struct session *session)
+{
+    struct verdict verdict =
+        local_verdict(session, session->delivery->arena, VERDICT_DEFERRED, (struct status){4, 5, 3},
+                      "the server takes no more on this connection");
+    verdict.untried = true;
+    decide_all(session, &verdict);
+}
+
+/* The transaction is through, for good or bad. When the envelope is too, what comes next is the
+ * connection's to say. */
+static enum session_ask transaction_over(struct session *session)
+{
+    must(!any_open(session) && session->expected_count == 0);
+    if (any_later(session)) {
+        if (!mails_are_used_up(session)) {
+            begin_transaction(session);
+            return ASK_BYTES;
+        }
+        decide_untried(session);
+    }
+    session->delivery = NULL;
+    return ASK_CLAIM;
+}
+
+/* Something was refused: when all replies are there, so is the end. */
+static enum session_ask over_if_answered(struct session *session)
+{
+    return session->expected_count == 0 ? transaction_over(session) : ASK_BYTES;
+}
+
+/* Sends what may be sent next, or ends the transaction when nothing is left of it. */
+static enum session_ask advance(struct session *session)
+{
+    send_envelope(session);
     if (session->expected_count == 0 && !any_open(session))
         return transaction_over(session);
-    if (may_send(session))
-        send_content(session);
+    send_content(session);
     return ASK_BYTES;
 }
 
@@ -217,7 +227,8 @@ enum session_ask session_deliver(struct session *session, struct delivery *deliv
         session->delivery = NULL;
         return ASK_CLAIM;
     }
-    return ask_due(session, begin_transaction(session));
+    begin_transaction(session);
+    return ask_due(session, ASK_BYTES);
 }
 
 enum session_ask session_body_sent(struct session *session)
