@@ -20,9 +20,9 @@ static inline size_t buffer_length(const struct buffer *buffer)
 
 static inline struct span buffer_span(const struct buffer *buffer)
 {
-    /* without memory there is nothing to point into */
-    const char *start = buffer->memory ? buffer->memory + buffer->start : NULL;
-    return (struct span){start, buffer->end - buffer->start};
+    if (buffer->memory == NULL) /* nothing to point into */
+        return (struct span){NULL, 0};
+    return (struct span){buffer->memory + buffer->start, buffer_length(buffer)};
 }
 
 /* Room for at least `room` more bytes; write there, then say how many with buffer_grew. */

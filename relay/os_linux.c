@@ -321,7 +321,7 @@ bool os_peer_uid(int socket, unsigned *uid)
 void os_user_name(unsigned uid, char name[OS_USER_MAX])
 {
     char text[4096];
-    struct passwd entry, *found = NULL;
+    struct passwd entry = {0}, *found = NULL;
     FILE *file = fopen("/etc/passwd", "re");
     name[0] = '\0';
     if (file == NULL)

@@ -246,7 +246,7 @@ static bool read_bytes(struct span text, uint8_t *to, size_t least, size_t most,
     if (!base64_read(text, &bytes))
         return false;
     struct span read = buffer_span(&bytes);
-    if (read.data == NULL || read.length < least || read.length > most)
+    if (read.length < least || read.length > most)
         return false;
     *length = read.length;
     memcpy(to, read.data, read.length);

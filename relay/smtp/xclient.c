@@ -82,7 +82,7 @@ static bool read_value(const struct attribute *attribute, struct span xtext,
     if (span_equal_nocase(value, SPAN("[UNAVAILABLE]")) ||
         span_equal_nocase(value, SPAN("[TEMPUNAVAIL]")))
         return true;
-    if (value.data == NULL || value.length == 0 || value.length > XCLIENT_TEXT_MAX ||
+    if (value.length == 0 || value.length > XCLIENT_TEXT_MAX ||
         memchr(value.data, '\0', value.length))
         return false;
     return attribute->read(value, xclient);
