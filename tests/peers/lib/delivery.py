@@ -51,7 +51,8 @@ def deliver_all(workshop, peer, altered):
         peer.longest_line and mails.longest_line(mail) > peer.longest_line)]
     left_out = len(sendable) - len(fitting)
     peer.start()
-    relay = Relay(workshop, route=[f"[{peer.host}]:{peer.port}"], level="encrypt").start()
+    relay = Relay(workshop, route=[f"[{peer.host}]:{peer.port}"], level="encrypt",
+                  listen="add-headers = false").start()
     sent = {f"m{i:05}": (name, mail.replace(b"\r\n", b"\n"))
             for i, (name, mail) in enumerate(fitting)}
     hand_in(relay, [(f"m{i:05}@peer.test", mail) for i, (_, mail) in enumerate(fitting)])
@@ -83,7 +84,8 @@ def deliver_all_to_sink(workshop):
     sendable, unsendable = all_mails()
     sendable += mails.large_mails(SEED)
     sink = Sink(workshop, dump=True).start()
-    relay = Relay(workshop, route=[sink.next_hop], level="encrypt").start()
+    relay = Relay(workshop, route=[sink.next_hop], level="encrypt",
+                  listen="add-headers = false").start()
     hand_in(relay, [("b@peer.test", mail) for _, mail in sendable])
     refuse_bad_line_ends(relay, unsendable)
     relay.wait_until_empty()

@@ -76,11 +76,12 @@ class Relay:
     back_off: the first back-off of a site that cannot be reached
     relay_from: who may relay, in the configuration's words
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
+    listen: more of the section `listen`
     """
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
                  destination="", retry="", back_off="1s", relay_from=LOOPBACK, certificate=None,
-                 spool=None, port=None):
+                 listen="", spool=None, port=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -91,7 +92,7 @@ class Relay:
         self._starts = 0
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
                          "retry": retry, "back_off": back_off, "relay_from": relay_from,
-                         "certificate": certificate, "hostname": RELAY_NAME}
+                         "certificate": certificate, "listen": listen, "hostname": RELAY_NAME}
         self.configure()
 
     @property
@@ -104,14 +105,14 @@ class Relay:
         self.config.write_text(self._text(**self.settings))
 
     def _text(self, route, level, top, destination, retry, back_off, relay_from, certificate,
-              hostname):
+              listen, hostname):
         control = self.workshop.path(f"{self.name}.sock")
         tls = ""
         if certificate:
             tls = f'tls = "offered" certificate = "{certificate[0]}" key = "{certificate[1]}"'
         lines = [
             f'hostname = "{hostname}"', f'spool = "{self.spool}"', f'control = "{control}"',
-            "workers = 2", top, f'listen "{self.address}" {{ {tls} }}',
+            "workers = 2", top, f'listen "{self.address}" {{ {tls} {listen} }}',
             f'relay-from = {{ {relay_from} }}',
             f'tls "*" {{ level = "{level}" }}',
             'retry "*" { ' + (retry or "first = 1s factor = 2 longest = 5s give-up = 5d") + " }",
