@@ -41,7 +41,7 @@ def test(workshop):
     binary()
     sendable = all_mails()[0] + mails.large_mails(SEED)
     later = Sink(workshop, "later", faults=["rcpt:451:1"]).start()
-    relay = Relay(workshop, route=[later.next_hop],
+    relay = Relay(workshop, route=[later.next_hop], listen="add-headers = false",
                   retry="first = 1h longest = 2h give-up = 5d").start()
     hand_in(relay, [("b@peer.test", mail) for _, mail in sendable])
     deferred_once(relay, len(sendable))
