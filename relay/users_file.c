@@ -17,6 +17,14 @@ static void close_file(const int *file)
         close(*file);
 }
 
+/* Of the last failure. Never NULL, which says that all is well: a file system may have error
+ * numbers that libc has no words for. */
+static const char *reason(void)
+{
+    const char *words = strerrordesc_np(errno);
+    return words ? words : "an error without a name";
+}
+
 /* ---- reading ---- */
 
 /* NULL when it can be used by its owner only, and is not too large. */
@@ -26,7 +34,7 @@ static const char *file_fault(int file, const char *path, struct arena *arena)
     if (file < 0 && errno == EACCES)
         return "permission denied: it must belong to the user that the relay runs as";
     if (file < 0 || fstat(file, &facts) != 0)
-        return strerrordesc_np(errno);
+        return reason();
     if (!S_ISREG(facts.st_mode))
         return "it is not a file";
     if (facts.st_mode & (S_IRWXG | S_IRWXO))
@@ -41,7 +49,7 @@ static const char *read_all(int file, struct buffer *text)
     for (ssize_t got = 1; got > 0; buffer_grew(text, (size_t)got)) {
         got = read(file, buffer_room(text, 65536), 65536);
         if (got < 0)
-            return strerrordesc_np(errno);
+            return reason();
         if (buffer_length(text) > USERS_BYTES_MAX)
             return "it has more than 16 MiB";
     }
@@ -156,7 +164,7 @@ enum users_edited users_edit(const char *path, const char *model, const char *na
     const char *at = real ? real : path;
     int file CLEANUP(close_file) = open_alone(at, line.length > 0);
     bool is_open = file >= 0 && find_owner(file, real == NULL, model, &owner);
-    const char *wrong = is_open ? read_all(file, &text) : strerrordesc_np(errno);
+    const char *wrong = is_open ? read_all(file, &text) : reason();
     if (wrong == NULL) {
         bool found = replace_line(buffer_span(&text), name, line, &edited);
         if (!found && line.length == 0)
@@ -164,7 +172,7 @@ enum users_edited users_edit(const char *path, const char *model, const char *na
         struct users *users CLEANUP(users_drop) = users_parse(at, buffer_span(&edited), errors);
         if (users == NULL)
             return USERS_NOT_EDITED;
-        wrong = replace_file(at, &owner, buffer_span(&edited)) ? NULL : strerrordesc_np(errno);
+        wrong = replace_file(at, &owner, buffer_span(&edited)) ? NULL : reason();
     }
     if (wrong == NULL)
         return USERS_EDITED;
