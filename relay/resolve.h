@@ -1,5 +1,5 @@
-/* DNS: MX hosts and addresses of a next hop. libunbound lives here only; a thread of its own
- * runs it, and answers come back by mailbox.
+/* DNS: MX hosts and addresses of a next hop, and TXT records. libunbound lives here only; a
+ * thread of its own runs it, and answers come back by mailbox.
  *
  * RFC 5321 5.1: MX in order of preference; none: the domain's own A and AAAA; a null MX
  * (RFC 7505) means no mail at all. RFC 5321 5.1 also: an MX that is there but leads nowhere is an
@@ -14,18 +14,26 @@
 #include "base/ip.h"
 #include "base/mailbox.h"
 
-#define RESOLVE_HOSTS_MAX 20       /* MX hosts used, best first */
-#define RESOLVE_ADDRESSES_MAX 10   /* of each family, per host */
-#define RESOLVE_UNDER_WAY_MAX 1024 /* resolutions; the rest wait in order */
-#define RESOLVE_DEADLINE_MS 20000  /* for a resolution as a whole: what is there by then must do */
+#define RESOLVE_HOSTS_MAX 20        /* MX hosts used, best first */
+#define RESOLVE_ADDRESSES_MAX 10    /* of each family, per host */
+#define RESOLVE_TEXTS_MAX 100       /* TXT records; what is more is passed over */
+#define RESOLVE_TEXT_BYTES_MAX 4096 /* of one TXT record; a longer one is passed over */
+#define RESOLVE_UNDER_WAY_MAX 1024  /* resolutions; the rest wait in order */
+#define RESOLVE_DEADLINE_MS 20000   /* for a resolution as a whole: what is there by then must do */
 #define RESOLVE_TTL_LEAST_MS 60000
 #define RESOLVE_TTL_MOST_MS 3600000
 
+enum resolve_kind {
+    RESOLVE_MX,        /* the domain's mail hosts, with their addresses */
+    RESOLVE_ADDRESSES, /* of this very name (hosts of a route) */
+    RESOLVE_TXT,       /* the name's TXT records */
+};
+
 enum resolve_result {
     RESOLVE_OK,
-    RESOLVE_NO_DOMAIN,  /* NXDOMAIN, or neither MX nor address: 5.1.2 */
+    RESOLVE_NO_DOMAIN,  /* NXDOMAIN, or neither MX nor address: 5.1.2; or no TXT record */
     RESOLVE_NULL_MX,    /* 5.1.10 (RFC 7505) */
-    RESOLVE_NO_ADDRESS, /* MX hosts (or, without mx, the name) exist, but have no address: 5.4.4 */
+    RESOLVE_NO_ADDRESS, /* MX hosts (or the name itself) exist, but have no address: 5.4.4 */
     RESOLVE_TEMPORARY,  /* SERVFAIL, timeout, bogus: 4.4.3 */
 };
 
@@ -42,15 +50,19 @@ struct resolution {
     struct mailbox *reply_to;
     char *domain;  /* malloc'd by the asker */
     void *context; /* the asker's own, untouched */
-    bool mx;       /* false: addresses of this very name only (hosts of a route) */
+    enum resolve_kind kind;
 
     enum resolve_result result;
     const char *why; /* "example.test: SERVFAIL", one line; with RESOLVE_OK: what is missing of
                         the answer, NULL when nothing is */
+    bool secure;     /* DNSSEC has proved the answer about MX or TXT, or that there is none */
     int64_t ttl_ms;  /* how long the answer may be used, within the bounds above; the least of
                         them when a part of the answer is missing */
     unsigned count;
     struct resolved_host *hosts; /* by preference; equals in the order they came */
+    unsigned text_count;
+    struct span
+        *texts; /* each the character-strings of one record, joined; as they came: any bytes */
     struct arena arena;
 };
 

@@ -103,11 +103,11 @@ static enum search_state fail(struct route_search *search, enum verdict_kind kin
     return SEARCH_FAILED;
 }
 
-static enum search_state ask(struct route_search *search, const char *name, bool mx)
+static enum search_state ask(struct route_search *search, const char *name, enum resolve_kind kind)
 {
     search->resolution = must_calloc(1, sizeof(*search->resolution));
     search->resolution->domain = must_strdup(name);
-    search->resolution->mx = mx;
+    search->resolution->kind = kind;
     search->asked = true;
     return SEARCH_ASK;
 }
@@ -210,7 +210,7 @@ static enum search_state by_configured_hosts(struct route_search *search)
     for (; search->next < route->count && search->count < RESOLVE_HOSTS_MAX; search->next++) {
         const struct next_hop_host *host = &route->hosts[search->next];
         if (host->name != NULL)
-            return ask(search, host->name, false);
+            return ask(search, host->name, RESOLVE_ADDRESSES);
         take_address(search, host);
     }
     if (search->failed_for_now) /* try again soon for those that are missing */
@@ -272,7 +272,7 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
 static enum search_state by_mx(struct route_search *search)
 {
     if (!search->asked)
-        return ask(search, search->route->destination->name, true);
+        return ask(search, search->route->destination->name, RESOLVE_MX);
     struct resolution *answer = search->resolution;
     search->ttl_ms = answer->ttl_ms;
     switch (answer->result) {

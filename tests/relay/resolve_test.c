@@ -26,6 +26,8 @@ static const char zone[] = "$ORIGIN example.test.\n"
                            "b AAAA 2001:db8::2\n"
                            "six AAAA 2001:db8::6\n"
                            "text TXT \"neither MX nor address\"\n"
+                           "_mta-sts TXT v=STSv1 \"; id=\" abc\n"
+                           "_mta-sts.cname CNAME _mta-sts\n"
                            "cname CNAME a\n"
                            "order MX 30 a\n"
                            "order MX 10 B\n"
@@ -115,6 +117,12 @@ static void write_zones(uint16_t port)
     buffer_print(&text, "long30 A 192.0.2.30\n");
     for (unsigned i = 0; i < 15; i++)
         buffer_print(&text, "wide A 192.0.2.%u\nwide AAAA 2001:db8::%u\n", i, i);
+    for (unsigned i = 0; i < RESOLVE_TEXTS_MAX + 10; i++)
+        buffer_print(&text, "texts TXT \"text %u\"\n", i);
+    buffer_print(&text, "bigtext TXT small\nbigtext TXT");
+    for (unsigned i = 0; i <= RESOLVE_TEXT_BYTES_MAX / 200; i++)
+        buffer_print(&text, " %0200u", i);
+    buffer_print(&text, "\n");
     scratch_write(&scratch, "example.zone", buffer_span(&text));
 }
 
@@ -216,13 +224,13 @@ static void tear_down(void)
     resolve_destroy(&resolve);
 }
 
-static struct resolution *post(const char *domain, bool mx)
+static struct resolution *post(const char *domain, enum resolve_kind kind)
 {
     struct resolution *asked = must_calloc(1, sizeof(*asked));
     asked->mail.deliver = deliver;
     asked->reply_to = &replies;
     asked->domain = must_strdup(domain);
-    asked->mx = mx;
+    asked->kind = kind;
     resolve_post(resolve, asked);
     return asked;
 }
@@ -236,9 +244,9 @@ static void await(unsigned count)
     }
 }
 
-static struct resolution *ask(const char *domain, bool mx)
+static struct resolution *ask(const char *domain, enum resolve_kind kind)
 {
-    struct resolution *asked = post(domain, mx);
+    struct resolution *asked = post(domain, kind);
     await(1);
     return asked;
 }
@@ -263,6 +271,8 @@ static const char *tell(const struct resolution *resolution)
         for (unsigned j = 0; j < host->count; j++)
             buffer_print(&text, " %s", ip_format(&host->addresses[j], ip));
     }
+    for (unsigned i = 0; i < resolution->text_count; i++)
+        buffer_print(&text, "%s %.*s", i ? ";" : "", SPAN_FORMAT(resolution->texts[i]));
     buffer_append(&text, (struct span){"", 1});
     return buffer_span(&text).data;
 }
@@ -273,58 +283,67 @@ START_TEST(answers)
 {
     static const struct {
         const char *domain;
-        bool mx;
+        enum resolve_kind kind;
         const char *told;
     } rows[] = {
-        {"order.example.test", true,
+        {"order.example.test", RESOLVE_MX,
          "OK 10 b.example.test 192.0.2.2 2001:db8::2; 20 six.example.test 2001:db8::6; "
          "30 a.example.test 192.0.2.1"},
-        {"Order.Example.TEST", true,
+        {"Order.Example.TEST", RESOLVE_MX,
          "OK 10 b.example.test 192.0.2.2 2001:db8::2; 20 six.example.test 2001:db8::6; "
          "30 a.example.test 192.0.2.1"},
         /* no MX: the domain itself (RFC 5321 5.1) */
-        {"plain.example.test", true, "OK 0 plain.example.test 192.0.2.9 2001:db8::9"},
-        {"six.example.test", true, "OK 0 six.example.test 2001:db8::6"},
-        {"text.example.test", true, "NO_DOMAIN text.example.test: neither MX nor address"},
-        {"gone.example.test", true, "NO_DOMAIN gone.example.test: no such domain (NXDOMAIN)"},
-        {"dangling.example.test", true,
+        {"plain.example.test", RESOLVE_MX, "OK 0 plain.example.test 192.0.2.9 2001:db8::9"},
+        {"six.example.test", RESOLVE_MX, "OK 0 six.example.test 2001:db8::6"},
+        {"text.example.test", RESOLVE_MX, "NO_DOMAIN text.example.test: neither MX nor address"},
+        {"gone.example.test", RESOLVE_MX, "NO_DOMAIN gone.example.test: no such domain (NXDOMAIN)"},
+        {"dangling.example.test", RESOLVE_MX,
          "NO_DOMAIN dangling.example.test: no such domain (NXDOMAIN)"},
         /* null MX (RFC 7505) */
-        {"null.example.test", true, "NULL_MX null.example.test: accepts no mail (null MX)"},
-        {"notnull.example.test", true, "OK 10 a.example.test 192.0.2.1"},
+        {"null.example.test", RESOLVE_MX, "NULL_MX null.example.test: accepts no mail (null MX)"},
+        {"notnull.example.test", RESOLVE_MX, "OK 10 a.example.test 192.0.2.1"},
         /* MX that lead nowhere are no reason to use the domain's own address */
-        {"nowhere.example.test", true,
+        {"nowhere.example.test", RESOLVE_MX,
          "NO_ADDRESS nowhere.example.test: none of its mail hosts has an address"},
-        {"half.example.test", true, "OK 10 gone.example.test; 20 a.example.test 192.0.2.1"},
-        {"alias.example.test", true,
+        {"half.example.test", RESOLVE_MX, "OK 10 gone.example.test; 20 a.example.test 192.0.2.1"},
+        {"alias.example.test", RESOLVE_MX,
          "OK 10 b.example.test 192.0.2.2 2001:db8::2; 20 six.example.test 2001:db8::6; "
          "30 a.example.test 192.0.2.1"},
-        {"tocname.example.test", true, "OK 10 cname.example.test 192.0.2.1"},
+        {"tocname.example.test", RESOLVE_MX, "OK 10 cname.example.test 192.0.2.1"},
         /* chains of CNAME, which are followed so far and no further */
-        {"chain1.example.test", true,
+        {"chain1.example.test", RESOLVE_MX,
          "OK 10 b.example.test 192.0.2.2 2001:db8::2; 20 six.example.test 2001:db8::6; "
          "30 a.example.test 192.0.2.1"},
-        {"long0.example.test", true, "TEMPORARY long0.example.test: SERVFAIL"},
-        {"long10.example.test", false, "TEMPORARY long10.example.test: SERVFAIL"},
-        {"long22.example.test", false, "OK 0 long22.example.test 192.0.2.30"},
-        {"loop1.example.test", true, "TEMPORARY loop1.example.test: SERVFAIL"},
-        {"self.example.test", true, "TEMPORARY self.example.test: SERVFAIL"},
-        {"toloop.example.test", true, "OK 10 loop1.example.test; 20 a.example.test 192.0.2.1"},
+        {"long0.example.test", RESOLVE_MX, "TEMPORARY long0.example.test: SERVFAIL"},
+        {"long10.example.test", RESOLVE_ADDRESSES, "TEMPORARY long10.example.test: SERVFAIL"},
+        {"long22.example.test", RESOLVE_ADDRESSES, "OK 0 long22.example.test 192.0.2.30"},
+        {"loop1.example.test", RESOLVE_MX, "TEMPORARY loop1.example.test: SERVFAIL"},
+        {"self.example.test", RESOLVE_MX, "TEMPORARY self.example.test: SERVFAIL"},
+        {"toloop.example.test", RESOLVE_MX,
+         "OK 10 loop1.example.test; 20 a.example.test 192.0.2.1"},
         /* failures */
-        {"broken.test", true, "TEMPORARY broken.test: SERVFAIL"},
-        {"away.example.test", true, "TEMPORARY mx.broken.test: SERVFAIL"},
-        {"partly.example.test", true, "OK 10 mx.broken.test; 20 a.example.test 192.0.2.1"},
-        {"not a domain", true, "NO_DOMAIN not a domain: not a domain name"},
-        {"", true, "NO_DOMAIN : not a domain name"},
+        {"broken.test", RESOLVE_MX, "TEMPORARY broken.test: SERVFAIL"},
+        {"away.example.test", RESOLVE_MX, "TEMPORARY mx.broken.test: SERVFAIL"},
+        {"partly.example.test", RESOLVE_MX, "OK 10 mx.broken.test; 20 a.example.test 192.0.2.1"},
+        {"not a domain", RESOLVE_MX, "NO_DOMAIN not a domain: not a domain name"},
+        {"", RESOLVE_MX, "NO_DOMAIN : not a domain name"},
         /* one name's addresses */
-        {"order.example.test", false, "NO_ADDRESS order.example.test: no address"},
-        {"B.Example.TEST", false, "OK 0 b.example.test 192.0.2.2 2001:db8::2"},
-        {"cname.example.test", false, "OK 0 cname.example.test 192.0.2.1"},
-        {"gone.example.test", false, "NO_DOMAIN gone.example.test: no such name (NXDOMAIN)"},
-        {"mx.broken.test", false, "TEMPORARY mx.broken.test: SERVFAIL"},
+        {"order.example.test", RESOLVE_ADDRESSES, "NO_ADDRESS order.example.test: no address"},
+        {"B.Example.TEST", RESOLVE_ADDRESSES, "OK 0 b.example.test 192.0.2.2 2001:db8::2"},
+        {"cname.example.test", RESOLVE_ADDRESSES, "OK 0 cname.example.test 192.0.2.1"},
+        {"gone.example.test", RESOLVE_ADDRESSES,
+         "NO_DOMAIN gone.example.test: no such name (NXDOMAIN)"},
+        {"mx.broken.test", RESOLVE_ADDRESSES, "TEMPORARY mx.broken.test: SERVFAIL"},
+        /* texts */
+        {"text.example.test", RESOLVE_TXT, "OK neither MX nor address"},
+        {"_mta-sts.example.test", RESOLVE_TXT, "OK v=STSv1; id=abc"},
+        {"_mta-sts.cname.example.test", RESOLVE_TXT, "OK v=STSv1; id=abc"},
+        {"plain.example.test", RESOLVE_TXT, "NO_DOMAIN plain.example.test: no TXT record"},
+        {"gone.example.test", RESOLVE_TXT, "NO_DOMAIN gone.example.test: no such name (NXDOMAIN)"},
+        {"mx.broken.test", RESOLVE_TXT, "TEMPORARY mx.broken.test: SERVFAIL"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
-        struct resolution *answer CLEANUP(resolution_free) = ask(rows[i].domain, rows[i].mx);
+        struct resolution *answer CLEANUP(resolution_free) = ask(rows[i].domain, rows[i].kind);
         ck_assert_str_eq(tell(answer), rows[i].told);
     }
 }
@@ -344,7 +363,7 @@ START_TEST(how_long_an_answer_holds)
         {"broken.test", RESOLVE_TTL_LEAST_MS, RESOLVE_TTL_LEAST_MS},
     };
     for (size_t i = 0; i < countof(rows); i++) {
-        struct resolution *answer CLEANUP(resolution_free) = ask(rows[i].domain, true);
+        struct resolution *answer CLEANUP(resolution_free) = ask(rows[i].domain, RESOLVE_MX);
         ck_assert_msg(answer->ttl_ms >= rows[i].least_ms && answer->ttl_ms <= rows[i].most_ms,
                       "%s: %ld", rows[i].domain, (long)answer->ttl_ms);
     }
@@ -353,14 +372,18 @@ END_TEST
 
 START_TEST(limits)
 {
-    struct resolution *many CLEANUP(resolution_free) = ask("many.example.test", true);
+    struct resolution *texts CLEANUP(resolution_free) = ask("texts.example.test", RESOLVE_TXT);
+    ck_assert_uint_eq(texts->text_count, RESOLVE_TEXTS_MAX);
+    struct resolution *big CLEANUP(resolution_free) = ask("bigtext.example.test", RESOLVE_TXT);
+    ck_assert_str_eq(tell(big), "OK small"); /* the other one is longer than may be */
+    struct resolution *many CLEANUP(resolution_free) = ask("many.example.test", RESOLVE_MX);
     ck_assert_int_eq(many->result, RESOLVE_OK);
     ck_assert_uint_eq(many->count, RESOLVE_HOSTS_MAX);
     for (unsigned i = 0; i < many->count; i++) {
         ck_assert_uint_eq(many->hosts[i].preference, 71 + i);
         ck_assert_uint_eq(many->hosts[i].count, 1);
     }
-    struct resolution *wide CLEANUP(resolution_free) = ask("wide.example.test", true);
+    struct resolution *wide CLEANUP(resolution_free) = ask("wide.example.test", RESOLVE_MX);
     ck_assert_uint_eq(wide->count, 1);
     ck_assert_uint_eq(wide->hosts[0].count, 2 * RESOLVE_ADDRESSES_MAX);
 }
@@ -373,7 +396,7 @@ START_TEST(many_at_once)
     char domain[64];
     for (unsigned i = 0; i < countof(asked); i++) {
         snprintf(domain, sizeof(domain), "x%u.%s.test", i, i % 2 ? "gone.example" : "broken");
-        asked[i] = post(i % 4 ? domain : "order.example.test", true);
+        asked[i] = post(i % 4 ? domain : "order.example.test", RESOLVE_MX);
     }
     await(countof(asked));
     for (unsigned i = 0; i < countof(asked); i++) {
@@ -394,7 +417,7 @@ START_TEST(nobody_answers)
     tear_down();
     snprintf(at, sizeof(at), "127.0.0.1:%u", port);
     open_resolve(at);
-    struct resolution *answer CLEANUP(resolution_free) = ask("order.example.test", true);
+    struct resolution *answer CLEANUP(resolution_free) = ask("order.example.test", RESOLVE_MX);
     ck_assert_str_eq(tell(answer), "TEMPORARY order.example.test: SERVFAIL");
 }
 END_TEST
@@ -409,7 +432,7 @@ START_TEST(the_end_answers_the_rest)
     snprintf(at, sizeof(at), "127.0.0.1:%u", port);
     open_resolve(at);
     for (unsigned i = 0; i < countof(asked); i++)
-        asked[i] = post("order.example.test", i % 2);
+        asked[i] = post("order.example.test", (enum resolve_kind)(i % 3));
     resolve_destroy(&resolve);
     await(countof(asked));
     for (unsigned i = 0; i < countof(asked); i++) {

@@ -60,12 +60,12 @@ static void close_trial(struct trial *trial)
     names_free(&trial->config.tls);
 }
 
-static void expect_question(const struct trial *trial, const char *domain, bool mx)
+static void expect_question(const struct trial *trial, const char *domain, enum resolve_kind kind)
 {
     const struct resolution *question = trial->search.resolution;
     ck_assert_ptr_nonnull(question);
     ck_assert_str_eq(question->domain, domain);
-    ck_assert_int_eq(question->mx, mx);
+    ck_assert_int_eq(question->kind, kind);
 }
 
 static void answer(struct trial *trial, const struct answer *from)
@@ -289,7 +289,7 @@ START_TEST(mx_outcomes)
             listen_everywhere(&trial);
         begin(&trial);
         ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
-        expect_question(&trial, "a.test", true);
+        expect_question(&trial, "a.test", RESOLVE_MX);
         answer(&trial, &row->answer);
         expect(&trial, route_search_next(&trial.search), row->wanted, row->name);
         ck_assert_int_eq(trial.search.ttl_ms, TTL);
@@ -390,7 +390,7 @@ START_TEST(a_configured_route_comes_first)
     open_trial(&other, "corp.test", &addresses); /* ".corp.test" is what lies below it */
     begin(&other);
     ck_assert_int_eq(route_search_next(&other.search), SEARCH_ASK);
-    expect_question(&other, "corp.test", true);
+    expect_question(&other, "corp.test", RESOLVE_MX);
     close_trial(&other);
 }
 END_TEST
@@ -428,10 +428,10 @@ START_TEST(configured_names_are_looked_up_one_by_one)
         open_trial(&trial, "a.test", &mixed);
         begin(&trial);
         ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
-        expect_question(&trial, "one.test", false);
+        expect_question(&trial, "one.test", RESOLVE_ADDRESSES);
         answer(&trial, configured_rows[i].one);
         ck_assert_int_eq(route_search_next(&trial.search), SEARCH_ASK);
-        expect_question(&trial, "three.test", false);
+        expect_question(&trial, "three.test", RESOLVE_ADDRESSES);
         answer(&trial, configured_rows[i].three);
         expect(&trial, route_search_next(&trial.search), configured_rows[i].wanted, "configured");
         ck_assert_int_eq(trial.search.ttl_ms, configured_rows[i].ttl_ms);
