@@ -1,4 +1,4 @@
-/* TLS on a channel: handshake, read, write. The only part that includes openssl/ssl.h.
+/* TLS on a channel: handshake, read, write.
  *
  * No socket is touched here: encrypted bytes come in and go out through two buffers that
  * the owner of the socket fills and drains, so the same code runs in tests and simulation.
