@@ -6,6 +6,7 @@
 #include "relay/outbound/notifier.h"
 #include "relay/restore.h"
 #include "relay/run_inside.h"
+#include "tlspolicy/store.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -167,6 +168,7 @@ static void stop(struct running *running)
     if (running->relay.spool != NULL) {
         committer_destroy(&running->relay.committer);
         loader_destroy(&running->relay.loader);
+        store_close(&running->relay.store);
         spool_close(&running->relay.spool);
     }
     service_destroy(&running->service);

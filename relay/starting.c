@@ -4,8 +4,10 @@
 #include "relay/outbound/notifier.h"
 #include "relay/restore.h"
 #include "relay/run_inside.h"
+#include "tlspolicy/store.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +84,16 @@ static bool fail(struct running *running, int exit_code)
     return false;
 }
 
+/* A cache: what is wrong with it stops nothing. */
+static void open_store(struct running *running)
+{
+    char directory[PATH_MAX], why[STORE_WHY_MAX];
+    snprintf(directory, sizeof(directory), "%s/tls", running->config->spool);
+    running->relay.store = store_open(directory, why);
+    if (why[0] != '\0')
+        log_note("warning", "why", "%s", why);
+}
+
 static bool open_spool(struct running *running)
 {
     const struct config *config = running->config;
@@ -95,6 +107,7 @@ static bool open_spool(struct running *running)
         return false;
     running->relay.committer = committer_create(running->relay.spool);
     running->relay.loader = loader_create(running->relay.spool);
+    open_store(running);
     return true;
 }
 

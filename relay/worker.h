@@ -21,12 +21,14 @@ struct envelope;
 struct inbound;
 struct listening;
 struct notifier;
+struct store;
 
 /* What all workers have in common; lives as long as they do. */
 struct relay {
     struct spool *spool;
     struct committer *committer;
     struct loader *loader;
+    struct store *store; /* of TLS policy; NULL: nothing is kept over a restart */
     struct dispatch *dispatch;
     struct notifier *notifier;
     struct inbound_clients *clients; /* how many connections each client has, */
