@@ -27,6 +27,7 @@
 #define CONFIG_HOSTS_MAX 20     /* of a route: as many as are used of a domain's MX hosts */
 #define CONFIG_SOURCES_MAX 64   /* addresses to connect from */
 #define CONFIG_ADDRESSES_MAX 20 /* used of a host */
+#define CONFIG_MATCHES_MAX 20   /* names, or digests, that a certificate is held against */
 #define CONFIG_SCHEDULE_MAX 100 /* delays of a schedule */
 #define CONFIG_USER_MAX 32      /* bytes of the name of a user of this machine */
 #define CONFIG_SOCKET_MAX 107   /* bytes of a unix socket's path: sun_path less its NUL */
@@ -86,6 +87,9 @@ struct tls_config { /* a `tls "NAME"` section */
     const char *name;
     struct tls_policy policy;
     enum tls_version least, most;
+    const char *ciphers; /* of TLS 1.2, as OpenSSL writes them; NULL: as it thinks fit */
+    const char *ca_file; /* whom to trust; NULL: whom the machine trusts */
+    const char *where;   /* "FILE:LINE" */
 };
 
 enum families {                      /* which addresses of a host are used, and which come first */

@@ -74,18 +74,41 @@ static void print_extensions(unsigned bits, struct buffer *to)
     buffer_print(to, " }");
 }
 
-/* Any sender will do: no list says that. */
-static bool is_any(const struct key *key, const void *item)
+static void print_matches(const struct tls_policy *policy, struct buffer *to)
+{
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < policy->match_count; i++) {
+        buffer_print(to, i > 0 ? ", " : " ");
+        value_print_text(to, value_match_text(&policy->matches[i]));
+    }
+    buffer_print(to, " }");
+}
+
+static void print_prints(const struct tls_policy *policy, struct buffer *to)
+{
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < policy->fingerprint_count; i++) {
+        buffer_print(to, i > 0 ? ", " : " ");
+        value_print_print(&policy->fingerprints[i], to);
+    }
+    buffer_print(to, " }");
+}
+
+/* Any sender will do, names are as the level has them: no list says that. */
+static bool is_unsaid(const struct key *key, const void *item)
 {
     const void *at = (const char *)item + key->offset;
-    return key->kind == KEY_SENDERS && ((const struct senders *)at)->list == NULL;
+    const struct tls_policy *policy = at;
+    return (key->kind == KEY_SENDERS && ((const struct senders *)at)->list == NULL) ||
+           (key->kind == KEY_MATCHES && policy->match_count == 0) ||
+           (key->kind == KEY_PRINTS && policy->fingerprint_count == 0);
 }
 
 static void print_key(const struct key *key, const void *item, struct buffer *to,
                       const char *indent)
 {
     struct buffer value CLEANUP(buffer_free) = {0};
-    if (is_any(key, item))
+    if (is_unsaid(key, item))
         return;
     if (key->kind == KEY_HOSTS)
         print_hosts(item, &value);
@@ -95,6 +118,10 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
         print_addresses((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_SENDERS)
         print_senders((const void *)((const char *)item + key->offset), &value);
+    else if (key->kind == KEY_MATCHES)
+        print_matches((const void *)((const char *)item + key->offset), &value);
+    else if (key->kind == KEY_PRINTS)
+        print_prints((const void *)((const char *)item + key->offset), &value);
     else if (key->kind == KEY_USERS)
         print_users(item, &value);
     else if (key->kind == KEY_EXTENSIONS)

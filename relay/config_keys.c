@@ -41,9 +41,12 @@ static const char *const listen_tls_words[] = {
     [LISTEN_TLS_IMPLICIT + 1] = NULL,
 };
 static const char *const level_words[] = {
-    [TLS_NONE] = "none", [TLS_MAY] = "may", [TLS_ENCRYPT] = "encrypt", [TLS_LEVELS] = NULL};
-static const char *const level_later[] = {"dane",   "dane-only", "fingerprint",
-                                          "verify", "secure",    NULL};
+    [TLS_NONE] = "none",           [TLS_MAY] = "may",
+    [TLS_ENCRYPT] = "encrypt",     [TLS_DANE] = "dane",
+    [TLS_DANE_ONLY] = "dane-only", [TLS_FINGERPRINT] = "fingerprint",
+    [TLS_VERIFY] = "verify",       [TLS_SECURE] = "secure",
+    [TLS_LEVELS] = NULL,
+};
 static const char *const on_454_words[] = {
     [ON_454_RETRY] = "retry",
     [ON_454_PLAIN] = "plain",
@@ -131,12 +134,17 @@ static const struct key route_keys[] = {
 };
 
 static const struct key tls_keys[] = {
-    {"level", KEY_WORD, AT(tls_config, policy.level), .words = level_words, .later = level_later},
+    {"level", KEY_WORD, AT(tls_config, policy.level), .words = level_words},
     {"on-454", KEY_WORD, AT(tls_config, policy.on_454), .words = on_454_words},
     {"plain-after", KEY_NUMBER, AT(tls_config, policy.plain_after), .most = 1000},
     {"min-version", KEY_WORD, AT(tls_config, least), .words = version_words},
     {"max-version", KEY_WORD, AT(tls_config, most), .words = version_words},
-    LATER("match"),
+    {"mta-sts", KEY_FLAG, AT(tls_config, policy.mta_sts)},
+    {"match", KEY_MATCHES, AT(tls_config, policy)},
+    {"servername", KEY_MATCH, AT(tls_config, policy.server_name)},
+    {"fingerprints", KEY_PRINTS, AT(tls_config, policy)},
+    {"ca-file", KEY_PATH, AT(tls_config, ca_file)},
+    {"ciphers", KEY_TEXT, AT(tls_config, ciphers)},
 };
 
 #define DESTINATION(member) AT(destination_config, member)

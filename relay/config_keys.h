@@ -26,6 +26,9 @@ enum key_kind {
     KEY_SCHEDULE,   /* list: struct schedule, durations */
     KEY_USERS,      /* list: users of this machine, by name or number; "*" for all */
     KEY_SENDERS,    /* list: struct senders */
+    KEY_MATCH,      /* const struct tls_match *: a name for a certificate */
+    KEY_MATCHES,    /* list: struct tls_policy's matches */
+    KEY_PRINTS,     /* list: struct tls_policy's fingerprints */
     KEY_LATER,      /* a key or section of a later version: known, and refused */
 };
 
@@ -35,7 +38,6 @@ struct key {
     size_t offset;            /* of the value in its section's struct */
     int64_t least, most;      /* of what is counted; the unit is the value's */
     const char *const *words; /* by enum value, NULL at the end */
-    const char *const *later; /* words of a later version, NULL at the end; or NULL */
 };
 
 enum section_kind {
@@ -77,5 +79,5 @@ static inline bool key_is_list(const struct key *key)
 {
     return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS ||
            key->kind == KEY_SCHEDULE || key->kind == KEY_ADDRESSES || key->kind == KEY_EXTENSIONS ||
-           key->kind == KEY_SENDERS;
+           key->kind == KEY_SENDERS || key->kind == KEY_MATCHES || key->kind == KEY_PRINTS;
 }

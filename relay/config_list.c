@@ -130,6 +130,31 @@ static void read_senders(const struct reading *reading, struct senders *senders)
     }
 }
 
+static void read_matches(const struct reading *reading, struct tls_policy *policy)
+{
+    char why[VALUE_WHY_MAX];
+    unsigned count = bounded(reading, CONFIG_MATCHES_MAX);
+    struct tls_match *matches = room_for(reading, count, sizeof(*matches));
+    for (unsigned i = 0; i < count; i++)
+        if (!value_read_match(span_of(reading->list->texts[i]), &matches[i],
+                              &reading->config->arena, why))
+            report_add(reading->report, reading->list->place, "%s: %s", reading->name, why);
+    policy->matches = matches;
+    policy->match_count = count;
+}
+
+static void read_prints(const struct reading *reading, struct tls_policy *policy)
+{
+    char why[VALUE_WHY_MAX];
+    unsigned count = bounded(reading, CONFIG_MATCHES_MAX);
+    struct fingerprint *prints = room_for(reading, count, sizeof(*prints));
+    for (unsigned i = 0; i < count; i++)
+        if (!value_read_print(span_of(reading->list->texts[i]), &prints[i], why))
+            report_add(reading->report, reading->list->place, "%s: %s", reading->name, why);
+    policy->fingerprints = prints;
+    policy->fingerprint_count = count;
+}
+
 static void read_users(const struct reading *reading)
 {
     struct config *config = reading->config;
@@ -162,6 +187,10 @@ void list_read(const struct list_text *list, const struct key *key, void *item,
         read_schedule(&reading, key, at);
     else if (key->kind == KEY_SENDERS)
         read_senders(&reading, at);
+    else if (key->kind == KEY_MATCHES)
+        read_matches(&reading, at);
+    else if (key->kind == KEY_PRINTS)
+        read_prints(&reading, at);
     else if (key->kind == KEY_USERS)
         read_users(&reading);
     else

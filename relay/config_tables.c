@@ -34,6 +34,15 @@ static void check_route(struct reader *reader, size_t section, const void *item)
 static void check_tls(struct reader *reader, size_t section, const void *item)
 {
     const struct tls_config *tls = item;
+    const struct tls_policy *policy = &tls->policy;
+    bool by_name = policy->level == TLS_VERIFY || policy->level == TLS_SECURE;
+    if (policy->level == TLS_FINGERPRINT && policy->fingerprint_count == 0)
+        report_add(&reader->report, place_of(reader, section, "level"),
+                   "level fingerprint needs fingerprints = { \"sha256:…\" }");
+    if (policy->match_count > 0 && !by_name && is_set(reader, section, "match"))
+        report_add(&reader->report, place_of(reader, section, "match"),
+                   "match has no use at level %s: names are looked for at verify and secure",
+                   tls_level_name(policy->level));
     if (tls->least != TLS_VERSION_ANY && tls->most != TLS_VERSION_ANY && tls->least > tls->most)
         report_add(&reader->report, place_of(reader, section, "min-version"),
                    "min-version is above max-version");
@@ -88,6 +97,8 @@ static void read_item(struct reader *reader, const struct table *table, const st
     memcpy(item, &name, sizeof(name));
     size_t problems = reader->report.count;
     read_keys(reader, walk->section, walk->cfg, item);
+    if (table->kind == SECTION_TLS)
+        ((struct tls_config *)item)->where = where(reader, walk->place);
     const char *fault = name_fault(table, name);
     if (fault != NULL)
         report_add(&reader->report, walk->place, "%s \"%.80s\": %s", section, name, fault);

@@ -10,7 +10,6 @@
 #include <string.h>
 
 /* A span for "%.*s" in a message: what is shown of a wrong value. */
-#define SHOWN(text) (int)((text).length < 80 ? (text).length : 80), (text).data
 
 /* ---- what is counted ---- */
 
@@ -89,11 +88,11 @@ static bool read_number(const struct key *key, struct span text, void *at, char 
     char least[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
     int64_t value;
     if (!counted->read(text, &value)) {
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not %s", SHOWN(text), counted->what);
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not %s", VALUE_SHOWN(text), counted->what);
         return false;
     }
     if (value < key->least || value > key->most) {
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not within %s to %s", SHOWN(text),
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not within %s to %s", VALUE_SHOWN(text),
                  counted->format(key->least, least), counted->format(key->most, most));
         return false;
     }
@@ -114,9 +113,10 @@ static bool read_rate(const struct key *key, struct span text, struct rate *valu
 {
     if (!units_rate(text, value))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not a rate, as in 5/s, 100/h, or 0 for no limit",
-                 SHOWN(text));
+                 VALUE_SHOWN(text));
     else if (value->count > key->most)
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is more than %" PRId64, SHOWN(text), key->most);
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is more than %" PRId64, VALUE_SHOWN(text),
+                 key->most);
     else
         return true;
     return false;
@@ -140,10 +140,10 @@ static bool read_factor(const struct key *key, struct span text, double *value,
         *value = strtod(copy, &end);
     }
     if (end == copy || *end != '\0' || strspn(copy, "0123456789.") != text.length)
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not a number, as in 2 or 1.5", SHOWN(text));
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not a number, as in 2 or 1.5", VALUE_SHOWN(text));
     else if (*value < (double)key->least || *value > (double)key->most)
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not within %" PRId64 " to %" PRId64, SHOWN(text),
-                 key->least, key->most);
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not within %" PRId64 " to %" PRId64,
+                 VALUE_SHOWN(text), key->least, key->most);
     else
         return true;
     return false;
@@ -184,14 +184,11 @@ static bool read_word(const struct key *key, struct span text, unsigned *value,
         snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", key->words[count]);
     }
     const char *nearest = nearest_name(text, key->words, count);
-    if (is_one_of(text, key->later))
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not supported yet: use one of %s", SHOWN(text),
-                 list);
-    else if (nearest != NULL)
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not one of %s: did you mean \"%s\"?", SHOWN(text),
-                 list, nearest);
+    if (nearest != NULL)
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not one of %s: did you mean \"%s\"?",
+                 VALUE_SHOWN(text), list, nearest);
     else
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not one of %s", SHOWN(text), list);
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not one of %s", VALUE_SHOWN(text), list);
     return false;
 }
 
@@ -202,7 +199,7 @@ static bool read_flag(struct span text, bool *value, char why[VALUE_WHY_MAX])
     *value = is_one_of(text, yes);
     if (*value || is_one_of(text, no))
         return true;
-    snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is neither true nor false", SHOWN(text));
+    snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is neither true nor false", VALUE_SHOWN(text));
     return false;
 }
 
@@ -222,18 +219,19 @@ static bool read_text(const struct key *key, struct span text, const char **valu
     struct endpoint endpoint;
     if (key->kind == KEY_PATH && (text.length == 0 || !is_printable(text)))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not the name of a file or directory",
-                 SHOWN(text));
+                 VALUE_SHOWN(text));
     else if (key->kind == KEY_HOSTNAME && !domain_is_valid(text))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not a host name, as in relay.example.com",
-                 SHOWN(text));
+                 VALUE_SHOWN(text));
     else if (key->kind == KEY_ENDPOINT && (!endpoint_parse(text, &endpoint) || endpoint.port == 0))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
-                 SHOWN(text));
+                 VALUE_SHOWN(text));
     else if (key->kind == KEY_ADDRESS && !address_is_valid(text))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not an address, as in postmaster@example.com",
-                 SHOWN(text));
+                 VALUE_SHOWN(text));
     else if (key->kind == KEY_TEXT && (text.length == 0 || !is_printable(text)))
-        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is empty, or holds control characters", SHOWN(text));
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is empty, or holds control characters",
+                 VALUE_SHOWN(text));
     else {
         *value = arena_copy(arena, text);
         return true;
@@ -269,12 +267,15 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_RATE: return read_rate(key, text, at, why);
     case KEY_FLAG: return read_flag(text, at, why);
     case KEY_WORD: return read_word(key, text, at, why);
+    case KEY_MATCH: return value_read_server_name(text, at, arena, why);
     case KEY_HOSTS:
     case KEY_NETWORKS:
     case KEY_SCHEDULE:
     case KEY_ADDRESSES:
     case KEY_EXTENSIONS:
     case KEY_SENDERS:
+    case KEY_MATCHES:
+    case KEY_PRINTS:
     case KEY_USERS:
     case KEY_LATER: must_not_reach();
     }
@@ -302,12 +303,15 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_RATE: print_rate(to, *(const struct rate *)at); return true;
     case KEY_FLAG: buffer_print(to, "%s", *(const bool *)at ? "true" : "false"); return true;
     case KEY_WORD: value_print_text(to, key->words[*(const unsigned *)at]); return true;
+    case KEY_MATCH: return value_print_server_name(*(const struct tls_match *const *)at, to);
     case KEY_HOSTS:
     case KEY_NETWORKS:
     case KEY_SCHEDULE:
     case KEY_ADDRESSES:
     case KEY_EXTENSIONS:
     case KEY_SENDERS:
+    case KEY_MATCHES:
+    case KEY_PRINTS:
     case KEY_USERS:
     case KEY_LATER: return false;
     }
@@ -354,7 +358,7 @@ bool value_read_host(struct span text, uint16_t port, struct arena *arena,
         }
     }
     snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not a host, as in mx.example:25 or [192.0.2.1]:25",
-             SHOWN(text));
+             VALUE_SHOWN(text));
     return false;
 }
 

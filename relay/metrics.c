@@ -18,7 +18,7 @@ struct counter {
 
 static struct counter counters[METRIC_COUNT];
 static struct distribution timings[TIMING_COUNT];
-static atomic_int_least64_t tls_policies[TLS_LEVELS][TLS_OUTCOMES];
+static atomic_int_least64_t tls_policies[TLS_SOURCES][TLS_LEVELS][TLS_OUTCOMES];
 static atomic_int_least64_t refusals[REFUSAL_CLASSES][REFUSAL_SUBJECTS];
 
 static int64_t read_relaxed(const atomic_int_least64_t *value)
@@ -63,14 +63,14 @@ void metric_handshake(bool inbound, bool resumed, const char *version)
     metric_add((enum metric)(first + (resumed ? 2 : 0) + (newest ? 1 : 0)), 1);
 }
 
-void metric_tls_policy(enum tls_level level, enum tls_outcome outcome)
+void metric_tls_policy(enum tls_source source, enum tls_level level, enum tls_outcome outcome)
 {
-    add_relaxed(&tls_policies[level][outcome], 1);
+    add_relaxed(&tls_policies[source][level][outcome], 1);
 }
 
-int64_t metric_tls_policies(enum tls_level level, enum tls_outcome outcome)
+int64_t metric_tls_policies(enum tls_source source, enum tls_level level, enum tls_outcome outcome)
 {
-    return read_relaxed(&tls_policies[level][outcome]);
+    return read_relaxed(&tls_policies[source][level][outcome]);
 }
 
 /* ---- refusals ---- */

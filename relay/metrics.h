@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/distribution.h"
-#include "tlspolicy/policy.h"
+#include "tlspolicy/terms.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -70,8 +70,8 @@ int64_t metric_sum(enum metric first, enum metric last);
 /* A handshake that ended well. `version` as OpenSSL names it: "TLSv1.3". */
 void metric_handshake(bool inbound, bool resumed, const char *version);
 
-/* How STARTTLS ended on a connection for which that level was asked. */
-void metric_tls_policy(enum tls_level level, enum tls_outcome outcome);
+/* How STARTTLS ended on a connection for which that level was asked, by whom. */
+void metric_tls_policy(enum tls_source source, enum tls_level level, enum tls_outcome outcome);
 
 /* Replies that refuse something, as they go out to a client: each is counted by its first digit
  * and by the subject of its enhanced status code (RFC 3463 2: address, mailbox, …). */

@@ -10,7 +10,7 @@ struct metric_row {
 };
 const struct metric_row *metric_row(enum metric metric);
 
-int64_t metric_tls_policies(enum tls_level level, enum tls_outcome outcome);
+int64_t metric_tls_policies(enum tls_source source, enum tls_level level, enum tls_outcome outcome);
 
 #define REFUSAL_CLASSES 2  /* 4yz and 5yz */
 #define REFUSAL_SUBJECTS 8 /* RFC 3463 2: 0 to 7 */

@@ -138,18 +138,26 @@ static void print_rows(struct buffer *to)
 
 /* ---- tables ---- */
 
+/* Most of the table never happens: but for what is usual, only what did is printed. */
+static void print_tls_policy(struct buffer *to, enum tls_source source, enum tls_level level,
+                             enum tls_outcome outcome)
+{
+    int64_t count = metric_tls_policies(source, level, outcome);
+    if (count > 0 || (source == TLS_FROM_TABLE && level == TLS_MAY))
+        buffer_print(
+            to, "millrace_tls_policy_total{source=\"%s\",level=\"%s\",result=\"%s\"} %" PRId64 "\n",
+            tls_source_name(source), tls_level_name(level), tls_outcome_name(outcome), count);
+}
+
 static void print_tls_policies(struct buffer *to)
 {
     metrics_print_head(to, "tls_policy_total", "counter",
                        "Connections to hosts, by the TLS level asked for and what came of it");
-    for (unsigned level = 0; level < TLS_LEVELS; level++)
-        for (unsigned outcome = 0; outcome < TLS_OUTCOMES; outcome++)
-            buffer_print(to,
-                         "millrace_tls_policy_total{source=\"configuration\",level=\"%s\","
-                         "result=\"%s\"} %" PRId64 "\n",
-                         tls_level_name((enum tls_level)level),
-                         tls_outcome_name((enum tls_outcome)outcome),
-                         metric_tls_policies((enum tls_level)level, (enum tls_outcome)outcome));
+    for (unsigned source = 0; source < TLS_SOURCES; source++)
+        for (unsigned level = 0; level < TLS_LEVELS; level++)
+            for (unsigned outcome = 0; outcome < TLS_OUTCOMES; outcome++)
+                print_tls_policy(to, (enum tls_source)source, (enum tls_level)level,
+                                 (enum tls_outcome)outcome);
 }
 
 static void print_refusals(struct buffer *to)

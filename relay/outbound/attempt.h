@@ -30,7 +30,8 @@ struct attempt {
     int64_t claimed_ms;  /* ms since 1970 */
     int64_t connect_ms;  /* how long the connection took, when it was made for this */
     uint64_t connection; /* its number; 0: none */
-    const char *tls;     /* "may:TLSv1.3:resumed", "none"; in the arena */
+    const char *tls;     /* "verify:dane:TLSv1.3:resumed", "none:table", "none"; in the arena */
+    const char *tls_required; /* the level that had to be reached; NULL: no host was */
 
     struct applied_rule *rulings; /* one per recipient; in the arena; NULL: nobody looked yet */
 

@@ -46,6 +46,8 @@ static void tell(const struct attempt *attempt, unsigned recipient)
         log_number(&line, "conn", (int64_t)attempt->connection);
     log_delays(&line, attempt);
     log_string(&line, "tls", attempt->tls);
+    if (attempt->tls_required != NULL)
+        log_string(&line, "tls-required", attempt->tls_required);
     if (verdict_stays(verdict)) {
         log_number(&line, "attempts", attempt->rest->attempts);
         log_string(&line, "next",

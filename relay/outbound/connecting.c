@@ -82,6 +82,7 @@ void connection_begin_session(struct connection *connection)
 {
     connection_describe(connection, connection->address_at, connection->host_text);
     struct tls_policy policy = site_of(connection)->terms.tls->policy;
+    policy.level = host_of(connection)->tls.level;
     struct tls_history history = dispatch_tls_history(dispatch_of(connection), site_of(connection),
                                                       connection->order[connection->host_at]);
     if (connection->plain)
@@ -92,8 +93,8 @@ void connection_begin_session(struct connection *connection)
                  &connection->channel.out);
     connection->replies_seen = 0;
     connection->tls_told = connection->ready_told = connection->alive_told = false;
-    snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:none",
-             tls_level_name(site_of(connection)->terms.tls->policy.level));
+    snprintf(connection->tls_text, sizeof(connection->tls_text), "none:%s",
+             tls_source_name(host_of(connection)->tls.source));
     connection->phase = PHASE_TALKING;
     connection_set_deadline(connection, session_timeout_ms(&connection->session));
 }
@@ -111,16 +112,53 @@ void connection_cannot_connect(struct connection *connection, const char *host, 
         remember_failure(connection, &verdict);
 }
 
-static bool next_host(struct connection *connection)
+static const struct site_host *host_at(const struct connection *connection, unsigned at)
 {
-    connection->plain = false;
-    return ++connection->host_at < site_of(connection)->host_count;
+    return &site_of(connection)->hosts[connection->order[at]];
+}
+
+/* The first from `at` on whose terms can be fulfilled at all. */
+static unsigned find_host(const struct connection *connection, unsigned at)
+{
+    while (at < site_of(connection)->host_count && host_at(connection, at)->tls.refused != NULL)
+        at++;
+    return at;
+}
+
+static void pass_over(struct connection *connection, const struct site_host *host)
+{
+    struct verdict verdict = {.kind = VERDICT_DEFERRED,
+                              .stage = STAGE_STARTTLS,
+                              .status = {4, 7, 5}, /* RFC 3463 3.8: cryptographic failure */
+                              .text = span_of(host->tls.refused),
+                              .host = span_of(host->name)};
+    struct log_line line;
+    log_begin(&line, "tls-failed");
+    log_text(&line, "relay", verdict.host);
+    log_number(&line, "conn", (int64_t)connection->number);
+    log_string(&line, "level", tls_level_name(host->tls.level));
+    log_string(&line, "source", tls_source_name(host->tls.source));
+    log_string(&line, "outcome", "policy");
+    log_text(&line, "why", verdict.text);
+    log_end(&line);
+    remember_failure(connection, &verdict);
+}
+
+/* To the first host from `at` on that may be connected to; false: there is none. */
+static bool go_to_host(struct connection *connection, unsigned at)
+{
+    unsigned to = find_host(connection, at);
+    for (; at < to; at++)
+        pass_over(connection, host_at(connection, at));
+    connection->plain = connection->without_ticket = false;
+    connection->host_at = to;
+    return to < site_of(connection)->host_count;
 }
 
 void connection_try_on(struct connection *connection)
 {
     while (!connection_race_on(connection)) {
-        if (connection->tries >= TRIES_MAX || !next_host(connection)) {
+        if (connection->tries >= TRIES_MAX || !go_to_host(connection, connection->host_at + 1)) {
             give_up(connection);
             return;
         }
@@ -130,11 +168,14 @@ void connection_try_on(struct connection *connection)
 
 void connection_start(struct connection *connection)
 {
-    connection->host_at = 0;
     connection->tries = connection->served = connection->hosts_seen = 0;
-    connection->plain = connection->one_shot = false;
+    connection->one_shot = false;
     connection->opened_ms = connection->worker->now_ms;
     order_hosts(connection);
+    if (!go_to_host(connection, 0)) {
+        give_up(connection);
+        return;
+    }
     connection_race_begin(connection);
     connection_try_on(connection);
 }
@@ -164,13 +205,15 @@ void connection_host_failed(struct connection *connection)
 {
     struct session *session = &connection->session;
     bool plain_anew = session->decided && session->next_step == TLS_GO_PLAIN_ANEW;
+    bool anew = session->decided && session->next_step == TLS_GO_ANEW;
     bool later = session->decided && session->next_step == TLS_RETRY_LATER;
     remember_failure(connection, &session->failure);
     if (!session->decided)
         log_host_failed(connection, &connection->failure);
     connection_close_channel(connection);
     connection->plain = plain_anew;
-    if (plain_anew)
+    connection->without_ticket = anew;
+    if (plain_anew || anew)
         connection_race_repeat(connection);
     if (later)
         give_up(connection);
@@ -204,7 +247,7 @@ static bool another_host_may_help(struct attempt *attempt)
 bool connection_moves_on(struct connection *connection)
 {
     struct attempt *attempt = connection->attempt;
-    unsigned next = connection->host_at + 1;
+    unsigned next = find_host(connection, connection->host_at + 1);
     if (attempt == NULL || next >= site_of(connection)->host_count ||
         connection->hosts_seen >= HOSTS_PER_ATTEMPT || !another_host_may_help(attempt))
         return false;
@@ -221,99 +264,8 @@ bool connection_moves_on(struct connection *connection)
     connection->one_shot = true;
     connection->served = 0;
     connection->opened_ms = connection->worker->now_ms;
-    must(next_host(connection));
+    must(go_to_host(connection, connection->host_at + 1));
     connection_race_begin(connection);
     connection_try_on(connection);
     return true;
-}
-
-/* ---- STARTTLS ---- */
-
-void connection_tell_tls(struct connection *connection)
-{
-    struct session *session = &connection->session;
-    if (!session->decided || connection->tls_told)
-        return;
-    connection->tls_told = true;
-    metric_tls_policy(session->policy.level, session->outcome);
-    bool downgrade = dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
-                                          connection->order[connection->host_at], session->outcome);
-    if (downgrade)
-        log_note("tls-downgrade", "relay", "%s", connection->host_text);
-    if (session->outcome == TLS_ESTABLISHED)
-        return;
-    if (session->next_step == TLS_GO_PLAIN && session->outcome == TLS_NOT_OFFERED)
-        return; /* nothing failed: the host has no TLS, and none was asked for */
-    struct log_line line;
-    log_begin(&line, "tls-failed");
-    log_string(&line, "relay", connection->host_text);
-    log_number(&line, "conn", (int64_t)connection->number);
-    log_string(&line, "level", tls_level_name(session->policy.level));
-    log_string(&line, "outcome", tls_outcome_name(session->outcome));
-    if (session->failure.text.length > 0)
-        log_text(&line, "why", session->failure.text);
-    log_end(&line);
-    if (session->outcome == TLS_HANDSHAKE_FAILED || session->outcome == TLS_STALLED)
-        metric_add(METRIC_HANDSHAKES_FAILED, 1);
-}
-
-/* Everything that must be the same for a ticket to be used again. */
-static size_t ticket_key(const struct connection *connection, char *key, size_t size)
-{
-    const struct tls_config *tls = site_of(connection)->terms.tls;
-    int length = snprintf(key, size, "%s|%s|%d|%d", connection->host_text,
-                          tls_level_name(tls->policy.level), (int)tls->least, (int)tls->most);
-    must(length > 0 && (size_t)length < size);
-    return (size_t)length;
-}
-
-bool connection_start_handshake(struct connection *connection, enum session_ask *ask)
-{
-    const struct site *site = site_of(connection);
-    const struct site_host *host = host_of(connection);
-    char key[HOST_TEXT_MAX + 64];
-    if (buffer_length(&connection->channel.in) > 0 || !channel_flushed(&connection->channel)) {
-        *ask = session_tls_failed(&connection->session, TLS_RESIDUE,
-                                  "the server sent more than its reply to STARTTLS");
-        return true;
-    }
-    struct tls_wants wants = {
-        .sni = host->name[0] == '[' ? NULL : host->name,
-        .ticket_key = {key, ticket_key(connection, key, sizeof(key))},
-        .least = site->terms.tls->least,
-        .most = site->terms.tls->most,
-    };
-    connection->handshake_us = os_now_us();
-    connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
-    channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
-    return connection_handshake(connection, ask);
-}
-
-static void secured(struct connection *connection)
-{
-    struct tls_facts facts;
-    tls_facts(connection->channel.tls, &facts);
-    metric_handshake(false, facts.resumed, facts.version);
-    metric_time(TIMING_HANDSHAKE, os_now_us() - connection->handshake_us);
-    snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s",
-             tls_level_name(site_of(connection)->terms.tls->policy.level), facts.version,
-             facts.resumed ? "resumed" : "full");
-}
-
-bool connection_handshake(struct connection *connection, enum session_ask *ask)
-{
-    char why[TLS_WHY_MAX + 32];
-    switch (channel_handshake(&connection->channel)) {
-    case TLS_MORE: return false;
-    case TLS_DONE:
-        secured(connection);
-        *ask = session_secured(&connection->session);
-        return true;
-    case TLS_CLOSED:
-    case TLS_FAILED:
-        snprintf(why, sizeof(why), "TLS handshake failed: %s", channel_why(&connection->channel));
-        *ask = session_tls_failed(&connection->session, TLS_HANDSHAKE_FAILED, why);
-        return true;
-    }
-    must_not_reach();
 }

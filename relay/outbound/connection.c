@@ -94,6 +94,7 @@ static bool deliver(struct connection *connection, enum session_ask *ask)
     struct attempt *attempt = connection->attempt;
     attempt->connection = connection->number;
     attempt->tls = arena_copy(&attempt->arena, span_of(connection->tls_text));
+    attempt->tls_required = tls_level_name(host_of(connection)->tls.level);
     if (connection->opened_ms != 0)
         attempt->connect_ms = connection->worker->now_ms - connection->opened_ms;
     connection->opened_ms = 0;

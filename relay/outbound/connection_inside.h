@@ -1,6 +1,7 @@
-/* The inside of a connection, for its own five files: connecting.c (which host, and how to get
- * to one that takes mail), racing.c (to which of its addresses), sending.c (a body on its way out),
- * parting.c (how it ends, and what that says) and connection.c (claiming, talking, idling). */
+/* The inside of a connection, for its own six files: connecting.c (which host, and how to get
+ * to one that takes mail), racing.c (to which of its addresses), securing.c (TLS), sending.c (a
+ * body on its way out), parting.c (how it ends, and what that says) and connection.c (claiming,
+ * talking, idling). */
 #pragma once
 
 #include "queue/loader.h"
@@ -60,6 +61,7 @@ struct connection {
     unsigned tries;      /* addresses tried since it was opened */
     unsigned hosts_seen; /* that took a session, for the envelope in hand */
     bool plain;          /* TLS failed here under `may`: in clear, on this new socket */
+    bool without_ticket; /* one was shown and TLS failed: a full handshake, on this new socket */
     bool one_shot;       /* a lesser host, for one envelope that a better one deferred */
     bool turned_away;    /* the last host to see mail ended it, before any mail was through */
     bool crowded;        /* some address was passed over for the limit of its peer */
@@ -84,7 +86,7 @@ struct connection {
     int64_t sent_by_ms;           /* monotonic: the whole body must have left by then */
     int64_t idle_since_ms;        /* monotonic; 0: it was not in the pool before this delivery */
     bool tls_told, ready_told, alive_told; /* of this socket's session */
-    char tls_text[64];                     /* "may:TLSv1.3:resumed" */
+    char tls_text[64]; /* what was reached, who asked for it: "verify:dane:TLSv1.3:resumed" */
 };
 
 /* sending.c: true when *ask is to be carried out next; false: an event must come first */
@@ -128,7 +130,8 @@ void connection_host_failed(struct connection *connection);
  * there is none. */
 bool connection_moves_on(struct connection *connection);
 
-/* Both return true when *ask is to be carried out next; false: an event must come first. */
+/* securing.c: both return true when *ask is to be carried out next; false: an event must come first
+ */
 bool connection_start_handshake(struct connection *connection, enum session_ask *ask);
 bool connection_handshake(struct connection *connection, enum session_ask *ask);
 /* Tells dispatch and log how STARTTLS ended, once per socket. */

@@ -135,8 +135,7 @@ void dispatch_next_local(struct dispatch *dispatch, struct route *route, unsigne
 /* What is remembered of a host's TLS; under the lock. */
 struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *site,
                                         unsigned host);
-/* True when the host offered STARTTLS before and no longer does: a downgrade, told once. */
-bool dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
+void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
                           enum tls_outcome outcome);
 
 /* ---- time ---- */

@@ -304,33 +304,35 @@ void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct 
 struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *site, unsigned host)
 {
     lock(dispatch);
-    struct tls_history history = site->hosts[host].tls;
+    struct tls_history history = site->hosts[host].history;
     history.failed_lately = site->hosts[host].tls_failed_until_ms > os_wall();
     unlock(dispatch);
     return history;
 }
 
-bool dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
+void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned host,
                           enum tls_outcome outcome)
 {
     lock(dispatch);
     struct site_host *at = &site->hosts[host];
-    bool offered_before = at->tls.offered;
-    at->tls.offered = outcome != TLS_NOT_OFFERED;
+    at->history.offered = outcome != TLS_NOT_OFFERED && outcome != TLS_WITHDRAWN;
     switch (outcome) {
-    case TLS_TEMPORARY: at->tls.temporary++; break;
+    case TLS_TEMPORARY: at->history.temporary++; break;
+    case TLS_ALERT:
     case TLS_HANDSHAKE_FAILED:
     case TLS_STALLED:
     case TLS_RESIDUE: at->tls_failed_until_ms = os_wall() + SITE_TLS_MEMORY_MS; break;
+    case TLS_UNTRUSTED:
     case TLS_ESTABLISHED:
         at->tls_failed_until_ms = 0;
-        at->tls.temporary = 0;
+        at->history.temporary = 0;
         break;
     case TLS_NOT_OFFERED:
-    case TLS_REFUSED: at->tls.temporary = 0; break;
+    case TLS_WITHDRAWN:
+    case TLS_REFUSED: at->history.temporary = 0; break;
+    case TLS_TICKET_REFUSED: break; /* what comes of the next attempt tells */
     }
     unlock(dispatch);
-    return offered_before && outcome == TLS_NOT_OFFERED;
 }
 
 void turn_sites(struct dispatch *dispatch, int64_t now_ms)

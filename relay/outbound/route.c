@@ -92,6 +92,8 @@ static bool add_host(struct route_search *search, const char *name, uint16_t pre
         .name = must_strdup(name), .preference = preference, .port = port, .count = count};
     host->addresses = must_calloc(count, sizeof(*chosen));
     memcpy(host->addresses, chosen, count * sizeof(*chosen));
+    host->tls = terms_of_policy(&search->terms.tls->policy, host->name,
+                                search->route->destination->name, &host->arena);
     return true;
 }
 

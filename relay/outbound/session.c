@@ -285,6 +285,7 @@ static enum session_ask tls_ended(struct session *session, enum tls_outcome outc
     case TLS_GO_PLAIN: return become_ready(session);
     case TLS_GO_ENCRYPTED: return say_hello(session, STEP_EHLO);
     case TLS_GO_PLAIN_ANEW:
+    case TLS_GO_ANEW:
     case TLS_RETRY_LATER:
     case TLS_NEXT_HOST: return refuse_host(session, verdict);
     }
@@ -301,10 +302,12 @@ static enum session_ask start_tls_or_not(struct session *session)
     if (session->policy.level == TLS_NONE)
         return become_ready(session);
     if (!extensions_have(&session->extensions, EXTENSION_STARTTLS)) {
-        enum tls_outcome outcome = TLS_NOT_OFFERED;
+        enum tls_outcome outcome = session->history.offered ? TLS_WITHDRAWN : TLS_NOT_OFFERED;
+        const char *why = outcome == TLS_WITHDRAWN
+                              ? "TLS is required, but the server no longer offers STARTTLS"
+                              : "TLS is required, but the server does not offer STARTTLS";
         struct verdict verdict =
-            local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome),
-                          "TLS is required, but the server does not offer STARTTLS");
+            local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome), why);
         return tls_ended(session, outcome, &verdict);
     }
     if (!tls_policy_starts(&session->policy, &session->history))
@@ -351,11 +354,11 @@ static enum session_ask starttls_replied(struct session *session, const struct e
     return tls_ended(session, outcome, &verdict);
 }
 
-enum session_ask session_secured(struct session *session)
+enum session_ask session_secured(struct session *session, bool trusted)
 {
     session->secure = true;
     session->extensions = (struct extensions){0}; /* all that was learnt in clear is forgotten */
-    return tls_ended(session, TLS_ESTABLISHED, &session->failure);
+    return tls_ended(session, trusted ? TLS_ESTABLISHED : TLS_UNTRUSTED, &session->failure);
 }
 
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,

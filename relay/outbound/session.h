@@ -147,8 +147,9 @@ void session_free(struct session *session);
  * residue, for the caller to find, when that is ASK_TLS; else they end the session. */
 enum session_ask session_receive(struct session *session, struct span in, size_t *used);
 
-/* After ASK_TLS. Each returns what is asked next. */
-enum session_ask session_secured(struct session *session);
+/* After ASK_TLS. Each returns what is asked next. `trusted`: what was looked for in the certificate
+ * was there, or nothing was; false only where the level goes on all the same. */
+enum session_ask session_secured(struct session *session, bool trusted);
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
                                     const char *why);
 

@@ -61,6 +61,8 @@ char *site_key(const struct site_terms *terms, const struct site_host *hosts, un
         rank += i > 0 && sorted[i].preference != sorted[i - 1].preference;
         buffer_print(&key, " %u %s:%u", rank, sorted[i].name, sorted[i].port);
         add_addresses(&sorted[i], &key);
+        buffer_print(&key, " ");
+        terms_key(&sorted[i].tls, &key);
     }
     free(sorted);
     return buffer_detach(&key);
@@ -127,6 +129,7 @@ void site_hosts_free(struct site_host *hosts, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         free(hosts[i].name);
         free(hosts[i].addresses);
+        arena_free(&hosts[i].arena);
     }
     free(hosts);
 }

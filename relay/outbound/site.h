@@ -13,13 +13,16 @@
 #include "relay/outbound/bucket.h"
 #include "relay/outbound/peers.h"
 #include "relay/resolve.h"
+#include "tlspolicy/terms.h"
 
 struct site_host {
     char *name; /* as in DNS or the route; "[192.0.2.1]" for an address */
     uint16_t preference, port;
     unsigned count;
     struct ip *addresses;
-    struct tls_history tls;
+    struct tls_terms tls; /* what it must show; its strings lie in `arena` */
+    struct arena arena;
+    struct tls_history history;
     int64_t tls_failed_until_ms; /* ms since 1970; `may` does not try TLS before */
 };
 

@@ -36,7 +36,7 @@ START_TEST(names_that_are_not_known)
          "t.conf:2: unknown key \"certificat\" in listen: did you mean \"certificate\"?\n"},
         {"tls \"*\" { xyzzy = 1 }",
          "t.conf:1: unknown key \"xyzzy\" in tls: known are level, on-454, plain-after, "
-         "min-version, max-version\n"},
+         "min-version, max-version, mta-sts, match, servername, fingerprints, ca-file, ciphers\n"},
         {"xyzzy { }", "t.conf:1: unknown section \"xyzzy\": known are " SECTION_NAMES "\n"},
         {"max-connections = 3",
          "t.conf:1: \"max-connections\" stands in the wrong place: it belongs to destination\n"},
@@ -60,9 +60,17 @@ START_TEST(names_that_are_not_known)
         /* of a later version */
         {"hostname = a.test\nlogin \"corp\" { user = a }",
          "t.conf:2: login is not supported yet\n"},
-        {"tls \"a.test\" { level = \"dane\" match = { \"nexthop\" } }",
-         "t.conf:1: level: \"dane\" is not supported yet: use one of none, may, encrypt\n"
-         "t.conf:1: match is not supported yet\n"},
+        {"tls a.test { level = dane match = { nexthop } }",
+         "t.conf:1: match has no use at level dane: names are looked for at verify and secure\n"},
+        {"tls a.test { level = fingerprint }",
+         "t.conf:1: level fingerprint needs fingerprints = { \"sha256:…\" }\n"},
+        {"tls a.test { level = fingerprint fingerprints = { \"sha256:ab:cd\" } }",
+         "t.conf:1: fingerprints: \"sha256:ab:cd\" is not the SHA-256 of a certificate or of its "
+         "public key: sha256: and 64 hexadecimal digits\n"},
+        {"tls a.test { level = secure match = { next } servername = dot-nexthop }",
+         "t.conf:1: match: \"next\" is not hostname, nexthop, dot-nexthop, a name, or .name for all "
+         "below it\n"
+         "t.conf:1: servername: \"dot-nexthop\" is not one name: hostname, nexthop, or a name\n"},
         {"admin \"8025\" { }", "t.conf:1: admin \"8025\": not ADDRESS:PORT or the path of a unix "
                                "socket, as in 127.0.0.1:8025 or /run/millrace/admin.sock\n"},
         {"admin \"0.0.0.0:8025\" { }",

@@ -133,12 +133,12 @@ START_TEST(handshakes)
 {
     metric_handshake(false, true, "TLSv1.3");
     metric_handshake(true, false, "TLSv1.2");
-    metric_tls_policy(TLS_MAY, TLS_ESTABLISHED);
+    metric_tls_policy(TLS_FROM_TABLE, TLS_MAY, TLS_ESTABLISHED);
     ck_assert(printed("millrace_tls_handshakes_total{result=\"ok\",resumed=\"yes\","
                       "version=\"TLSv1.3\"} 1"));
     ck_assert(printed("millrace_inbound_tls_handshakes_total{result=\"ok\",resumed=\"no\","
                       "version=\"TLSv1.2\"} 1"));
-    ck_assert(printed("millrace_tls_policy_total{source=\"configuration\",level=\"may\","
+    ck_assert(printed("millrace_tls_policy_total{source=\"table\",level=\"may\","
                       "result=\"established\"} 1"));
 }
 END_TEST

@@ -25,6 +25,7 @@ struct answer {
 
 struct trial {
     struct config config;
+    struct tls_config tls;
     struct destination_config limits;
     struct destination destination;
     struct route route;
@@ -35,10 +36,12 @@ static void open_trial(struct trial *trial, const char *destination,
                        const struct route_config *configured)
 {
     *trial = (struct trial){.config = {.hostname = "relay.test", .smtp_port = 2525},
+                            .tls = {.name = "*", .policy = TLS_POLICY_DEFAULT},
                             .limits = {.max_hosts = 20, .max_addresses = 10}};
     names_init(&trial->config.routes);
     names_init(&trial->config.destinations);
     names_init(&trial->config.tls);
+    names_add(&trial->config.tls, SPAN("*"), &trial->tls);
     names_add(&trial->config.destinations, SPAN("*"), &trial->limits);
     if (configured != NULL) /* the names hold what is not theirs, and do not touch it */
         names_add(&trial->config.routes, span_of(configured->name), (void *)(uintptr_t)configured);

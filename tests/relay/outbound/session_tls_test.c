@@ -110,7 +110,7 @@ static enum session_ask end_there(struct play *play, enum way way)
         return session_timed_out(session);
     ck_assert_int_eq(play_server(play, "220 go\r\n"), ASK_TLS);
     if (way == ESTABLISHED)
-        return session_secured(session);
+        return session_secured(session, true);
     enum tls_outcome outcome = way == HANDSHAKE ? TLS_HANDSHAKE_FAILED
                                : way == RESIDUE ? TLS_RESIDUE
                                                 : TLS_STALLED;
@@ -217,7 +217,7 @@ END_TEST
 /* Where a 454 would be followed by clear text, a 421 may be only on another socket. */
 START_TEST(after_a_421_clear_text_needs_a_new_socket)
 {
-    const struct tls_policy policy = {TLS_MAY, ON_454_PLAIN, 0};
+    const struct tls_policy policy = {.level = TLS_MAY, .on_454 = ON_454_PLAIN};
     const struct tls_history history = {0};
     struct buffer out = {0};
     struct session session;

@@ -1,0 +1,131 @@
+/* A connection and TLS: what it wants of its host, and how that ended. */
+#include "relay/outbound/connection_inside.h"
+
+#include <stdio.h>
+
+static const struct tls_terms *terms_of(const struct connection *connection)
+{
+    return &host_of(connection)->tls;
+}
+
+/* ---- how it ended ---- */
+
+static void log_failure(const struct connection *connection)
+{
+    const struct session *session = &connection->session;
+    struct log_line line;
+    log_begin(&line, "tls-failed");
+    log_string(&line, "relay", connection->host_text);
+    log_number(&line, "conn", (int64_t)connection->number);
+    log_string(&line, "level", tls_level_name(session->policy.level));
+    log_string(&line, "source", tls_source_name(terms_of(connection)->source));
+    log_string(&line, "outcome", tls_outcome_name(session->outcome));
+    if (session->failure.text.length > 0)
+        log_text(&line, "why", session->failure.text);
+    log_end(&line);
+}
+
+/* Whether the handshake itself did not come to its end. */
+static bool is_failed_handshake(enum tls_outcome outcome)
+{
+    switch (outcome) {
+    case TLS_NOT_OFFERED:
+    case TLS_WITHDRAWN:
+    case TLS_TEMPORARY:
+    case TLS_REFUSED:
+    case TLS_RESIDUE:
+    case TLS_ESTABLISHED: return false;
+    case TLS_ALERT:
+    case TLS_HANDSHAKE_FAILED:
+    case TLS_STALLED:
+    case TLS_TICKET_REFUSED:
+    case TLS_UNTRUSTED: return true;
+    }
+    must_not_reach();
+}
+
+void connection_tell_tls(struct connection *connection)
+{
+    struct session *session = &connection->session;
+    if (!session->decided || connection->tls_told)
+        return;
+    connection->tls_told = true;
+    metric_tls_policy(terms_of(connection)->source, session->policy.level, session->outcome);
+    dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
+                         connection->order[connection->host_at], session->outcome);
+    if (session->outcome == TLS_WITHDRAWN)
+        log_note("tls-downgrade", "relay", "%s", connection->host_text);
+    if (session->outcome == TLS_ESTABLISHED)
+        return;
+    if (session->next_step == TLS_GO_PLAIN && session->outcome <= TLS_WITHDRAWN)
+        return; /* nothing failed: the host has no TLS, and none was asked for */
+    log_failure(connection);
+    if (is_failed_handshake(session->outcome) && !session->secure)
+        metric_add(METRIC_HANDSHAKES_FAILED, 1);
+}
+
+/* ---- the handshake ---- */
+
+/* Everything that must be the same for a ticket to be used again. */
+static void ticket_key(const struct connection *connection, struct buffer *key)
+{
+    const struct tls_config *tls = site_of(connection)->terms.tls;
+    buffer_print(key, "%s|%d|%d|", connection->host_text, (int)tls->least, (int)tls->most);
+    terms_key(terms_of(connection), key);
+}
+
+bool connection_start_handshake(struct connection *connection, enum session_ask *ask)
+{
+    const struct tls_config *tls = site_of(connection)->terms.tls;
+    struct buffer key CLEANUP(buffer_free) = {0};
+    if (buffer_length(&connection->channel.in) > 0 || !channel_flushed(&connection->channel)) {
+        *ask = session_tls_failed(&connection->session, TLS_RESIDUE,
+                                  "the server sent more than its reply to STARTTLS");
+        return true;
+    }
+    if (tls_level_authenticates(terms_of(connection)->level)) {
+        *ask = session_tls_failed(&connection->session, TLS_UNTRUSTED,
+                                  "certificates cannot be verified yet");
+        return true;
+    }
+    if (!connection->without_ticket)
+        ticket_key(connection, &key);
+    struct tls_wants wants = {
+        .sni = terms_of(connection)->sni,
+        .ticket_key = buffer_span(&key),
+        .least = tls->least,
+        .most = tls->most,
+    };
+    connection->handshake_us = os_now_us();
+    connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
+    channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
+    return connection_handshake(connection, ask);
+}
+
+static bool secured(struct connection *connection)
+{
+    struct tls_facts facts;
+    bool verified = false;
+    tls_facts(connection->channel.tls, &facts);
+    metric_handshake(false, facts.resumed, facts.version);
+    metric_time(TIMING_HANDSHAKE, os_now_us() - connection->handshake_us);
+    snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s:%s",
+             verified ? "verify" : "encrypt", tls_source_name(terms_of(connection)->source),
+             facts.version, facts.resumed ? "resumed" : "full");
+    return true;
+}
+
+bool connection_handshake(struct connection *connection, enum session_ask *ask)
+{
+    char why[TLS_WHY_MAX + 32];
+    switch (channel_handshake(&connection->channel)) {
+    case TLS_MORE: return false;
+    case TLS_DONE: *ask = session_secured(&connection->session, secured(connection)); return true;
+    case TLS_CLOSED:
+    case TLS_FAILED:
+        snprintf(why, sizeof(why), "TLS handshake failed: %s", channel_why(&connection->channel));
+        *ask = session_tls_failed(&connection->session, TLS_HANDSHAKE_FAILED, why);
+        return true;
+    }
+    must_not_reach();
+}
