@@ -101,7 +101,7 @@ def look(scenario, sink, accepted, events):
     ours = [e for e in events if e.get("to", "").endswith(f"@{scenario.domain}>")]
     again = [e for e in ours if e["event"] in ("deferred", "in-doubt")]
     words = {e["event"] for e in again}
-    tls = {e["tls"].split(":")[1] for e in ours if e["event"] == "delivered"}
+    tls = {"none" if e["tls"].startswith("none:") else e["tls"].split(":")[2] for e in ours if e["event"] == "delivered"}
     struck = counted["faults"]
     check(len(struck) == len(scenario.faults) and all(struck.values()),
           f"{scenario.name}: struck {struck}")

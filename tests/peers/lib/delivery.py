@@ -34,7 +34,7 @@ def check_encrypted(relay, number):
     wait_until(lambda: len(relay.events("delivered")) >= number, "each delivery is in the log",
                alive=[relay.daemon])
     ways = Counter(event["tls"].rsplit(":", 1)[0] for event in relay.events("delivered"))
-    check(sum(ways.values()) == number and all(way.startswith("encrypt:TLSv1.") for way in ways),
+    check(sum(ways.values()) == number and all(way.startswith("encrypt:table:TLSv1.") for way in ways),
           f"each was delivered over STARTTLS ({dict(ways)})")
     check(relay.stats()["handshakes"]["failed"] == 0, "and no handshake failed")
 
