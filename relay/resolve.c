@@ -22,7 +22,7 @@ static void begin(struct resolve *resolve, struct task *task)
     resolve->under_way_count++;
     task->begun = true;
     task->deadline_ms = os_now() + RESOLVE_DEADLINE_MS;
-    task_ask(task);
+    task_begin(task);
 }
 
 static void begin_waiting(struct resolve *resolve)
@@ -71,12 +71,8 @@ static void answer_rest(struct resolve *resolve)
     take_post(resolve);
     while (!list_empty(&resolve->waiting))
         list_append(&resolve->under_way, list_pop(&resolve->waiting));
-    while (!list_empty(&resolve->under_way)) {
-        struct task *task = container_of(list_pop(&resolve->under_way), struct task, node);
-        task_cancel(task);
-        task_note_failure(task, task->resolution->domain, "the relay is shutting down");
-        task_finish(task, RESOLVE_TEMPORARY, NULL);
-    }
+    for (struct task *task; (task = oldest(resolve));)
+        task_cut_short(task, "the relay is shutting down");
 }
 
 static void on_readable(struct watcher *watcher, unsigned what)
@@ -85,7 +81,7 @@ static void on_readable(struct watcher *watcher, unsigned what)
     /* Calls back for all that is there. A broken pipe shows as questions that pass their
      * deadline. */
     if (what & OS_READABLE)
-        ub_process(resolve->context);
+        library_read(resolve->library);
 }
 
 static void *run(void *with)
@@ -112,19 +108,19 @@ static void wake(void *owner)
 
 /* ---- from outside ---- */
 
-struct resolve *resolve_create(const char *server, char *why, size_t why_size)
+struct resolve *resolve_create(const struct resolve_settings *settings, char *why, size_t why_size)
 {
-    struct ub_ctx *context = resolve_library(server, why, why_size);
-    if (context == NULL)
+    struct library *library = library_create(settings, why, why_size);
+    if (library == NULL)
         return NULL;
     struct resolve *resolve = must_calloc(1, sizeof(*resolve));
-    resolve->context = context;
+    resolve->library = library;
     resolve->loop = os_loop_create();
     resolve->watcher.ready = on_readable;
     list_init(&resolve->waiting);
     list_init(&resolve->under_way);
     mailbox_init(&resolve->box, wake, resolve);
-    must(os_watch(resolve->loop, ub_fd(context), &resolve->watcher) == 0);
+    must(os_watch(resolve->loop, library_descriptor(library), &resolve->watcher) == 0);
     must(pthread_create(&resolve->thread, NULL, run, resolve) == 0);
     return resolve;
 }
@@ -138,7 +134,7 @@ void resolve_destroy(struct resolve **resolve)
     atomic_store(&ended->stop, true);
     os_wake(ended->loop);
     must(pthread_join(ended->thread, NULL) == 0);
-    ub_ctx_delete(ended->context); /* waits for libunbound's own thread */
+    library_destroy(&ended->library);
     os_loop_destroy(&ended->loop);
     free(ended);
 }

@@ -190,8 +190,8 @@ static bool create_workers(struct running *running)
     for (unsigned i = 0; i < running->worker_count; i++)
         running->workers[i] =
             worker_create(&running->relay, i, &running->mailboxes[i], running->config);
-    running->resolve =
-        resolve_create(running->config->resolver, running->why, sizeof(running->why));
+    const struct resolve_settings settings = {.server = running->config->resolver};
+    running->resolve = resolve_create(&settings, running->why, sizeof(running->why));
     if (running->resolve == NULL)
         return fail(running, EX_CONFIG);
     create_dispatch(running);

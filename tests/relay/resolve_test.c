@@ -117,7 +117,7 @@ static void write_zones(uint16_t port)
     buffer_print(&text, "long30 A 192.0.2.30\n");
     for (unsigned i = 0; i < 15; i++)
         buffer_print(&text, "wide A 192.0.2.%u\nwide AAAA 2001:db8::%u\n", i, i);
-    for (unsigned i = 0; i < RESOLVE_TEXTS_MAX + 10; i++)
+    for (unsigned i = 0; i < RESOLVE_RECORDS_MAX + 10; i++)
         buffer_print(&text, "texts TXT \"text %u\"\n", i);
     buffer_print(&text, "bigtext TXT small\nbigtext TXT");
     for (unsigned i = 0; i <= RESOLVE_TEXT_BYTES_MAX / 200; i++)
@@ -210,7 +210,7 @@ static void open_resolve(const char *at)
     char why[256] = "";
     sem_init(&arrived, 0, 0);
     mailbox_init(&replies, wake, NULL);
-    resolve = resolve_create(at, why, sizeof(why));
+    resolve = resolve_create(&(struct resolve_settings){.server = at}, why, sizeof(why));
     ck_assert_msg(resolve != NULL, "%s", why);
 }
 
@@ -373,7 +373,7 @@ END_TEST
 START_TEST(limits)
 {
     struct resolution *texts CLEANUP(resolution_free) = ask("texts.example.test", RESOLVE_TXT);
-    ck_assert_uint_eq(texts->text_count, RESOLVE_TEXTS_MAX);
+    ck_assert_uint_eq(texts->text_count, RESOLVE_RECORDS_MAX);
     struct resolution *big CLEANUP(resolution_free) = ask("bigtext.example.test", RESOLVE_TXT);
     ck_assert_str_eq(tell(big), "OK small"); /* the other one is longer than may be */
     struct resolution *many CLEANUP(resolution_free) = ask("many.example.test", RESOLVE_MX);
@@ -449,7 +449,8 @@ START_TEST(servers_that_are_none)
     static const char *const bad[] = {"", "127.0.0.1", "localhost:53", "127.0.0.1:"};
     for (size_t i = 0; i < countof(bad); i++) {
         char why[256] = "";
-        ck_assert_ptr_null(resolve_create(bad[i], why, sizeof(why)));
+        const struct resolve_settings settings = {.server = bad[i]};
+        ck_assert_ptr_null(resolve_create(&settings, why, sizeof(why)));
         ck_assert_ptr_nonnull(strstr(why, "cannot be used"));
     }
 }
