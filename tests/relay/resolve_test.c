@@ -1,20 +1,5 @@
-/* The resolver against a real name server: nsd on a free port of loopback, with its zones in a
- * directory of its own. Exit code 77 when there is no nsd. */
-#include "relay/resolve.h"
-
-#include "base/buffer.h"
-#include "tests/relay/scratch.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
+/* The resolver against a real name server. */
+#include "tests/relay/resolving.h"
 
 static const char zone[] = "$ORIGIN example.test.\n"
                            "$TTL 600\n"
@@ -63,52 +48,16 @@ static const char zone[] = "$ORIGIN example.test.\n"
                            "long-host 86400 A 192.0.2.7\n"
                            "long-host 86400 AAAA 2001:db8::7\n";
 
-static const char settings[] = "server:\n"
-                               "  ip-address: 127.0.0.1@%u\n"
-                               "  username: \"\"\n"
-                               "  chroot: \"\"\n"
-                               "  zonesdir: \"%s\"\n"
-                               "  database: \"\"\n"
-                               "  pidfile: \"\"\n"
-                               "  xfrdfile: \"%s/xfrd.state\"\n"
-                               "  zonelistfile: \"%s/zone.list\"\n"
-                               "  server-count: 1\n"
-                               "  do-ip6: no\n"
-                               "  rrl-ratelimit: 0\n"
-                               "remote-control:\n"
-                               "  control-enable: no\n"
-                               "zone:\n"
-                               "  name: example.test\n"
-                               "  zonefile: example.zone\n"
-                               "zone:\n" /* answered with SERVFAIL: it has no file */
-                               "  name: broken.test\n"
-                               "  zonefile: none.zone\n";
+static const char zones[] = "zone:\n"
+                            "  name: example.test\n"
+                            "  zonefile: example.zone\n"
+                            "zone:\n" /* answered with SERVFAIL: it has no file */
+                            "  name: broken.test\n"
+                            "  zonefile: none.zone\n";
 
-/* ---- nsd ---- */
-
-static struct scratch scratch;
-static pid_t nsd;
-static char server[ENDPOINT_TEXT_MAX];
-
-/* A UDP socket on a free port of loopback. */
-static int udp_socket(uint16_t *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof(address);
-    int made = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    must(made >= 0 && bind(made, (struct sockaddr *)&address, sizeof(address)) == 0);
-    must(getsockname(made, (struct sockaddr *)&address, &length) == 0);
-    *port = ntohs(address.sin_port);
-    return made;
-}
-
-static void write_zones(uint16_t port)
+static bool write_zones(void)
 {
     struct buffer text CLEANUP(buffer_free) = {0};
-    buffer_print(&text, settings, port, scratch.path, scratch.path, scratch.path);
-    scratch_write(&scratch, "nsd.conf", buffer_span(&text));
-    buffer_clear(&text);
     buffer_append(&text, span_of(zone));
     for (unsigned i = 0; i < 30; i++)
         buffer_print(&text, "many MX %u many%u\nmany%u A 192.0.2.%u\n", 100 - i, i, i, 100 + i);
@@ -124,157 +73,23 @@ static void write_zones(uint16_t port)
         buffer_print(&text, " %0200u", i);
     buffer_print(&text, "\n");
     scratch_write(&scratch, "example.zone", buffer_span(&text));
+    return true;
 }
 
-static void become_nsd(int errors)
+static void open_at(const char *at)
 {
-    char path[SCRATCH_FILE_MAX];
-    static const char *const places[] = {"/usr/sbin/nsd", "/usr/local/sbin/nsd"};
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    dup2(errors, STDERR_FILENO);
-    scratch_name(&scratch, "nsd.conf", path);
-    execlp("nsd", "nsd", "-d", "-V", "2", "-c", path, (char *)NULL);
-    for (size_t i = 0; i < countof(places); i++)
-        execl(places[i], "nsd", "-d", "-V", "2", "-c", path, (char *)NULL);
-    _exit(errno == ENOENT ? 77 : 1);
-}
-
-/* Reads what nsd says until it has opened its sockets. False when it ended before. */
-static bool wait_for_nsd(int errors)
-{
-    struct buffer said CLEANUP(buffer_free) = {0};
-    for (;;) {
-        ssize_t got = read(errors, buffer_room(&said, 4096), 4096);
-        if (got <= 0)
-            break;
-        buffer_grew(&said, (size_t)got);
-        struct span text = buffer_span(&said);
-        if (memmem(text.data, text.length, "nsd started", 11))
-            return true;
-    }
-    fprintf(stderr, "%.*s", SPAN_FORMAT(buffer_span(&said)));
-    return false;
-}
-
-/* 0, or the exit code that nsd ended with. */
-static int start_nsd(void)
-{
-    int pipes[2], status;
-    uint16_t port;
-    scratch = scratch_make();
-    int reserved = udp_socket(&port);
-    close(reserved);
-    write_zones(port);
-    snprintf(server, sizeof(server), "127.0.0.1:%u", port);
-    must(pipe(pipes) == 0);
-    nsd = fork();
-    must(nsd >= 0);
-    if (nsd == 0)
-        become_nsd(pipes[1]);
-    close(pipes[1]);
-    if (wait_for_nsd(pipes[0])) /* the pipe stays open: nsd may say more */
-        return 0;
-    waitpid(nsd, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
-}
-
-static void stop_nsd(void)
-{
-    kill(nsd, SIGTERM);
-    waitpid(nsd, NULL, 0);
-    scratch_remove(&scratch);
-}
-
-/* ---- asking ---- */
-
-static struct resolve *resolve;
-static struct mailbox replies;
-static sem_t arrived;
-static unsigned delivered;
-
-static void wake(void *owner)
-{
-    (void)owner;
-    sem_post(&arrived);
-}
-
-static void deliver(struct mail *mail, void *taker)
-{
-    (void)mail;
-    (void)taker;
-    delivered++;
-}
-
-static void open_resolve(const char *at)
-{
-    char why[256] = "";
-    sem_init(&arrived, 0, 0);
-    mailbox_init(&replies, wake, NULL);
-    resolve = resolve_create(&(struct resolve_settings){.server = at}, why, sizeof(why));
-    ck_assert_msg(resolve != NULL, "%s", why);
+    const struct resolve_settings settings = {.server = at};
+    open_resolve(&settings);
 }
 
 static void set_up(void)
 {
-    open_resolve(server);
+    open_at(server);
 }
 
 static void tear_down(void)
 {
-    resolve_destroy(&resolve);
-}
-
-static struct resolution *post(const char *domain, enum resolve_kind kind)
-{
-    struct resolution *asked = must_calloc(1, sizeof(*asked));
-    asked->mail.deliver = deliver;
-    asked->reply_to = &replies;
-    asked->domain = must_strdup(domain);
-    asked->kind = kind;
-    resolve_post(resolve, asked);
-    return asked;
-}
-
-static void await(unsigned count)
-{
-    for (delivered = 0; delivered < count;) {
-        while (sem_wait(&arrived) != 0)
-            must(errno == EINTR);
-        mailbox_deliver(&replies, NULL);
-    }
-}
-
-static struct resolution *ask(const char *domain, enum resolve_kind kind)
-{
-    struct resolution *asked = post(domain, kind);
-    await(1);
-    return asked;
-}
-
-/* "OK 10 b 192.0.2.2 2001:db8::2; 20 six 2001:db8::6", or "TEMPORARY x.test: SERVFAIL" */
-static const char *tell(const struct resolution *resolution)
-{
-    static const char *const results[] = {[RESOLVE_OK] = "OK",
-                                          [RESOLVE_NO_DOMAIN] = "NO_DOMAIN",
-                                          [RESOLVE_NULL_MX] = "NULL_MX",
-                                          [RESOLVE_NO_ADDRESS] = "NO_ADDRESS",
-                                          [RESOLVE_TEMPORARY] = "TEMPORARY"};
-    static struct buffer text;
-    char ip[IP_TEXT_MAX];
-    buffer_clear(&text);
-    buffer_print(&text, "%s", results[resolution->result]);
-    if (resolution->result != RESOLVE_OK)
-        buffer_print(&text, " %s", resolution->why);
-    for (unsigned i = 0; i < resolution->count; i++) {
-        const struct resolved_host *host = &resolution->hosts[i];
-        buffer_print(&text, "%s %u %s", i ? ";" : "", host->preference, host->name);
-        for (unsigned j = 0; j < host->count; j++)
-            buffer_print(&text, " %s", ip_format(&host->addresses[j], ip));
-    }
-    for (unsigned i = 0; i < resolution->text_count; i++)
-        buffer_print(&text, "%s %.*s", i ? ";" : "", SPAN_FORMAT(resolution->texts[i]));
-    buffer_append(&text, (struct span){"", 1});
-    return buffer_span(&text).data;
+    close_resolve();
 }
 
 /* ---- tests ---- */
@@ -416,7 +231,7 @@ START_TEST(nobody_answers)
     close(silent); /* refused at once */
     tear_down();
     snprintf(at, sizeof(at), "127.0.0.1:%u", port);
-    open_resolve(at);
+    open_at(at);
     struct resolution *answer CLEANUP(resolution_free) = ask("order.example.test", RESOLVE_MX);
     ck_assert_str_eq(tell(answer), "TEMPORARY order.example.test: SERVFAIL");
 }
@@ -430,7 +245,7 @@ START_TEST(the_end_answers_the_rest)
     int silent = udp_socket(&port);
     tear_down();
     snprintf(at, sizeof(at), "127.0.0.1:%u", port);
-    open_resolve(at);
+    open_at(at);
     for (unsigned i = 0; i < countof(asked); i++)
         asked[i] = post("order.example.test", (enum resolve_kind)(i % 3));
     resolve_destroy(&resolve);
@@ -456,16 +271,8 @@ START_TEST(servers_that_are_none)
 }
 END_TEST
 
-int main(void)
+static TCase *make_tests(void)
 {
-    int ended = start_nsd();
-    if (ended == 77)
-        fprintf(stderr, "resolve_test: skipped, there is no nsd here\n");
-    if (ended != 0) {
-        scratch_remove(&scratch);
-        return ended;
-    }
-    Suite *suite = suite_create("relay/resolve");
     TCase *tcase = tcase_create("relay/resolve");
     tcase_set_timeout(tcase, 60); /* more than libunbound waits for a server that is none */
     tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -476,11 +283,10 @@ int main(void)
     tcase_add_test(tcase, nobody_answers);
     tcase_add_test(tcase, the_end_answers_the_rest);
     tcase_add_test(tcase, servers_that_are_none);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    stop_nsd();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return tcase;
+}
+
+int main(void)
+{
+    return run_with_nsd("relay/resolve", zones, write_zones, make_tests);
 }
