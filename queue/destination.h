@@ -1,4 +1,5 @@
-/* A destination: the envelopes that wait for one next hop, and which are out.
+/* A destination: the envelopes that wait for one next hop, and which are out. Those whose senders
+ * want them protected otherwise than usual wait apart, in a destination of the same name.
  *
  * Each envelope of the queue is known here by an entry of a few dozen bytes; the envelope
  * itself is in memory only while it is fresh. An entry is in exactly one state:
@@ -56,6 +57,7 @@ _Static_assert(ENVELOPE_RECIPIENTS_MAX <= UINT8_MAX, "an entry counts them in a 
 
 struct destination {
     char *name; /* a domain in lower case, or an address literal */
+    enum security security;
     struct list queue;
     unsigned counts[ENTRY_STATES];
     unsigned *all_counts; /* of all destinations together: the scheduler's */

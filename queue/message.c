@@ -26,6 +26,25 @@ int64_t message_began_ms(const struct message *message)
     return message->release_ms > message->arrived_ms ? message->release_ms : message->arrived_ms;
 }
 
+const char *security_name(enum security security)
+{
+    switch (security) {
+    case SECURITY_USUAL: return "usual";
+    case SECURITY_REQUIRED: return "required";
+    case SECURITY_PREFERRED: return "preferred";
+    case SECURITY_OPTIONAL: return "optional";
+    }
+    must_not_reach();
+}
+
+/* REQUIRETLS goes before the header (RFC 8689 4.1). */
+enum security message_security(const struct message *message)
+{
+    if (message->flags & MESSAGE_REQUIRETLS)
+        return message->sender[0] != '\0' ? SECURITY_REQUIRED : SECURITY_PREFERRED;
+    return message->flags & MESSAGE_TLS_OPTIONAL ? SECURITY_OPTIONAL : SECURITY_USUAL;
+}
+
 struct message *message_keep(struct message *message)
 {
     atomic_fetch_add_explicit(&message->references, 1, memory_order_relaxed);
@@ -147,6 +166,7 @@ struct envelope *envelope_create(struct message *message, struct span destinatio
     envelope->message = message ? message_keep(message) : NULL;
     envelope->id = message ? message->id : 0;
     envelope->timed = message != NULL && message->deliver_by_ms != 0;
+    envelope->security = message ? message_security(message) : SECURITY_USUAL;
     if (message != NULL)
         envelope->postponed_s =
             (uint32_t)((message_began_ms(message) - message->arrived_ms) / 1000);

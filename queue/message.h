@@ -30,15 +30,17 @@ struct body_place {
 };
 
 enum message_flag {
-    MESSAGE_8BITMIME = 1 << 0,    /* came with BODY=8BITMIME, and is 8-bit indeed */
-    MESSAGE_BOUNCE = 1 << 1,      /* a delivery status notification that we wrote */
-    MESSAGE_SMTPUTF8 = 1 << 2,    /* came with SMTPUTF8, and needs it (RFC 6531) */
-    MESSAGE_BINARYMIME = 1 << 3,  /* came with BODY=BINARYMIME: any bytes, not lines (RFC 3030) */
-    MESSAGE_RET_FULL = 1 << 4,    /* RET=FULL (RFC 3461 4.3) */
-    MESSAGE_RET_HEADERS = 1 << 5, /* RET=HDRS */
-    MESSAGE_BY_RETURN = 1 << 6,   /* BY=…;R: bounced when deliver_by_ms has passed (RFC 2852) */
-    MESSAGE_BY_NOTIFY = 1 << 7,   /* BY=…;N: the sender is told then, and it goes on */
-    MESSAGE_BY_TRACE = 1 << 8,    /* BY=…;T: each relaying is told as well */
+    MESSAGE_8BITMIME = 1 << 0,      /* came with BODY=8BITMIME, and is 8-bit indeed */
+    MESSAGE_BOUNCE = 1 << 1,        /* a delivery status notification that we wrote */
+    MESSAGE_SMTPUTF8 = 1 << 2,      /* came with SMTPUTF8, and needs it (RFC 6531) */
+    MESSAGE_BINARYMIME = 1 << 3,    /* came with BODY=BINARYMIME: any bytes, not lines (RFC 3030) */
+    MESSAGE_RET_FULL = 1 << 4,      /* RET=FULL (RFC 3461 4.3) */
+    MESSAGE_RET_HEADERS = 1 << 5,   /* RET=HDRS */
+    MESSAGE_BY_RETURN = 1 << 6,     /* BY=…;R: bounced when deliver_by_ms has passed (RFC 2852) */
+    MESSAGE_BY_NOTIFY = 1 << 7,     /* BY=…;N: the sender is told then, and it goes on */
+    MESSAGE_BY_TRACE = 1 << 8,      /* BY=…;T: each relaying is told as well */
+    MESSAGE_REQUIRETLS = 1 << 9,    /* came with REQUIRETLS, and goes on with it (RFC 8689 4.1) */
+    MESSAGE_TLS_OPTIONAL = 1 << 10, /* its header says "TLS-Required: No" (RFC 8689 3) */
 };
 
 struct message {
@@ -59,6 +61,19 @@ struct message {
 /* One reference, id 0, no body, no envid, no user. The sender is copied; so must the other
  * strings be, into its arena, before anybody else sees it. */
 struct message *message_create(struct span sender, uint32_t flags, int64_t arrived_ms);
+/* How its sender wants it protected on its way, beyond what the operator and the recipient's domain
+ * say (RFC 8689). Envelopes of each kind are scheduled apart: they go to a domain's hosts on other
+ * terms. */
+enum security {
+    SECURITY_USUAL,     /* the sender said nothing of it */
+    SECURITY_REQUIRED,  /* never but to an authenticated host that promises the same (4.2.1) */
+    SECURITY_PREFERRED, /* so if it can be had: a notification is not lost for it (5) */
+    SECURITY_OPTIONAL,  /* delivered, whatever TLS the domain wants (4.2.2) */
+};
+#define SECURITIES 4
+
+const char *security_name(enum security security); /* "usual", "required", … */
+enum security message_security(const struct message *message);
 /* When its time in the queue began: its arrival or its release. Back-off and expiry count from
  * here. */
 int64_t message_began_ms(const struct message *message);
@@ -169,6 +184,7 @@ struct envelope {
     uint32_t postponed_s;    /* its time in the queue began so long after its arrival (RFC 4865) */
     bool warned;             /* its sender was told of the delay */
     bool timed;              /* its message has a deadline of its own */
+    enum security security;  /* its message's */
     bool held;               /* by the operator or a rule: not tried until released */
     const char *hold_reason; /* "" unless held */
     unsigned count;

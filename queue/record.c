@@ -4,10 +4,10 @@
 
 /* message: version, left, flags, arrived, release, deliver-by, place (segment, offset, length, crc,
  *          own file), sender, envid, user
- * envelope: version, flags, attempts, due, postponed, count, destination, last reply, last host,
- * hold reason, recipients recipient: code, status (class, subject, detail), notify, path, orcpt
- * suspension: version, since, until, reason
- * Texts are a 16-bit length and the bytes. */
+ * envelope: version, flags (its security among them), attempts, due, postponed, count, destination,
+ * last reply, last host, hold reason, recipients recipient: code, status (class, subject, detail),
+ * notify, path, orcpt suspension: version, since, until, reason Texts are a 16-bit length and the
+ * bytes. */
 
 #define LEFT_AT 1 /* where a message record counts its envelopes */
 #define HOST_KEPT_MAX 160
@@ -19,6 +19,8 @@ enum envelope_flag { /* on disk */
                      ENVELOPE_HELD = 1 << 1,
                      ENVELOPE_TIMED = 1 << 2,
 };
+#define SECURITY_SHIFT 3 /* where in the flags its enum security lies, in two bits */
+_Static_assert(SECURITIES == 4, "which two bits tell");
 
 _Static_assert(PATH_MAX_BYTES + ORCPT_MAX_BYTES + RECIPIENT_FIXED <= RECIPIENTS_RECORD_MAX,
                "an empty envelope takes any recipient");
@@ -266,9 +268,9 @@ static void put_recipient(struct buffer *to, const struct recipient *recipient)
 void envelope_record_write(struct buffer *to, const struct envelope *envelope)
 {
     must(envelope->count <= ENVELOPE_RECIPIENTS_MAX);
-    unsigned flags = (envelope->warned ? ENVELOPE_WARNED : 0u) |
-                     (envelope->held ? ENVELOPE_HELD : 0u) |
-                     (envelope->timed ? ENVELOPE_TIMED : 0u);
+    unsigned flags =
+        (envelope->warned ? ENVELOPE_WARNED : 0u) | (envelope->held ? ENVELOPE_HELD : 0u) |
+        (envelope->timed ? ENVELOPE_TIMED : 0u) | (unsigned)envelope->security << SECURITY_SHIFT;
     put(to, RECORD_VERSION, 1);
     put(to, flags, 1);
     put(to, envelope->attempts, 2);
@@ -291,6 +293,7 @@ static struct envelope_head get_envelope_head(struct reader *reader)
     head.warned = (flags & ENVELOPE_WARNED) != 0;
     head.held = (flags & ENVELOPE_HELD) != 0;
     head.timed = (flags & ENVELOPE_TIMED) != 0;
+    head.security = (enum security)(flags >> SECURITY_SHIFT & (SECURITIES - 1));
     head.attempts = (uint16_t)get(reader, 2);
     head.due_ms = (int64_t)get(reader, 8);
     head.postponed_s = (uint32_t)get(reader, 4);
@@ -299,8 +302,7 @@ static struct envelope_head get_envelope_head(struct reader *reader)
     head.last_reply = get_text(reader, REPLY_KEPT_MAX);
     head.last_host = get_text(reader, HOST_KEPT_MAX);
     head.hold_reason = get_text(reader, HOLD_REASON_MAX);
-    if (head.count > ENVELOPE_RECIPIENTS_MAX ||
-        flags > (ENVELOPE_WARNED | ENVELOPE_HELD | ENVELOPE_TIMED))
+    if (head.count > ENVELOPE_RECIPIENTS_MAX || flags >= SECURITIES << SECURITY_SHIFT)
         reader->bad = true;
     return head;
 }
@@ -346,6 +348,7 @@ struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t nu
     envelope->postponed_s = head.postponed_s;
     envelope->warned = head.warned;
     envelope->timed = head.timed;
+    envelope->security = head.security;
     envelope->held = head.held;
     envelope->hold_reason = arena_copy(&envelope->arena, head.hold_reason);
     envelope->last_reply = arena_copy(&envelope->arena, head.last_reply);

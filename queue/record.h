@@ -49,6 +49,7 @@ struct envelope_head {
     uint32_t postponed_s;
     unsigned count;
     bool warned, timed, held;
+    enum security security;
     struct span destination, last_reply, last_host, hold_reason; /* lie in `from` */
 };
 bool envelope_record_head(struct span from, struct envelope_head *head);

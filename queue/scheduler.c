@@ -33,17 +33,29 @@ static bool entry_same(const void *item, const void *key)
     return entry->id == wanted->id && entry->number == wanted->number;
 }
 
+struct destination_key {
+    struct span name;
+    enum security security;
+};
+
+static uint64_t destination_key_hash(const struct destination_key *key)
+{
+    return span_hash(key->name) + (uint64_t)key->security;
+}
+
 static uint64_t destination_hash(const void *item)
 {
     const struct destination *destination = item;
-    return span_hash(span_of(destination->name));
+    return destination_key_hash(
+        &(struct destination_key){span_of(destination->name), destination->security});
 }
 
 static bool destination_same(const void *item, const void *key)
 {
     const struct destination *destination = item;
-    const struct span *wanted = key;
-    return span_equal(span_of(destination->name), *wanted);
+    const struct destination_key *wanted = key;
+    return destination->security == wanted->security &&
+           span_equal(span_of(destination->name), wanted->name);
 }
 
 void scheduler_init(struct scheduler *scheduler)
@@ -90,14 +102,23 @@ struct entry *scheduler_walk(const struct scheduler *scheduler, size_t *at)
     return pool_walk(&scheduler->entry_pool, at);
 }
 
-struct destination *scheduler_destination(struct scheduler *scheduler, struct span name)
+struct destination *scheduler_find_destination(const struct scheduler *scheduler, struct span name,
+                                               enum security security)
 {
-    struct destination *destination = map_find(&scheduler->destinations, span_hash(name), &name);
+    struct destination_key key = {name, security};
+    return map_find(&scheduler->destinations, destination_key_hash(&key), &key);
+}
+
+struct destination *scheduler_destination(struct scheduler *scheduler, struct span name,
+                                          enum security security)
+{
+    struct destination *destination = scheduler_find_destination(scheduler, name, security);
     if (destination != NULL)
         return destination;
     destination = pool_take(&scheduler->destination_pool);
     destination->all_counts = scheduler->counts;
     destination->name = span_copy(name);
+    destination->security = security;
     list_init(&destination->queue);
     map_add(&scheduler->destinations, destination);
     return destination;

@@ -19,7 +19,7 @@ struct scheduler {
     struct pool entry_pool, destination_pool;
     struct heap deadlines;
     struct map entries[SCHEDULER_MAPS]; /* by id and number */
-    struct map destinations;            /* by name */
+    struct map destinations;            /* by name and security */
     unsigned counts[ENTRY_STATES];
 };
 
@@ -27,7 +27,11 @@ void scheduler_init(struct scheduler *scheduler);
 void scheduler_free(struct scheduler *scheduler);
 
 /* The destination of that name (lower case), made when it is new. */
-struct destination *scheduler_destination(struct scheduler *scheduler, struct span name);
+struct destination *scheduler_destination(struct scheduler *scheduler, struct span name,
+                                          enum security security);
+/* The same; NULL when there is none. */
+struct destination *scheduler_find_destination(const struct scheduler *scheduler, struct span name,
+                                               enum security security);
 
 /* Frees a destination without entries and without a route. */
 void scheduler_forget(struct scheduler *scheduler, struct destination *destination);

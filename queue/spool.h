@@ -120,6 +120,7 @@ struct spool_glance {
     uint32_t postponed_s;
     unsigned recipients;
     bool warned, timed, held;
+    enum security security;
     char destination[DOMAIN_MAX_BYTES + 1];
 };
 

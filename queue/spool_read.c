@@ -114,6 +114,7 @@ static bool glance_at(struct span record, struct spool_glance *glance)
     glance->recipients = head.count;
     glance->warned = head.warned;
     glance->timed = head.timed;
+    glance->security = head.security;
     glance->held = head.held;
     memcpy(glance->destination, head.destination.data, head.destination.length);
     glance->destination[head.destination.length] = '\0';

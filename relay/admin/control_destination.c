@@ -89,6 +89,7 @@ static json_t *destination_json(const struct destination_look *look)
     json_t *object = json_object();
     bool backs_off = look->retry_at_ms > os_wall();
     json_put_text(object, "destination", look->name);
+    json_put_text(object, "security", security_name(look->security));
     for (int i = 0; i < ENTRY_STATES; i++)
         json_put_number(object, entry_state_name((enum entry_state)i), look->counts[i]);
     put_suspension(object, look);
@@ -124,7 +125,8 @@ static json_t *whole_json(struct answer *answer, const struct destination_look *
 static int compare_names(const void *a, const void *b)
 {
     const struct destination_name *one = a, *other = b;
-    return strcmp(one->name, other->name);
+    int names = strcmp(one->name, other->name);
+    return names != 0 ? names : (int)one->security - (int)other->security;
 }
 
 static int compare_envelopes(const void *a, const void *b)
@@ -132,7 +134,7 @@ static int compare_envelopes(const void *a, const void *b)
     const struct destination_name *one = a, *other = b;
     if (one->envelopes != other->envelopes)
         return one->envelopes > other->envelopes ? -1 : 1;
-    return strcmp(one->name, other->name);
+    return compare_names(a, b);
 }
 
 void answer_dest_list(struct answer *answer, const struct request *request)
@@ -147,9 +149,9 @@ void answer_dest_list(struct answer *answer, const struct request *request)
         qsort(names.items, names.count, sizeof(*names.items),
               request->busiest ? compare_envelopes : compare_names);
     for (size_t i = 0; i < names.count && !more && answer_is_awaited(answer); i++) {
-        const char *name = names.items[i].name;
-        if (!filter_passes_destination(&request->filter, name) ||
-            !dispatch_look_at(dispatch, name, look))
+        const struct destination_name *item = &names.items[i];
+        if (!filter_passes_destination(&request->filter, item->name) ||
+            !dispatch_look_at(dispatch, item->name, item->security, look))
             continue;
         more = request->limit > 0 && count == request->limit;
         if (!more)
@@ -162,6 +164,22 @@ void answer_dest_list(struct answer *answer, const struct request *request)
     answer_object(answer, summary);
 }
 
+/* What of its mail goes there on other terms than usual (RFC 8689); NULL: none. */
+static json_t *others_json(struct answer *answer, const char *name)
+{
+    struct destination_look *look CLEANUP(look_free) = must_calloc(1, sizeof(*look));
+    json_t *others = NULL;
+    for (unsigned i = SECURITY_USUAL + 1; i < SECURITIES; i++) {
+        dispatch_look_at(answer->parts->dispatch, name, (enum security)i, look);
+        if (!look->known)
+            continue;
+        if (others == NULL)
+            others = json_array();
+        json_array_append_new(others, whole_json(answer, look));
+    }
+    return others;
+}
+
 /* What nothing is known of is shown as well: how it would be treated. */
 void answer_dest_show(struct answer *answer, const struct request *request)
 {
@@ -169,8 +187,11 @@ void answer_dest_show(struct answer *answer, const struct request *request)
     char name[DOMAIN_MAX_BYTES + 1];
     if (!read_name(answer, request, name))
         return;
-    dispatch_look_at(answer->parts->dispatch, name, look);
-    answer_object(answer, whole_json(answer, look));
+    dispatch_look_at(answer->parts->dispatch, name, SECURITY_USUAL, look);
+    json_t *object = whole_json(answer, look), *others = others_json(answer, name);
+    if (others != NULL)
+        json_put(object, "others", others);
+    answer_object(answer, object);
 }
 
 /* ---- pause and resume ---- */
@@ -182,7 +203,7 @@ static bool wait_until_durable(struct answer *answer, struct destination_look *l
     int64_t deadline_ms = os_now() + DURABLE_WAIT_MS;
     snprintf(name, sizeof(name), "%s", look->name);
     do {
-        dispatch_look_at(answer->parts->dispatch, name, look);
+        dispatch_look_at(answer->parts->dispatch, name, SECURITY_USUAL, look);
         if (!look->suspension_pending)
             return true;
     } while (os_now() < deadline_ms && answer_pause(answer, os_now() + DURABLE_POLL_MS));

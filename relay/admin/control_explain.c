@@ -57,6 +57,27 @@ static char *when(int64_t wall_ms, char text[WHEN_MAX])
     return text;
 }
 
+/* What RFC 8689 makes of it. */
+static void say_security(struct explanation *explanation, enum security security)
+{
+    switch (security) {
+    case SECURITY_USUAL: return;
+    case SECURITY_REQUIRED:
+        say(explanation, "Its sender asked for REQUIRETLS: it goes only to a host that is "
+                         "authenticated and offers REQUIRETLS itself, else it is returned.");
+        return;
+    case SECURITY_PREFERRED:
+        say(explanation, "It is from the null sender and was given with REQUIRETLS: it goes on so "
+                         "where a host is authenticated and offers that, and as usual elsewhere.");
+        return;
+    case SECURITY_OPTIONAL:
+        say(explanation, "Its header says \"TLS-Required: No\": it is delivered, in clear if need "
+                         "be, whatever the domain publishes.");
+        return;
+    }
+    must_not_reach();
+}
+
 /* ---- the message ---- */
 
 static void say_what_it_is(struct explanation *explanation)
@@ -69,6 +90,7 @@ static void say_what_it_is(struct explanation *explanation)
     say(explanation, "It is from <%s> to <%s>%s, and arrived at %s.", message->sender,
         envelope->recipients[0].path, envelope->count > 1 ? " and others" : "",
         log_time(message->arrived_ms, arrived));
+    say_security(explanation, envelope->security);
     say(explanation, "It is given up at %s: give-up = %s in retry \"%s\".",
         when(message_began_ms(message) + retry->retry.give_up_ms, until),
         units_duration_format(retry->retry.give_up_ms, longest), retry->name);
@@ -213,9 +235,12 @@ static void put_answer(struct explanation *explanation, const char *what)
     answer_object(explanation->answer, object);
 }
 
-static void explain_destination(struct explanation *explanation)
+static void say_counts(struct explanation *explanation)
 {
     const struct destination_look *look = explanation->look;
+    if (look->security != SECURITY_USUAL)
+        say(explanation, "Mail of the security \"%s\" (RFC 8689) goes there apart.",
+            security_name(look->security));
     if (look->known)
         say(explanation,
             "Of its envelopes %u wait for their time, %u are ready, %u are out, %u are held.",
@@ -223,9 +248,21 @@ static void explain_destination(struct explanation *explanation)
             look->counts[ENTRY_HELD]);
     else
         say(explanation, "No mail for it is queued.");
-    say_way(explanation);
-    say_rules(explanation);
-    put_answer(explanation, look->name);
+}
+
+/* The usual mail for it, and of the other kinds what there is. */
+static void explain_destination(struct explanation *explanation, const char *name)
+{
+    struct dispatch *dispatch = explanation->answer->parts->dispatch;
+    for (unsigned i = 0; i < SECURITIES; i++) {
+        dispatch_look_at(dispatch, name, (enum security)i, explanation->look);
+        if (i != SECURITY_USUAL && !explanation->look->known)
+            continue;
+        say_counts(explanation);
+        say_way(explanation);
+        say_rules(explanation);
+    }
+    put_answer(explanation, name);
 }
 
 static void explain_envelope(struct explanation *explanation, const struct envelope *envelope)
@@ -236,7 +273,7 @@ static void explain_envelope(struct explanation *explanation, const struct envel
     explanation->lines = json_array();
     snprintf(explanation->look->name, sizeof(explanation->look->name), "%s", envelope->destination);
     bool loading = !dispatch_look(dispatch, envelope->id, envelope->number, &explanation->queue);
-    dispatch_look_at(dispatch, envelope->destination, explanation->look);
+    dispatch_look_at(dispatch, envelope->destination, envelope->security, explanation->look);
     say_what_it_is(explanation);
     say_state(explanation, loading);
     if (!loading && explanation->queue.state != ENTRY_OUT && explanation->queue.state != ENTRY_HELD)
@@ -282,9 +319,8 @@ void answer_explain(struct answer *answer, const struct request *request)
                             &target.whole_message)) {
         explain_target(&explanation, &target);
     } else if (destination_name(request->what, name)) {
-        dispatch_look_at(answer->parts->dispatch, name, look);
         explanation.lines = json_array();
-        explain_destination(&explanation);
+        explain_destination(&explanation, name);
     } else {
         answer_fail(answer, EX_USAGE, "\"%.60s\" is neither an id nor a domain", request->what);
     }

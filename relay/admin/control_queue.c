@@ -206,6 +206,7 @@ static json_t *envelope_json(const struct match *match)
     json_put_text(object, "sender", message->sender);
     json_put(object, "recipients", recipients_json(envelope));
     json_put_text(object, "destination", envelope->destination);
+    json_put_text(object, "security", security_name(envelope->security));
     json_put_number(object, "attempts", envelope->attempts);
     put_due(object, match);
     json_put_time(object, "arrived", message->arrived_ms);

@@ -51,15 +51,13 @@ static void print_number(const json_t *object, const char *name, const char *key
     print_field(name, "", short_count(json_number_of(object, key), text), "");
 }
 
-void destination_print(json_t *object, void *unused)
+static void print_one(const json_t *object)
 {
     char state[DESTINATION_STATE_MAX], text[128];
-    (void)unused;
-    if (!is_destination(object))
-        return;
     char *name = terminal_text(json_text_of(object, "destination"));
     printf("%s\n", name);
     free(name);
+    print_security(object);
     destination_state(object, state);
     if (state[0] != '\0')
         print_field("state", "", state, "");
@@ -82,6 +80,20 @@ void destination_print(json_t *object, void *unused)
     print_optional_field(object, "last failure", "last_failure");
 }
 
+void destination_print(json_t *object, void *unused)
+{
+    size_t i;
+    const json_t *other;
+    (void)unused;
+    if (!is_destination(object))
+        return;
+    print_one(object);
+    json_array_foreach(json_object_get(object, "others"), i, other)
+    {
+        print_one(other);
+    }
+}
+
 /* ---- the list ---- */
 
 static const struct table_column columns[] = {
@@ -100,17 +112,28 @@ void destination_list_free(struct destination_list *list)
     table_free(&list->table);
 }
 
+/* "example.org", "example.org (required)" */
+#define NAME_IN_LIST_MAX 300
+static char *name_in_list(const json_t *object, char text[NAME_IN_LIST_MAX])
+{
+    const char *security = json_text_of(object, "security");
+    bool usual = security[0] == '\0' || strcmp(security, "usual") == 0;
+    snprintf(text, NAME_IN_LIST_MAX, "%.260s%s%.20s%s", json_text_of(object, "destination"),
+             usual ? "" : " (", usual ? "" : security, usual ? "" : ")");
+    return text;
+}
+
 void destination_list_take(json_t *object, void *destination_list)
 {
     static const char *const counts[] = {"waiting", "ready", "out", "held", "connections"};
     struct destination_list *list = destination_list;
-    char state[DESTINATION_STATE_MAX], text[SHORT_TEXT_MAX];
+    char state[DESTINATION_STATE_MAX], text[SHORT_TEXT_MAX], name[NAME_IN_LIST_MAX];
     if (!is_destination(object)) {
         list->more = list->more || json_is_true(json_object_get(object, "more"));
         return;
     }
     list->count++;
-    table_cell(&list->table, json_text_of(object, "destination"));
+    table_cell(&list->table, name_in_list(object, name));
     for (size_t i = 0; i < countof(counts); i++)
         table_cell(&list->table, short_count(json_number_of(object, counts[i]), text));
     table_cell(&list->table, destination_state(object, state));

@@ -72,11 +72,15 @@ static int compare_envelopes(const void *a, const void *b)
     return strcmp(one->name, other->name);
 }
 
-static void print_counts(struct buffer *to, struct span name, const int64_t counts[ENTRY_STATES])
+/* Of the usual mail for a domain, or of what goes there on other terms (RFC 8689). */
+static void print_counts(struct buffer *to, struct span name, enum security security,
+                         const int64_t counts[ENTRY_STATES])
 {
     for (unsigned i = 0; i < ENTRY_STATES; i++) {
         buffer_append(to, SPAN("millrace_destination_envelopes{destination=\""));
         metrics_print_label(to, name);
+        if (security != SECURITY_USUAL)
+            buffer_print(to, "\",security=\"%s", security_name(security));
         buffer_print(to, "\",state=\"%s\"} %" PRId64 "\n", entry_state_name((enum entry_state)i),
                      counts[i] > 0 ? counts[i] : 0);
     }
@@ -97,14 +101,15 @@ static void print_destinations(const struct api_parts *parts, const struct dispa
     metrics_print_head(to, "destination_envelopes", "gauge",
                        "Envelopes of the busiest destinations, and of all the others");
     for (size_t i = 0; i < names.count && i < parts->destinations; i++) {
-        if (names.items[i].envelopes == 0 ||
-            !dispatch_look_at(parts->control->dispatch, names.items[i].name, look))
+        const struct destination_name *item = &names.items[i];
+        if (item->envelopes == 0 ||
+            !dispatch_look_at(parts->control->dispatch, item->name, item->security, look))
             continue;
         for (unsigned j = 0; j < ENTRY_STATES; j++)
             others[j] -= counts[j] = look->counts[j];
-        print_counts(to, span_of(look->name), counts);
+        print_counts(to, span_of(look->name), look->security, counts);
     }
-    print_counts(to, SPAN("other"), others);
+    print_counts(to, SPAN("other"), SECURITY_USUAL, others);
 }
 
 /* ---- the spool ---- */

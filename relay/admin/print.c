@@ -77,6 +77,13 @@ void print_optional_field(const json_t *object, const char *name, const char *ke
         print_field(name, "", value, "");
 }
 
+void print_security(const json_t *object)
+{
+    const char *security = json_text_of(object, "security");
+    if (strcmp(security, "usual") != 0)
+        print_optional_field(object, "security", "security");
+}
+
 void print_json(const json_t *object)
 {
     json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));

@@ -21,5 +21,7 @@ char *short_time(const char *rfc3339, char text[SHORT_TEXT_MAX]); /* without the
 void print_field(const char *name, const char *before, const char *value, const char *after);
 /* The text at `key`, unless it is empty. */
 void print_optional_field(const json_t *object, const char *name, const char *key);
+/* How it is to be protected, unless that is as usual. */
+void print_security(const json_t *object);
 /* A line of JSON. */
 void print_json(const json_t *object);

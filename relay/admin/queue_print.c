@@ -57,6 +57,7 @@ void queue_print_envelope(json_t *object, void *unused)
     print_optional_field(object, "held because", "hold_reason");
     print_optional_field(object, "next attempt", "due");
     print_field("destination", "", json_text_of(object, "destination"), "");
+    print_security(object);
     print_field("sender", "<", json_text_of(object, "sender"), ">");
     print_recipients(json_object_get(object, "recipients"));
     print_field("arrived", "", json_text_of(object, "arrived"), ago);

@@ -3,7 +3,6 @@
 #include "relay/os.h"
 #include "relay/outbound/dispatch_lock.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,11 +58,10 @@ void hasten(struct dispatch *dispatch, int64_t at_ms)
 
 /* ---- envelopes ---- */
 
-static void add_entry(struct dispatch *dispatch, unsigned worker, struct span destination,
+static void add_entry(struct dispatch *dispatch, unsigned worker, struct destination *at,
                       struct entry_facts *facts, struct envelope *take, int64_t now_ms)
 {
-    struct destination *at = scheduler_destination(&dispatch->scheduler, destination);
-    facts->look_ms = look_at_ms(dispatch, destination, facts);
+    facts->look_ms = look_at_ms(dispatch, span_of(at->name), facts);
     struct entry *entry = scheduler_add(&dispatch->scheduler, at, facts, take, now_ms);
     must(entry != NULL);
     bool ready = entry->state == ENTRY_READY;
@@ -87,11 +85,11 @@ void dispatch_submit(struct dispatch *dispatch, unsigned worker, struct envelope
                                     .held = envelope->held,
                                     .postponed_s = envelope->postponed_s,
                                     .due_ms = envelope->due_ms};
-        char name[DOMAIN_MAX_BYTES + 1];
-        snprintf(name, sizeof(name), "%s", envelope->destination);
+        struct destination *at = scheduler_destination(
+            &dispatch->scheduler, span_of(envelope->destination), envelope->security);
         if (!keep)
             envelope_free(&envelope); /* it will be read back when its turn comes */
-        add_entry(dispatch, worker, span_of(name), &facts, envelope, os_wall());
+        add_entry(dispatch, worker, at, &facts, envelope, os_wall());
     }
     unlock(dispatch);
 }
@@ -109,8 +107,9 @@ void dispatch_restore(struct dispatch *dispatch, const struct spool_glance *glan
                                     .held = glances[i].held,
                                     .postponed_s = glances[i].postponed_s,
                                     .due_ms = glances[i].due_ms};
-        add_entry(dispatch, next_worker(dispatch), span_of(glances[i].destination), &facts, NULL,
-                  os_wall());
+        struct destination *at = scheduler_destination(
+            &dispatch->scheduler, span_of(glances[i].destination), glances[i].security);
+        add_entry(dispatch, next_worker(dispatch), at, &facts, NULL, os_wall());
     }
     unlock(dispatch);
 }

@@ -152,21 +152,38 @@ static void tell(const char *event, const struct suspended *suspended)
     log_end(&line);
 }
 
-static struct destination *find_destination(const struct dispatch *dispatch, const char *name)
+static struct destination *find_destination(const struct dispatch *dispatch, const char *name,
+                                            enum security security)
 {
-    struct span wanted = span_of(name);
-    return map_find(&dispatch->scheduler.destinations, span_hash(wanted), &wanted);
+    return scheduler_find_destination(&dispatch->scheduler, span_of(name), security);
+}
+
+/* All mail for the name: a suspension is of the domain, however its mail is to be protected. */
+static void serve_all(struct dispatch *dispatch, const char *name)
+{
+    for (unsigned i = 0; i < SECURITIES; i++) {
+        struct destination *destination = find_destination(dispatch, name, (enum security)i);
+        if (destination != NULL)
+            serve(dispatch, destination, next_worker(dispatch));
+    }
+}
+
+static void withdraw_all(struct dispatch *dispatch, const char *name)
+{
+    for (unsigned i = 0; i < SECURITIES; i++) {
+        struct destination *destination = find_destination(dispatch, name, (enum security)i);
+        if (destination != NULL && destination->route != NULL)
+            site_withdraw(destination->route);
+    }
 }
 
 static void lift(struct dispatch *dispatch, struct suspended *suspended)
 {
-    struct destination *destination = find_destination(dispatch, suspended->is.destination);
     suspended->lifted = true;
     set_end(dispatch, suspended);
     tell("resumed", suspended);
     say(dispatch, suspended);
-    if (destination != NULL)
-        serve(dispatch, destination, next_worker(dispatch));
+    serve_all(dispatch, suspended->is.destination);
 }
 
 static bool suspend(struct dispatch *dispatch, const struct suspension *suspension)
@@ -179,9 +196,7 @@ static bool suspend(struct dispatch *dispatch, const struct suspension *suspensi
     suspended->is = *suspension;
     suspended->lifted = false;
     set_end(dispatch, suspended);
-    struct destination *destination = find_destination(dispatch, suspension->destination);
-    if (destination != NULL && destination->route != NULL)
-        site_withdraw(destination->route);
+    withdraw_all(dispatch, suspension->destination);
     tell("suspended", suspended);
     say(dispatch, suspended);
     return true;
@@ -292,12 +307,13 @@ static void look_at_route(const struct route *route, struct destination_look *lo
         snprintf(look->failure, sizeof(look->failure), "%.*s", SPAN_FORMAT(route->verdict.text));
 }
 
-bool dispatch_look_at(struct dispatch *dispatch, const char *name, struct destination_look *look)
+bool dispatch_look_at(struct dispatch *dispatch, const char *name, enum security security,
+                      struct destination_look *look)
 {
-    *look = (struct destination_look){0};
+    *look = (struct destination_look){.security = security};
     snprintf(look->name, sizeof(look->name), "%s", name);
     lock(dispatch);
-    const struct destination *destination = find_destination(dispatch, name);
+    const struct destination *destination = find_destination(dispatch, name, security);
     const struct suspended *suspended = find(dispatch, name);
     if (destination != NULL) {
         look->known = true;
@@ -330,13 +346,14 @@ struct config *dispatch_config(struct dispatch *dispatch)
 
 /* ---- all of them ---- */
 
-static void add_name(struct destination_names *names, const char *name, unsigned envelopes)
+static void add_name(struct destination_names *names, const char *name, enum security security,
+                     unsigned envelopes)
 {
     if ((names->count & (names->count - 1)) == 0) /* 0, 1, 2, 4, …: room for twice as many */
         names->items = must_realloc(names->items,
                                     (names->count ? names->count * 2 : 1) * sizeof(*names->items));
     names->items[names->count++] =
-        (struct destination_name){arena_copy(&names->arena, span_of(name)), envelopes};
+        (struct destination_name){arena_copy(&names->arena, span_of(name)), security, envelopes};
 }
 
 static void add_destinations(struct dispatch *dispatch, struct destination_names *names)
@@ -353,10 +370,20 @@ static void add_destinations(struct dispatch *dispatch, struct destination_names
             for (int state = 0; state < ENTRY_STATES; state++)
                 envelopes += destination->counts[state];
             if (envelopes > 0)
-                add_name(names, destination->name, envelopes);
+                add_name(names, destination->name, destination->security, envelopes);
         }
         unlock(dispatch);
     } while (destination != NULL);
+}
+
+static bool has_mail(const struct dispatch *dispatch, const char *name)
+{
+    for (unsigned i = 0; i < SECURITIES; i++) {
+        const struct destination *destination = find_destination(dispatch, name, (enum security)i);
+        if (destination != NULL && !destination_is_empty(destination))
+            return true;
+    }
+    return false;
 }
 
 /* Those without mail, which are not among the others. */
@@ -365,12 +392,9 @@ static void add_suspended(struct dispatch *dispatch, struct destination_names *n
     struct suspended *suspended;
     size_t at = 0;
     lock(dispatch);
-    while ((suspended = map_walk(&dispatch->suspensions, &at)) != NULL) {
-        const struct destination *destination =
-            find_destination(dispatch, suspended->is.destination);
-        if (!suspended->lifted && (destination == NULL || destination_is_empty(destination)))
-            add_name(names, suspended->is.destination, 0);
-    }
+    while ((suspended = map_walk(&dispatch->suspensions, &at)) != NULL)
+        if (!suspended->lifted && !has_mail(dispatch, suspended->is.destination))
+            add_name(names, suspended->is.destination, SECURITY_USUAL, 0);
     unlock(dispatch);
 }
 

@@ -31,6 +31,7 @@ struct look_host {
 
 struct destination_look {
     char name[DOMAIN_MAX_BYTES + 1];
+    enum security security;
     bool known;                    /* it has envelopes, or had some not long ago */
     unsigned counts[ENTRY_STATES]; /* the states as in a queue_look */
 
@@ -49,8 +50,9 @@ struct destination_look {
     struct look_host hosts[RESOLVE_HOSTS_MAX];
 };
 
-/* False when nothing is known of it: no envelopes, no suspension. */
-bool dispatch_look_at(struct dispatch *dispatch, const char *destination,
+/* Of a domain's mail, what is to be protected so. False when nothing is known of it: no envelopes,
+ * no suspension of the domain. */
+bool dispatch_look_at(struct dispatch *dispatch, const char *destination, enum security security,
                       struct destination_look *look);
 void look_free(struct destination_look **look); /* of a malloc'd one: they are large */
 
@@ -61,6 +63,7 @@ struct config *dispatch_config(struct dispatch *dispatch);
 struct destination_names {
     struct destination_name {
         const char *name;
+        enum security security;
         unsigned envelopes;
     } * items;
     size_t count;

@@ -108,6 +108,35 @@ START_TEST(references)
 }
 END_TEST
 
+/* RFC 8689 4.1: REQUIRETLS goes before the header; 5: a notification is not lost for it. */
+START_TEST(how_a_message_is_protected)
+{
+    static const struct {
+        const char *sender;
+        uint32_t flags;
+        enum security security;
+        const char *name;
+    } rows[] = {
+        {"a@b.test", 0, SECURITY_USUAL, "usual"},
+        {"", MESSAGE_BOUNCE, SECURITY_USUAL, "usual"},
+        {"a@b.test", MESSAGE_REQUIRETLS, SECURITY_REQUIRED, "required"},
+        {"", MESSAGE_REQUIRETLS, SECURITY_PREFERRED, "preferred"},
+        {"a@b.test", MESSAGE_TLS_OPTIONAL, SECURITY_OPTIONAL, "optional"},
+        {"", MESSAGE_TLS_OPTIONAL, SECURITY_OPTIONAL, "optional"},
+        {"a@b.test", MESSAGE_REQUIRETLS | MESSAGE_TLS_OPTIONAL, SECURITY_REQUIRED, "required"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct message *message = message_create(span_of(rows[i].sender), rows[i].flags, 5);
+        struct envelope *envelope = envelope_create(message, SPAN("x.test"));
+        ck_assert_msg(envelope->security == rows[i].security, "row %zu: %d", i,
+                      (int)envelope->security);
+        ck_assert_str_eq(security_name(envelope->security), rows[i].name);
+        envelope_free(&envelope);
+        message_drop(&message);
+    }
+}
+END_TEST
+
 START_TEST(an_envelope_knows_how_long_its_message_was_postponed)
 {
     static const struct {
@@ -184,6 +213,7 @@ START_TEST(words)
 }
 END_TEST
 
-TEST_MAIN("queue/message", id_texts, no_ids, envelope_names, no_envelope_names, references,
-          an_envelope_knows_how_long_its_message_was_postponed, an_envelope_fills_by_count,
-          an_envelope_fills_by_bytes, the_fullest_envelope_fits_a_record, words)
+TEST_MAIN("queue/message", id_texts, how_a_message_is_protected, no_ids, envelope_names,
+          no_envelope_names, references, an_envelope_knows_how_long_its_message_was_postponed,
+          an_envelope_fills_by_count, an_envelope_fills_by_bytes,
+          the_fullest_envelope_fits_a_record, words)

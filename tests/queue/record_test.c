@@ -34,6 +34,7 @@ static struct envelope *sample_envelope(void)
     envelope->recipients[0].orcpt = "rfc822;first+2Bone@example.test";
     envelope->warned = true;
     envelope->timed = true;
+    envelope->security = SECURITY_OPTIONAL;
     envelope->held = true;
     envelope->hold_reason = "asked by the sender";
     return envelope;
@@ -124,6 +125,7 @@ static void same_envelope(const struct envelope *a, const struct envelope *b)
     ck_assert_str_eq(a->destination, b->destination);
     ck_assert_str_eq(a->last_reply, b->last_reply);
     ck_assert_str_eq(a->last_host, b->last_host);
+    ck_assert_int_eq((int)a->security, (int)b->security);
     ck_assert(a->warned == b->warned && a->timed == b->timed && a->held == b->held);
     ck_assert_str_eq(a->hold_reason, b->hold_reason);
     ck_assert_uint_eq(a->count, b->count);
@@ -153,6 +155,7 @@ START_TEST(envelopes_come_back)
     struct envelope_head head;
     ck_assert(envelope_record_head(buffer_span(&record), &head));
     ck_assert(span_equal(head.destination, SPAN("example.test")));
+    ck_assert_int_eq((int)head.security, SECURITY_OPTIONAL);
     ck_assert(head.count == 2 && head.attempts == 300 && head.due_ms == 1700000000123);
     ck_assert_uint_eq(head.postponed_s, 2592000);
     envelope_free(&envelope);
@@ -334,7 +337,7 @@ START_TEST(refused_bytes)
         {true, 63, 1, "sender longer than there are bytes"},
         {true, 64, '\0', "NUL in the sender"},
         {false, 0, RECORD_VERSION + 1, "newer version"},
-        {false, 1, 8, "a flag that is none"},
+        {false, 1, 32, "a flag that is none"},
         {false, 16, ENVELOPE_RECIPIENTS_MAX + 1, "too many recipients"},
         {false, 16, 1, "bytes left over"},
         {false, 18, 1, "destination too long"},

@@ -11,7 +11,8 @@
 static struct entry *add_to(struct scheduler *scheduler, const char *name, uint64_t id,
                             int64_t due_ms)
 {
-    struct destination *destination = scheduler_destination(scheduler, span_of(name));
+    struct destination *destination =
+        scheduler_destination(scheduler, span_of(name), SECURITY_USUAL);
     struct entry_facts facts = {.id = id, .due_ms = due_ms, .look_ms = EXPIRY, .recipients = 1};
     struct entry *entry = scheduler_add(scheduler, destination, &facts, NULL, NOW);
     ck_assert_ptr_nonnull(entry);
@@ -112,15 +113,36 @@ START_TEST(a_name_is_one_destination)
 {
     struct scheduler scheduler;
     scheduler_init(&scheduler);
-    struct destination *a = scheduler_destination(&scheduler, SPAN("a.test"));
-    struct destination *b = scheduler_destination(&scheduler, SPAN("b.test"));
+    struct destination *a = scheduler_destination(&scheduler, SPAN("a.test"), SECURITY_USUAL);
+    struct destination *b = scheduler_destination(&scheduler, SPAN("b.test"), SECURITY_USUAL);
     ck_assert_ptr_ne(a, b);
-    ck_assert_ptr_eq(scheduler_destination(&scheduler, SPAN("a.test")), a);
+    ck_assert_ptr_eq(scheduler_destination(&scheduler, SPAN("a.test"), SECURITY_USUAL), a);
     ck_assert_str_eq(b->name, "b.test");
     ck_assert_uint_eq(scheduler.destinations.count, 2);
     scheduler_forget(&scheduler, a);
     ck_assert_uint_eq(scheduler.destinations.count, 1);
-    ck_assert_ptr_eq(scheduler_destination(&scheduler, SPAN("b.test")), b);
+    ck_assert_ptr_eq(scheduler_destination(&scheduler, SPAN("b.test"), SECURITY_USUAL), b);
+    scheduler_free(&scheduler);
+}
+END_TEST
+
+START_TEST(mail_of_each_security_waits_apart)
+{
+    struct scheduler scheduler;
+    struct destination *made[SECURITIES];
+    scheduler_init(&scheduler);
+    for (unsigned i = 0; i < SECURITIES; i++) {
+        enum security security = (enum security)i;
+        ck_assert_ptr_null(scheduler_find_destination(&scheduler, SPAN("a.test"), security));
+        made[i] = scheduler_destination(&scheduler, SPAN("a.test"), security);
+        ck_assert_str_eq(made[i]->name, "a.test");
+        ck_assert_int_eq((int)made[i]->security, (int)security);
+        ck_assert_uint_eq(scheduler.destinations.count, i + 1);
+    }
+    scheduler_forget(&scheduler, made[SECURITY_REQUIRED]);
+    for (unsigned i = 0; i < SECURITIES; i++)
+        ck_assert_ptr_eq(scheduler_find_destination(&scheduler, SPAN("a.test"), (enum security)i),
+                         i == SECURITY_REQUIRED ? NULL : made[i]);
     scheduler_free(&scheduler);
 }
 END_TEST
@@ -185,7 +207,8 @@ START_TEST(what_is_not_due_yet_costs_no_envelope)
     struct scheduler scheduler;
     scheduler_init(&scheduler);
     struct message *message = message_create(SPAN("a@b.test"), 0, NOW);
-    struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
+    struct destination *destination =
+        scheduler_destination(&scheduler, SPAN("a.test"), SECURITY_USUAL);
     for (int64_t later = 0; later < 2; later++) {
         struct entry_facts facts = {
             .id = 1 + (uint64_t)later, .due_ms = NOW + later, .look_ms = EXPIRY};
@@ -202,7 +225,8 @@ START_TEST(facts_are_kept)
 {
     struct scheduler scheduler;
     scheduler_init(&scheduler);
-    struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
+    struct destination *destination =
+        scheduler_destination(&scheduler, SPAN("a.test"), SECURITY_USUAL);
     struct entry_facts facts = {.id = 9,
                                 .number = 3,
                                 .attempts = 4,
@@ -319,7 +343,8 @@ START_TEST(a_deferred_entry_waits_without_its_envelope)
     struct scheduler scheduler;
     bool overdue;
     scheduler_init(&scheduler);
-    struct destination *destination = scheduler_destination(&scheduler, SPAN("a.test"));
+    struct destination *destination =
+        scheduler_destination(&scheduler, SPAN("a.test"), SECURITY_USUAL);
     struct entry_facts facts = {.id = 1, .due_ms = NOW, .look_ms = EXPIRY, .recipients = 1};
     struct envelope *envelope = fresh_envelope();
     struct entry *entry = scheduler_add(&scheduler, destination, &facts, envelope, NOW);
@@ -466,7 +491,7 @@ START_TEST(free_takes_all_with_it) /* the leak checker is the judge */
     add(&scheduler, 1, NOW + 5)->envelope = fresh_envelope();
     add(&scheduler, 2, NOW)->envelope = fresh_envelope();
     entry_move(add_to(&scheduler, "b.test", 3, NOW), ENTRY_OUT);
-    scheduler_destination(&scheduler, SPAN("empty.test"));
+    scheduler_destination(&scheduler, SPAN("empty.test"), SECURITY_USUAL);
     scheduler_free(&scheduler);
     ck_assert_uint_eq(scheduler.entry_pool.count, 0);
 }
@@ -475,8 +500,9 @@ END_TEST
 TEST_MAIN("queue/scheduler", states_have_names, the_first_come_is_the_first_out,
           what_comes_back_untried_is_the_next_again,
           an_entry_of_each_state_makes_a_destination_needed, a_name_is_one_destination,
-          a_walk_meets_all_and_the_counts_agree, an_envelope_is_known_once,
-          what_is_not_due_yet_costs_no_envelope, facts_are_kept, what_waits_becomes_ready_when_due,
-          what_is_held_stays_until_released, due_comes_in_order_of_time, what_never_left_is_overdue,
+          mail_of_each_security_waits_apart, a_walk_meets_all_and_the_counts_agree,
+          an_envelope_is_known_once, what_is_not_due_yet_costs_no_envelope, facts_are_kept,
+          what_waits_becomes_ready_when_due, what_is_held_stays_until_released,
+          due_comes_in_order_of_time, what_never_left_is_overdue,
           a_deferred_entry_waits_without_its_envelope, hurry_moves_only_what_waits,
           an_entry_goes_from_any_state, the_books_hold_whatever_happens, free_takes_all_with_it)

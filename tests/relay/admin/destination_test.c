@@ -60,6 +60,23 @@ START_TEST(one_destination_in_full)
 }
 END_TEST
 
+START_TEST(mail_of_another_security_is_shown_apart)
+{
+    begin();
+    json_t *all = ask("{\"command\":\"dest show\",\"what\":\"apart.test\"}");
+    const json_t *others = json_object_get(json_array_get(all, 0), "others");
+    assert_text(all, 0, "security", "usual");
+    ck_assert_uint_eq(json_array_size(others), 1);
+    assert_text(others, 0, "security", "required");
+    assert_text(others, 0, "destination", "apart.test");
+    json_decref(all);
+    all = ask("{\"command\":\"dest show\",\"what\":\"one.test\"}");
+    ck_assert_ptr_null(json_object_get(json_array_get(all, 0), "others"));
+    json_decref(all);
+    end();
+}
+END_TEST
+
 START_TEST(a_pause_is_told_when_it_is_durable)
 {
     begin();
@@ -120,6 +137,7 @@ START_TEST(what_is_explained)
         {"one.test", 0, "10 mx.one.test:25, 1 address"},
         {"sub.one.test", 0, "those of route \".one.test\""},
         {"nothing.test", 0, "No mail for it is queued"},
+        {"apart.test", 0, "security \"required\" (RFC 8689) goes there apart"},
     };
     begin();
     for (size_t i = 0; i < countof(table); i++) {
@@ -195,5 +213,5 @@ START_TEST(a_message_byte_by_byte)
 END_TEST
 
 TEST_MAIN("relay/admin/destination", destinations_are_listed, one_destination_in_full,
-          a_pause_is_told_when_it_is_durable, what_is_explained, a_pause_is_explained,
-          a_message_byte_by_byte)
+          mail_of_another_security_is_shown_apart, a_pause_is_told_when_it_is_durable,
+          what_is_explained, a_pause_is_explained, a_message_byte_by_byte)

@@ -175,7 +175,7 @@ static void expect_why_of(struct yard *yard, const char *destination, const char
     struct queue_look one;
     unsigned seen = 0;
     if (destination != NULL) {
-        ck_assert(dispatch_look_at(yard->dispatch, destination, look));
+        ck_assert(dispatch_look_at(yard->dispatch, destination, SECURITY_USUAL, look));
         ck_assert_str_eq(look->limit, wanted);
         return;
     }
