@@ -105,6 +105,11 @@ enum in_doubt {                 /* what becomes of mail whose final dot was sent
                 IN_DOUBT_FAIL,  /* bounced: it may not arrive at all */
 };
 
+enum tls_required_header {                      /* "TLS-Required: No" of a message (RFC 8689) */
+                           TLS_REQUIRED_HONOUR, /* it is delivered, whatever TLS is wanted */
+                           TLS_REQUIRED_IGNORE, /* it is protected as usual */
+};
+
 struct destination_config { /* a `destination "NAME"` section */
     const char *name;
     unsigned max_connections;         /* to the site, over all workers; default 20 */
@@ -194,7 +199,8 @@ struct config {
     uint16_t smtp_port;  /* for MX hosts; default 25 */
     bool allow_loopback; /* MX hosts and literals may be loopback; default false */
     bool builtin_rules;  /* default true */
-    int64_t drain_ms;    /* SIGTERM's deadline; default 30 s */
+    enum tls_required_header tls_required;
+    int64_t drain_ms; /* SIGTERM's deadline; default 30 s */
 
     struct ip *own; /* the machine's addresses, as of reading */
     unsigned own_count;

@@ -29,6 +29,11 @@ static const char *const newline_words[] = {
     [NEWLINES_NORMALISE] = "normalise",
     [NEWLINES_NORMALISE + 1] = NULL,
 };
+static const char *const tls_required_words[] = {
+    [TLS_REQUIRED_HONOUR] = "honour",
+    [TLS_REQUIRED_IGNORE] = "ignore",
+    [TLS_REQUIRED_IGNORE + 1] = NULL,
+};
 static const char *const listen_auth_words[] = {
     [LISTEN_AUTH_OFF] = "off",
     [LISTEN_AUTH_OFFERED] = "offered",
@@ -107,6 +112,7 @@ static const struct key top_keys[] = {
     {"resolver", KEY_ENDPOINT, AT(config, resolver)},
     {"smtp-port", KEY_PORT, AT(config, smtp_port), .least = 1, .most = UINT16_MAX},
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
+    {"tls-required-header", KEY_WORD, AT(config, tls_required), .words = tls_required_words},
     {"builtin-rules", KEY_FLAG, AT(config, builtin_rules)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
     {"relay-from", KEY_NETWORKS, AT(config, relay_from)},

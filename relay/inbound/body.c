@@ -248,10 +248,19 @@ enum inbound_ask inbound_chunk_received(struct inbound_session *session, struct 
 
 /* ---- the end ---- */
 
+/* REQUIRETLS goes before the header (RFC 8689 4.1). */
+static bool is_tls_optional(const struct inbound_session *session)
+{
+    return !(session->flags & MESSAGE_REQUIRETLS) &&
+           session->config->tls_required == TLS_REQUIRED_HONOUR &&
+           header_says_tls_optional(&session->header);
+}
+
 uint32_t inbound_flags(const struct inbound_session *session)
 {
     bool needs_utf8 = session->utf8_path || session->header.eight_bit;
-    return session->flags | (session->eight_bit_seen ? MESSAGE_8BITMIME : 0u) |
+    return session->flags | (is_tls_optional(session) ? MESSAGE_TLS_OPTIONAL : 0u) |
+           (session->eight_bit_seen ? MESSAGE_8BITMIME : 0u) |
            (session->body_type == BODY_BINARYMIME ? MESSAGE_BINARYMIME : 0u) |
            (session->utf8 && needs_utf8 ? MESSAGE_SMTPUTF8 : 0u);
 }

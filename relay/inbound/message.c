@@ -156,6 +156,8 @@ static void log_received(const struct inbound_connection *connection)
     log_string(&line, "tls", session->tls_version ? session->tls_version : "none");
     if (session->user != NULL)
         log_string(&line, "user", session->user);
+    if (message_security(connection->message) != SECURITY_USUAL)
+        log_string(&line, "security", security_name(message_security(connection->message)));
     log_end(&line);
 }
 

@@ -178,6 +178,8 @@ unsigned inbound_offers(const struct inbound_session *session)
         return 0;
     if (session->listen->tls != LISTEN_TLS_OFF && !session->secure)
         offers |= EXTENSION_STARTTLS;
+    if (session->secure) /* RFC 8689 2: a session that employs TLS */
+        offers |= EXTENSION_REQUIRETLS;
     if (session->listen->auth != LISTEN_AUTH_OFF &&
         (session->secure || session->listen->auth_in_clear))
         offers |= EXTENSION_AUTH;
@@ -215,6 +217,8 @@ static enum inbound_ask do_ehlo(struct inbound_session *session, const struct co
         offer_future_release(session);
     if (offers & EXTENSION_STARTTLS)
         say(session, "250-STARTTLS");
+    if (offers & EXTENSION_REQUIRETLS)
+        say(session, "250-REQUIRETLS");
     if ((offers & EXTENSION_AUTH) && session->user == NULL)
         inbound_offer_auth(session);
     if (inbound_may_xclient(session))

@@ -91,10 +91,10 @@ struct inbound_session {
     struct arena arena; /* its texts */
     const char *sender, *envid;
     enum body_type body_type;
-    bool utf8;                         /* SMTPUTF8 was said */
-    bool utf8_path;                    /* and a path is not ASCII */
-    uint32_t flags;                    /* what MAIL asked for: MESSAGE_RET_…, MESSAGE_BY_… */
-    unsigned count;                    /* of recipients */
+    bool utf8;      /* SMTPUTF8 was said */
+    bool utf8_path; /* and a path is not ASCII */
+    uint32_t flags; /* what MAIL asked for: MESSAGE_RET_…, …_BY_…, …_REQUIRETLS */
+    unsigned count; /* of recipients */
     int64_t release_ms, deliver_by_ms; /* as struct message has them */
     struct inbound_recipient *recipients;
 

@@ -68,7 +68,8 @@ static uint32_t flags_of(const struct mail_parameters *mail)
            (mail->ret == DSN_RETURN_HEADERS ? MESSAGE_RET_HEADERS : 0u) |
            (mail->by == BY_RETURN ? MESSAGE_BY_RETURN : 0u) |
            (mail->by == BY_NOTIFY ? MESSAGE_BY_NOTIFY : 0u) |
-           (mail->by_trace ? MESSAGE_BY_TRACE : 0u);
+           (mail->by_trace ? MESSAGE_BY_TRACE : 0u) |
+           (mail->requires_tls ? MESSAGE_REQUIRETLS : 0u);
 }
 
 static void begin_transaction(struct inbound_session *session, const struct mail_parameters *mail)

@@ -28,6 +28,7 @@ static const struct {
     {"LIMITS", EXTENSION_LIMITS, read_limits},
     {"FUTURERELEASE", EXTENSION_FUTURERELEASE, NULL},
     {"AUTH", EXTENSION_AUTH, NULL},
+    {"REQUIRETLS", EXTENSION_REQUIRETLS, NULL},
 };
 _Static_assert(countof(known) == EXTENSIONS, "each extension has its row");
 

@@ -17,8 +17,9 @@ enum extension {
     EXTENSION_LIMITS = 1 << 10,             /* RFC 9422 */
     EXTENSION_FUTURERELEASE = 1 << 11,      /* RFC 4865 */
     EXTENSION_AUTH = 1 << 12,               /* RFC 4954 */
+    EXTENSION_REQUIRETLS = 1 << 13,         /* RFC 8689 */
 };
-#define EXTENSIONS 13
+#define EXTENSIONS 14
 
 /* Those that a client of ours uses where they are offered, and can do without. */
 #define EXTENSIONS_OUTBOUND                                                                        \

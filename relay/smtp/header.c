@@ -22,6 +22,7 @@ static const struct {
     {SPAN("from"), HEADER_FROM},
     {SPAN("message-id"), HEADER_MESSAGE_ID},
     {SPAN("received"), HEADER_RECEIVED},
+    {SPAN("tls-required"), HEADER_TLS_REQUIRED},
 };
 
 static struct span name_of(const struct header_watch *watch)
@@ -50,6 +51,8 @@ static void note_field(struct header_watch *watch)
             field = known[i].field;
     watch->fields |= field;
     watch->received += field == HEADER_RECEIVED;
+    watch->in_tls_required = field == HEADER_TLS_REQUIRED;
+    watch->tls_required += watch->in_tls_required;
     become(watch, IN_VALUE);
 }
 
@@ -128,12 +131,34 @@ static void take_byte(struct header_watch *watch, char c)
     }
 }
 
+/* Blanks around it, and where it is folded, do not matter. */
+static void keep_said(struct header_watch *watch, struct span value)
+{
+    for (size_t i = 0; i < value.length && watch->said_length < sizeof(watch->said); i++) {
+        char c = value.data[i];
+        bool blank = is_blank(c) || c == '\r' || c == '\n';
+        if (!blank && watch->blank_since && watch->said_length > 0) /* a second word */
+            watch->said_length = sizeof(watch->said);
+        else if (!blank)
+            watch->said[watch->said_length++] = c;
+        watch->blank_since = blank;
+    }
+}
+
+bool header_says_tls_optional(const struct header_watch *watch)
+{
+    struct span said = {watch->said, watch->said_length};
+    return watch->tls_required == 1 && span_equal_nocase(said, SPAN("no"));
+}
+
 /* Takes from the piece up to its CRLF, or all of it. How much. */
 static size_t take_value(struct header_watch *watch, struct span piece)
 {
     const char *newline = memchr(piece.data, '\n', piece.length);
     size_t length = newline ? (size_t)(newline - piece.data) + 1 : piece.length;
     watch->eight_bit |= !span_is_ascii((struct span){piece.data, length});
+    if (watch->in_tls_required)
+        keep_said(watch, (struct span){piece.data, length});
     char before = length > 1 ? piece.data[length - 2] : watch->last;
     watch->line_bytes += length;
     watch->last = piece.data[length - 1];

@@ -238,6 +238,13 @@ static bool read_auth(const struct parameter *parameter, void *into)
            (parameter->value.length <= AUTH_MAX && is_printable_xtext(parameter->value));
 }
 
+/* RFC 8689 2: it has no value. */
+static bool read_requiretls(const struct parameter *parameter, void *into)
+{
+    ((struct mail_parameters *)into)->requires_tls = true;
+    return !parameter->has_value;
+}
+
 static const struct row mail_rows[] = {
     {SPAN("SIZE"), EXTENSION_SIZE, read_size},
     {SPAN("BODY"), EXTENSION_8BITMIME, read_body},
@@ -248,6 +255,7 @@ static const struct row mail_rows[] = {
     {SPAN("HOLDUNTIL"), EXTENSION_FUTURERELEASE, read_hold_until},
     {SPAN("BY"), EXTENSION_DELIVERBY, read_by},
     {SPAN("AUTH"), EXTENSION_AUTH, read_auth},
+    {SPAN("REQUIRETLS"), EXTENSION_REQUIRETLS, read_requiretls},
 };
 
 enum parameter_result mail_read(struct span argument, unsigned offered,

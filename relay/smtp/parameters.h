@@ -46,7 +46,8 @@ struct mail_parameters {
     int64_t hold_until_ms; /* HOLDUNTIL=: ms since 1970; 0: not held */
     enum by_mode by;
     bool by_trace;
-    int64_t by_ms; /* from now; negative: so long ago, only with BY_NOTIFY */
+    int64_t by_ms;     /* from now; negative: so long ago, only with BY_NOTIFY */
+    bool requires_tls; /* REQUIRETLS (RFC 8689) */
 };
 
 enum dsn_notify { /* NOTIFY (RFC 3461 4.1) */

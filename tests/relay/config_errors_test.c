@@ -50,9 +50,9 @@ START_TEST(names_that_are_not_known)
         {"one = { \"a\", \"b\" }\ntwo += 1\nthree(\"x\", y)\nfour \"t\" { x = { 1 } y { } }\n"
          "five \"x\"\nspol = 1",
          "t.conf:1: unknown key \"one\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from, xclient-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, tls-required-header, builtin-rules, drain, relay-from, xclient-from\n"
          "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, builtin-rules, drain, relay-from, xclient-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, tls-required-header, builtin-rules, drain, relay-from, xclient-from\n"
          "t.conf:3: unknown section \"three\": known are " SECTION_NAMES "\n"
          "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"

@@ -16,6 +16,7 @@
 #define OFFERS_MAY(auth) OFFERS("250-DELIVERBY\r\n" auth)
 #define AUTHS "250-AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n"
 #define HELLO SENDS("EHLO c.test\r\n", OFFERS_MAY(AUTHS), INBOUND_MORE)
+#define HELLO_IN_TLS SENDS("EHLO c.test\r\n", OFFERS_MAY("250-REQUIRETLS\r\n" AUTHS), INBOUND_MORE)
 #define PLAIN_USER "AUTH PLAIN AHVzZXIAcGVuY2ls\r\n"
 #define OK_AUTH "235 2.7.0 Authentication successful\r\n"
 #define WRONG_AUTH "535 5.7.8 Authentication credentials invalid\r\n"
@@ -144,16 +145,16 @@ START_TEST(where_there_is_none)
                          "555 5.5.4 Parameter not recognized\r\n",
                          INBOUND_MORE),
                    SENDS("STARTTLS\r\n", NULL, INBOUND_TLS),
-                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL), HELLO,
-                   LOGS_IN, SENDS(ENVELOPE, OK_MAIL OK_RCPT, INBOUND_MORE)}},
+                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL),
+                   HELLO_IN_TLS, LOGS_IN, SENDS(ENVELOPE, OK_MAIL OK_RCPT, INBOUND_MORE)}},
         {.name = "what was proved in clear is forgotten with TLS",
          .stranger = true,
          .listen = {.auth = LISTEN_AUTH_OFFERED, .auth_in_clear = true, .tls = LISTEN_TLS_OFFERED},
          .users = USERS,
          .steps = {SENDS("EHLO c.test\r\n", OFFERS_MAY("250-STARTTLS\r\n" AUTHS), INBOUND_MORE),
                    LOGS_IN, SENDS("STARTTLS\r\n", NULL, INBOUND_TLS),
-                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL), HELLO,
-                   SENDS(ENVELOPE, OK_MAIL AUTH_FIRST, INBOUND_MORE)}},
+                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL),
+                   HELLO_IN_TLS, SENDS(ENVELOPE, OK_MAIL AUTH_FIRST, INBOUND_MORE)}},
         {.name = "mechanisms",
          STRANGER,
          .steps = {HELLO,
@@ -206,8 +207,7 @@ START_TEST(required)
                          INBOUND_MORE),
                    SENDS("STARTTLS\r\n", NULL, INBOUND_TLS),
                    DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL),
-                   SENDS("MAIL FROM:<>\r\n", AUTH_FIRST, INBOUND_MORE),
-                   SENDS("EHLO c.test\r\n", OFFERS_MAY(AUTHS), INBOUND_MORE), LOGS_IN,
+                   SENDS("MAIL FROM:<>\r\n", AUTH_FIRST, INBOUND_MORE), HELLO_IN_TLS, LOGS_IN,
                    SENDS(ENVELOPE, OK_MAIL OK_RCPT, INBOUND_MORE)}},
     };
     play_all(table, countof(table));

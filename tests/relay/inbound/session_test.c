@@ -4,6 +4,10 @@
 #define OFFERS_HEAD                                                                                \
     "250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n" OFFERS_ALL
 #define OFFERS OFFERS_HEAD "250-DELIVERBY\r\n250 ENHANCEDSTATUSCODES\r\n"
+#define HELLO_IN_TLS                                                                               \
+    SENDS("EHLO c.test\r\n",                                                                       \
+          OFFERS_HEAD "250-DELIVERBY\r\n250-REQUIRETLS\r\n250 ENHANCEDSTATUSCODES\r\n",            \
+          INBOUND_MORE)
 #define HELLO SENDS("EHLO c.test\r\n", OFFERS, INBOUND_MORE)
 #define OK_MAIL "250 2.1.0 Ok\r\n"
 #define OK_RCPT "250 2.1.5 Ok\r\n"
@@ -423,7 +427,7 @@ START_TEST(starttls)
                    SENDS("DATA\r\n", "503 5.5.1 RCPT first\r\n", INBOUND_MORE),
                    SENDS("MAIL FROM:<s@a.test>\r\n", "503 5.5.1 EHLO first, one MAIL at a time\r\n",
                          INBOUND_MORE),
-                   HELLO,
+                   HELLO_IN_TLS,
                    SENDS("STARTTLS\r\n", "503 5.5.1 TLS is already active\r\n", INBOUND_MORE),
                    TO_DATA, HANDS_IN("a\r\n.\r\n", NULL, "s@a.test > r@b.test: a\r\n"),
                    DOES(COMMITTED, QUEUED)}},
@@ -440,8 +444,8 @@ START_TEST(starttls)
                    SENDS("NOOP\r\nEHLO c.test\r\n", OK OFFERS_TLS, INBOUND_MORE),
                    SENDS("MAIL FROM:<s@a.test>\r\n", MUST_TLS, INBOUND_MORE),
                    SENDS("STARTTLS\r\n", NULL, INBOUND_TLS),
-                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL), HELLO,
-                   TO_DATA}},
+                   DOES(CAN_TLS, "220 2.0.0 Ready to start TLS\r\n"), DOES(SECURED, NULL),
+                   HELLO_IN_TLS, TO_DATA}},
         {.name = "required, and not wanted",
          .listen.tls = LISTEN_TLS_REQUIRED,
          .steps = {{.action = CLIENT,
@@ -450,7 +454,7 @@ START_TEST(starttls)
                     .ask = INBOUND_CLOSE}}},
         {.name = "implicit: there already",
          .listen.tls = LISTEN_TLS_IMPLICIT,
-         .steps = {HELLO,
+         .steps = {HELLO_IN_TLS,
                    SENDS("STARTTLS\r\n", "503 5.5.1 TLS is already active\r\n", INBOUND_MORE),
                    TO_DATA}},
     };

@@ -8,6 +8,7 @@
 #define FROM HEADER_FROM
 #define ID HEADER_MESSAGE_ID
 #define RECEIVED HEADER_RECEIVED
+#define TLS_REQUIRED HEADER_TLS_REQUIRED
 
 struct row {
     struct span message;
@@ -64,6 +65,8 @@ START_TEST(headers)
         {SPAN("A: b\r\n\r"), 6, false, false, false, 0, 0},
         {SPAN("Received: a\r\nreceived: b\r\n\tReceived: no\r\nX: Received: no\r\n\r\nReceived:"),
          58, true, false, false, RECEIVED, 2},
+        {SPAN("TLS-Required: No\r\n\r\n"), 18, true, false, false, TLS_REQUIRED, 0},
+        {SPAN("TLS-Requireds: No\r\n\r\n"), 19, true, false, false, 0, 0},
         /* not ASCII */
         {SPAN("A: \xc3\xa4\r\n\r\n"), 7, true, false, true, 0, 0},
         {SPAN("A: b\r\n \xff\r\n\r\n"), 10, true, false, true, 0, 0},
@@ -92,6 +95,48 @@ START_TEST(headers)
     };
     for (size_t i = 0; i < countof(rows); i++)
         check_row(&rows[i]);
+}
+END_TEST
+
+/* RFC 8689 3: "No" is all it may say, and once. */
+START_TEST(tls_required_says_no)
+{
+    static const struct {
+        struct span message;
+        bool optional;
+    } rows[] = {
+        {SPAN("TLS-Required: No\r\n\r\n"), true},
+        {SPAN("tls-required:nO\r\n\r\n"), true},
+        {SPAN("A: b\r\nTLS-Required:\tNO \t\r\nB: c\r\n\r\n"), true},
+        {SPAN("TLS-Required:\r\n No\r\n\r\n"), true},
+        {SPAN("TLS-Required: No\r\n \r\n\r\n"), true},
+        {SPAN("TLS-Required: No"), true},
+        {SPAN("Received: a\r\nTLS-Required: No\r\nSubject: Yes\r\n Yes\r\n\r\n"), true},
+        {SPAN("TLS-Required: Yes\r\n\r\n"), false},
+        {SPAN("TLS-Required: None\r\n\r\n"), false},
+        {SPAN("TLS-Required: N\r\n\r\n"), false},
+        {SPAN("TLS-Required: N o\r\n\r\n"), false},
+        {SPAN("TLS-Required: N\r\n o\r\n\r\n"), false},
+        {SPAN("TLS-Required: No really\r\n\r\n"), false},
+        {SPAN("TLS-Required: No\r\n really\r\n\r\n"), false},
+        {SPAN("TLS-Required: No (comment)\r\n\r\n"), false},
+        {SPAN("TLS-Required:\r\n\r\n"), false},
+        {SPAN("TLS-Required: No\r\nTLS-Required: No\r\n\r\n"), false},
+        {SPAN("TLS-Required: No\r\nA: b\r\nTLS-Required: Yes\r\n\r\n"), false},
+        {SPAN("TLS-Required: N\r\nA: b\r\nTLS-Required: o\r\n\r\n"), false},
+        {SPAN("X-TLS-Required: No\r\n\r\n"), false},
+        {SPAN("A: b\r\n TLS-Required: No\r\n\r\n"), false},
+        {SPAN("A: b\r\n\r\nTLS-Required: No\r\n"), false},
+    };
+    for (size_t i = 0; i < countof(rows); i++)
+        for (size_t cut = 0; cut <= rows[i].message.length; cut++) {
+            struct header_watch watch = {0};
+            header_watch(&watch, (struct span){rows[i].message.data, cut});
+            header_watch(&watch, span_skip(rows[i].message, cut));
+            header_end(&watch);
+            ck_assert_msg(header_says_tls_optional(&watch) == rows[i].optional, "%.*s cut at %zu",
+                          SPAN_FORMAT(rows[i].message), cut);
+        }
 }
 END_TEST
 
@@ -141,5 +186,5 @@ START_TEST(a_name_ends_where_a_line_must)
 }
 END_TEST
 
-TEST_MAIN("relay/smtp/header", headers, a_header_that_is_all, a_last_line_that_is_no_field,
-          a_name_ends_where_a_line_must)
+TEST_MAIN("relay/smtp/header", headers, tls_required_says_no, a_header_that_is_all,
+          a_last_line_that_is_no_field, a_name_ends_where_a_line_must)

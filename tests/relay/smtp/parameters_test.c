@@ -6,7 +6,7 @@
 #define PLAIN (EXTENSION_SIZE | EXTENSION_8BITMIME)
 #define ALL                                                                                        \
     (PLAIN | EXTENSION_CHUNKING | EXTENSION_BINARYMIME | EXTENSION_SMTPUTF8 | EXTENSION_DSN |      \
-     EXTENSION_FUTURERELEASE | EXTENSION_DELIVERBY | EXTENSION_AUTH)
+     EXTENSION_FUTURERELEASE | EXTENSION_DELIVERBY | EXTENSION_AUTH | EXTENSION_REQUIRETLS)
 
 #define A10 "aaaaaaaaaa"
 #define A50 A10 A10 A10 A10 A10
@@ -124,6 +124,8 @@ START_TEST(good_parameters_of_mail)
         {"BY=-999999999;NT", {.by = BY_NOTIFY, .by_ms = -999999999000, .by_trace = true}},
         {"AUTH=<>", {.auth = SPAN("<>")}},
         {"AUTH=e+3Dmc2@example.test", {.auth = SPAN("e+3Dmc2@example.test")}},
+        {"REQUIRETLS", {.requires_tls = true}},
+        {"SIZE=5 requireTLS", {.has_size = true, .size = 5, .requires_tls = true}},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         struct mail_parameters got, wanted = rows[i].wanted;
@@ -132,14 +134,14 @@ START_TEST(good_parameters_of_mail)
         buffer_append(&argument, span_of(rows[i].words));
         enum parameter_result result = mail_read(buffer_span(&argument), ALL, &got);
         ck_assert_msg(result == PARAMETERS_OK, "%s: %d", rows[i].words, (int)result);
-        ck_assert_msg(got.has_size == wanted.has_size && got.size == wanted.size &&
-                          got.body == wanted.body && got.utf8 == wanted.utf8 &&
-                          got.ret == wanted.ret && span_equal(got.envid, wanted.envid) &&
-                          span_equal(got.auth, wanted.auth) &&
-                          got.hold_for_ms == wanted.hold_for_ms &&
-                          got.hold_until_ms == wanted.hold_until_ms && got.by == wanted.by &&
-                          got.by_ms == wanted.by_ms && got.by_trace == wanted.by_trace,
-                      "%s", rows[i].words);
+        ck_assert_msg(
+            got.has_size == wanted.has_size && got.size == wanted.size && got.body == wanted.body &&
+                got.utf8 == wanted.utf8 && got.requires_tls == wanted.requires_tls &&
+                got.ret == wanted.ret && span_equal(got.envid, wanted.envid) &&
+                span_equal(got.auth, wanted.auth) && got.hold_for_ms == wanted.hold_for_ms &&
+                got.hold_until_ms == wanted.hold_until_ms && got.by == wanted.by &&
+                got.by_ms == wanted.by_ms && got.by_trace == wanted.by_trace,
+            "%s", rows[i].words);
         buffer_free(&argument);
     }
 }
@@ -163,6 +165,9 @@ START_TEST(bad_parameters_of_mail)
         "BODY=8BITMIME,7BIT",
         "SMTPUTF8=",
         "SMTPUTF8=yes",
+        "REQUIRETLS=",
+        "REQUIRETLS=yes",
+        "REQUIRETLS REQUIRETLS",
         "SMTPUTF8 SMTPUTF8",
         "RET",
         "RET=",
