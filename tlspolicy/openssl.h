@@ -7,6 +7,8 @@ struct evp_cipher_ctx_st;
 struct evp_mac_ctx_st;
 struct ssl_ctx_st;
 struct ssl_session_st;
+struct x509_st;
+struct x509_store_st;
 
 /* Sets `why`, cut at TLS_WHY_MAX. */
 void why_print(char why[TLS_WHY_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
@@ -22,6 +24,17 @@ int openssl_no_passphrase(char *to, int size, int for_writing, void *asked);
 bool certificate_load(struct ssl_ctx_st *context, const struct tls_server_options *options,
                       char why[TLS_WHY_MAX]);
 
+/* SHA-256 of it, and of its SubjectPublicKeyInfo. */
+bool certificate_digest(const struct x509_st *certificate, struct fingerprint *digest);
+bool certificate_key_digest(const struct x509_st *certificate, struct fingerprint *digest);
+
+struct arena;
+struct tls_certificate;
+void certificate_describe(const struct x509_st *from, struct arena *arena,
+                          struct tls_certificate *to);
+
+struct x509_store_st *trust_store(const struct tls_trust *trust); /* stays the trust's */
+
 /* Seal and open tickets, for SSL_CTX_set_tlsext_ticket_key_evp_cb: what its callback returns. */
 enum ticket_key_result {
     TICKET_FAILED = -1,
@@ -35,13 +48,19 @@ int ticket_keys_seal(unsigned char name[16], unsigned char *iv, struct evp_ciphe
 int ticket_keys_open(const unsigned char name[16], const unsigned char *iv,
                      struct evp_cipher_ctx_st *cipher, struct evp_mac_ctx_st *mac, int64_t now_ms);
 
-/* A session as bytes for the ticket store, usable until `until_ms`. How many; 0 when they are
- * more than TICKET_BYTES_MAX. */
-size_t session_pack(const struct ssl_session_st *session, int64_t until_ms,
+/* What lies in front of a session in the ticket store. */
+struct session_head {
+    int64_t until_ms; /* one of TLS 1.2 goes back after use, and is no younger for it */
+    bool verified;    /* the certificate was checked when it was made, and held */
+};
+
+/* A session as bytes for the ticket store. How many; 0 when they are more than
+ * TICKET_BYTES_MAX. */
+size_t session_pack(const struct ssl_session_st *session, const struct session_head *head,
                     char to[TICKET_BYTES_MAX]);
 
 /* And back: the caller's reference, or NULL when they are no session. */
-struct ssl_session_st *session_unpack(struct span ticket, int64_t *until_ms);
+struct ssl_session_st *session_unpack(struct span ticket, struct session_head *head);
 
 bool session_is_single_use(const struct ssl_session_st *session);
 

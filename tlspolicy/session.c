@@ -1,8 +1,9 @@
-/* A TLS session as the ticket store holds it: until when it may be used, then OpenSSL's DER
- * without the peer's certificate.
+/* A TLS session as the ticket store holds it: until when it may be used and whether its server was
+ * who it should be, then OpenSSL's DER without the peer's certificate.
  *
  * To decode a certificate costs as much as the rest of a resumed handshake, and nobody looks
- * at it: what was found when it was checked is in the session beside it. */
+ * at it. What was found when it was checked is in the DER too, but as something that stands
+ * there only when it was bad: that it was good is said by us. */
 #include "tlspolicy/openssl.h"
 
 #include <string.h>
@@ -12,8 +13,12 @@
 
 #define PEER_TAG 3 /* peer [3], in the ASN.1 of OpenSSL's sessions since they have one */
 
+#define FORMAT 1 /* of the head: sessions lie on disk, for the next version to find */
+
 struct head {
-    int64_t until_ms; /* a session of TLS 1.2 goes back after use, and is no younger for it */
+    uint32_t format;
+    uint32_t verified;
+    int64_t until_ms;
 };
 
 /* One element at `*at`, which is set behind it; false at the end or when there is none. */
@@ -49,32 +54,35 @@ static unsigned char *cut_certificate(unsigned char *der, size_t *length)
     return begin;
 }
 
-size_t session_pack(const SSL_SESSION *session, int64_t until_ms, char to[TICKET_BYTES_MAX])
+size_t session_pack(const SSL_SESSION *session, const struct session_head *head,
+                    char to[TICKET_BYTES_MAX])
 {
-    struct head head = {until_ms};
+    struct head packed = {FORMAT, head->verified, head->until_ms};
     unsigned char *der = NULL;
     int whole = i2d_SSL_SESSION(session, &der);
     if (whole <= 0)
         return 0;
     size_t length = (size_t)whole;
     unsigned char *rest = cut_certificate(der, &length);
-    bool fits = sizeof(head) + length <= TICKET_BYTES_MAX;
+    bool fits = sizeof(packed) + length <= TICKET_BYTES_MAX;
     if (fits) {
-        memcpy(to, &head, sizeof(head));
-        memcpy(to + sizeof(head), rest, length);
+        memcpy(to, &packed, sizeof(packed));
+        memcpy(to + sizeof(packed), rest, length);
     }
     OPENSSL_clear_free(der, (size_t)whole);
-    return fits ? sizeof(head) + length : 0;
+    return fits ? sizeof(packed) + length : 0;
 }
 
-SSL_SESSION *session_unpack(struct span ticket, int64_t *until_ms)
+SSL_SESSION *session_unpack(struct span ticket, struct session_head *head)
 {
-    struct head head;
-    if (ticket.length <= sizeof(head))
+    struct head packed;
+    if (ticket.length <= sizeof(packed))
         return NULL;
-    memcpy(&head, ticket.data, sizeof(head));
-    *until_ms = head.until_ms;
-    struct span der = span_skip(ticket, sizeof(head));
+    memcpy(&packed, ticket.data, sizeof(packed));
+    if (packed.format != FORMAT || packed.verified > 1)
+        return NULL;
+    *head = (struct session_head){packed.until_ms, packed.verified == 1};
+    struct span der = span_skip(ticket, sizeof(packed));
     const unsigned char *at = (const unsigned char *)der.data;
     return d2i_SSL_SESSION(NULL, &at, (long)der.length);
 }

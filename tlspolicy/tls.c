@@ -127,6 +127,7 @@ void tls_free(struct tls **tls)
     SSL_free(gone->ssl);
     buffer_free(&gone->incoming);
     buffer_free(&gone->outgoing);
+    verify_free(&gone->verification);
     free(gone->ticket_key);
     free(gone);
     *tls = NULL;
@@ -145,7 +146,7 @@ struct buffer *tls_outgoing(struct tls *tls)
 static enum tls_progress fail(struct tls *tls)
 {
     if (!tls->spoilt)
-        openssl_reason(tls->why, sizeof(tls->why));
+        tls_tell_openssl(tls);
     ERR_clear_error();
     tls->spoilt = true;
     tls_condemn_ticket(tls);
@@ -158,11 +159,13 @@ enum tls_progress tls_handshake(struct tls *tls)
         return TLS_FAILED;
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
-    if (result == 1) {
-        tls->established = true;
+    if (result != 1)
+        return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ ? TLS_MORE : fail(tls);
+    tls->established = true;
+    if (verify_ends(tls))
         return TLS_DONE;
-    }
-    return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ ? TLS_MORE : fail(tls);
+    tls->spoilt = true;
+    return fail(tls);
 }
 
 enum tls_progress tls_read(struct tls *tls, struct buffer *plain, size_t most)
@@ -223,4 +226,7 @@ void tls_facts(const struct tls *tls, struct tls_facts *facts)
     facts->version = SSL_get_version(tls->ssl);
     facts->cipher = cipher ? SSL_CIPHER_get_name(cipher) : "";
     facts->resumed = SSL_session_reused(tls->ssl);
+    facts->ticket_shown = tls->ticket_shown;
+    facts->verified = tls->established && verify_held(tls);
+    facts->fault = tls->fault;
 }

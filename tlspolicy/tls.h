@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "tlspolicy/tickets.h"
+#include "tlspolicy/tlsa.h"
 
 #define TLS_WHY_MAX 256
 
@@ -26,6 +27,7 @@ bool tls_version_parse(struct span text, enum tls_version *version);
 
 /* ---- contexts ---- */
 
+struct tls_trust;
 struct tls_client; /* for outbound connections of one worker */
 struct tls_server; /* for one listener on one worker */
 
@@ -56,12 +58,38 @@ bool tls_self_signed(const char *directory, const char *name, char why[TLS_WHY_M
 
 struct tls;
 
-struct tls_wants {
-    const char *sni;        /* NULL or an address literal's text: none is sent */
-    struct span ticket_key; /* empty: neither resume nor keep */
-    enum tls_version least, most;
+enum tls_check {                    /* what the server's certificate is held against */
+                 TLS_CHECK_NOTHING, /* no chain is built, and weak keys pass */
+                 TLS_CHECK_NAMES,   /* trusted, within its dates, one of `names` (RFC 9525) */
+                 TLS_CHECK_DANE,    /* one of `records` (RFC 7672); names are for usage 2 only */
+                 TLS_CHECK_FINGERPRINTS, /* one of `fingerprints`: of the certificate, or of its key
+                                          */
 };
 
+/* All of it is copied. */
+struct tls_wants {
+    const char *sni;        /* NULL or an address literal's text: none is sent */
+    struct span ticket_key; /* empty: neither resume nor keep. Holds all that is checked */
+    enum tls_version least, most;
+    const char *ciphers; /* for TLS 1.2, as openssl-ciphers(1) has it; NULL: the default */
+    enum tls_check check;
+    bool check_only;          /* what does not hold is told, and the handshake goes on */
+    const char *const *names; /* "mx.example"; ".example": one label or more in front of it;
+                                 "[192.0.2.1]". One of them must be the certificate's */
+    unsigned name_count;
+    const struct tlsa *records;
+    unsigned record_count;
+    const char *tlsa_base;                  /* RFC 7672 3.2.2: the first of the names */
+    const struct fingerprint *fingerprints; /* SHA-256 */
+    unsigned fingerprint_count;
+    const struct tls_trust *trust; /* who vouches for names; NULL: the system's CAs */
+};
+
+/* Whether that is a list of ciphers; else false with one line in `why`. */
+bool tls_ciphers_check(const char *ciphers, char why[TLS_WHY_MAX]);
+
+/* Where `wants` cannot be met at all (no name to look for, no record that can be used), the
+ * handshake fails before a byte was sent. */
 struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants);
 struct tls *tls_accept(struct tls_server *server); /* NULL: OpenSSL has no memory for it */
 
@@ -92,11 +120,30 @@ bool tls_write(struct tls *tls, struct span plain);
 /* Queues a close_notify. */
 void tls_bye(struct tls *tls);
 
-const char *tls_why(const struct tls *tls); /* "" or OpenSSL's reason, one printable line */
+/* "" or one printable line: what was expected and what came, or OpenSSL's reason. */
+const char *tls_why(const struct tls *tls);
+
+enum tls_fault { /* what kind of thing tls_why() tells of */
+                 TLS_FAULT_NONE,
+                 TLS_FAULT_PROTOCOL, /* no TLS, or none that both can speak */
+                 TLS_FAULT_ALERT,    /* the peer said so */
+                 TLS_FAULT_NAME,     /* the certificate is trusted, and another's */
+                 TLS_FAULT_EXPIRED,  /* outside its dates */
+                 TLS_FAULT_CHAIN,    /* not trusted, for any other reason */
+                 TLS_FAULT_TLSA,     /* no record matches, or none can be used */
+                 TLS_FAULT_FINGERPRINT,
+};
+#define TLS_FAULTS 8
+
+/* The word for log and reports: "protocol", "alert", "name", "expired", … */
+const char *tls_fault_name(enum tls_fault fault);
 
 struct tls_facts {
     const char *version; /* "TLSv1.3" */
     const char *cipher;
     bool resumed;
+    bool ticket_shown;    /* whatever the server made of it */
+    bool verified;        /* what was to be checked was, now or when the session was made */
+    enum tls_fault fault; /* with check_only of a handshake that went on, too */
 };
 void tls_facts(const struct tls *tls, struct tls_facts *facts);

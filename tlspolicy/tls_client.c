@@ -11,8 +11,11 @@
 
 /* Authenticating nobody we can lose nothing by a weak key that we would not lose by going on in
  * clear, which is what `may` does when a handshake fails: so 1024-bit keys pass. Anonymous and
- * NULL ciphers stay out. */
-#define CLIENT_CIPHERS "DEFAULT@SECLEVEL=1"
+ * NULL ciphers stay out. Who is asked for a name must have keys that are worth it. */
+#define LENIENT_CIPHERS "DEFAULT@SECLEVEL=1"
+#define STRICT_CIPHERS "DEFAULT@SECLEVEL=2"
+
+#define CHAIN_DEPTH_MAX 10 /* certificates between the server's and one that is trusted */
 
 static struct span key_of(const struct tls *tls)
 {
@@ -21,12 +24,13 @@ static struct span key_of(const struct tls *tls)
 
 /* ---- sessions for resumption ---- */
 
-static void keep_session(struct tls *tls, const SSL_SESSION *session, int64_t until_ms)
+static void keep_session(struct tls *tls, const SSL_SESSION *session,
+                         const struct session_head *head)
 {
     char bytes[TICKET_BYTES_MAX];
-    struct span ticket = {bytes, session_pack(session, until_ms, bytes)};
+    struct span ticket = {bytes, session_pack(session, head, bytes)};
     int64_t now_ms = tls->client->wall_ms();
-    tickets_put(tls->client->tickets, key_of(tls), ticket, until_ms - now_ms, now_ms);
+    tickets_put(tls->client->tickets, key_of(tls), ticket, head->until_ms - now_ms, now_ms);
     explicit_bzero(bytes, ticket.length);
 }
 
@@ -37,24 +41,42 @@ static int session_made(SSL *ssl, SSL_SESSION *session)
     if (tls->ticket_key == NULL || tls->tickets_kept >= TICKETS_PER_CONNECTION)
         return 0;
     tls->tickets_kept++;
-    keep_session(tls, session, tls->client->wall_ms() + session_life_ms(session));
+    struct session_head head = {
+        .until_ms = tls->client->wall_ms() + session_life_ms(session),
+        .verified = verify_held(tls),
+    };
+    keep_session(tls, session, &head);
     return 0; /* the reference stays OpenSSL's */
+}
+
+/* Gives OpenSSL the session to resume, unless it was made with less proof than is asked for. */
+static bool set_session(struct tls *tls, SSL_SESSION *session, const struct session_head *head)
+{
+    if (session == NULL || !SSL_set_session(tls->ssl, session))
+        return false;
+    if (!verify_takes(tls, head->verified)) {
+        must(SSL_set_session(tls->ssl, NULL));
+        return false;
+    }
+    verify_shows(tls, head->verified);
+    return true;
 }
 
 static void show_ticket(struct tls *tls)
 {
     size_t length;
-    int64_t until_ms;
+    struct session_head head;
     struct tickets *tickets = tls->client->tickets;
     char *ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);
     if (ticket == NULL)
         return;
-    SSL_SESSION *session = session_unpack((struct span){ticket, length}, &until_ms);
-    tls->ticket_on_trial = session != NULL && SSL_set_session(tls->ssl, session);
+    SSL_SESSION *session = session_unpack((struct span){ticket, length}, &head);
+    tls->ticket_shown = set_session(tls, session, &head);
+    tls->ticket_on_trial = tls->ticket_shown;
     /* A session of TLS 1.3 is used once (RFC 8446 C.4). One of 1.2 goes back at once: its
      * server gives no second one, and it is purged if the handshake fails. */
-    if (tls->ticket_on_trial && !session_is_single_use(session))
-        keep_session(tls, session, until_ms);
+    if (tls->ticket_shown && !session_is_single_use(session))
+        keep_session(tls, session, &head);
     SSL_SESSION_free(session);
     explicit_bzero(ticket, length);
     free(ticket);
@@ -68,36 +90,36 @@ void tls_condemn_ticket(struct tls *tls)
     tls->ticket_on_trial = false;
 }
 
-/* ---- the context ---- */
+/* ---- the contexts ---- */
 
-/* At these levels nobody asks whose certificate it is, so no chain is built. The result says
- * so, lest somebody take it for a good one. */
-static int verify_nothing(X509_STORE_CTX *store, void *nothing)
+static SSL_CTX *client_context(const struct tls_client *client, const char *ciphers, int verify)
 {
-    (void)nothing;
-    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-    return 1;
+    SSL_CTX *context = tls_context_create(TLS_client_method(), ciphers);
+    SSL_CTX_set_verify(context, verify, NULL);
+    SSL_CTX_set_cert_verify_callback(context, verify_certificate, NULL);
+    SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
+    must(SSL_CTX_dane_enable(context) > 0);
+    if (client->tickets == NULL) {
+        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    } else {
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(context, session_made);
+    }
+    return context;
 }
 
 struct tls_client *tls_client_create(struct tickets *tickets, int64_t (*wall_ms)(void))
 {
     struct tls_client *client = must_calloc(1, sizeof(*client));
-    client->context = tls_context_create(TLS_client_method(), CLIENT_CIPHERS);
     client->tickets = tickets;
     client->wall_ms = wall_ms;
-    SSL_CTX_set_verify(client->context, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_cert_verify_callback(client->context, verify_nothing, NULL);
+    client->lenient = client_context(client, LENIENT_CIPHERS, SSL_VERIFY_NONE);
+    client->strict = client_context(client, STRICT_CIPHERS, SSL_VERIFY_PEER);
     /* Servers without RFC 5746: what that lets an attacker do is to pose as a client, which
      * without authentication anybody can. */
-    SSL_CTX_set_options(client->context, SSL_OP_LEGACY_SERVER_CONNECT);
-    if (tickets == NULL) {
-        SSL_CTX_set_options(client->context, SSL_OP_NO_TICKET);
-        SSL_CTX_set_session_cache_mode(client->context, SSL_SESS_CACHE_OFF);
-    } else {
-        SSL_CTX_set_session_cache_mode(client->context,
-                                       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(client->context, session_made);
-    }
+    SSL_CTX_set_options(client->lenient, SSL_OP_LEGACY_SERVER_CONNECT);
+    SSL_CTX_clear_options(client->strict, SSL_OP_LEGACY_SERVER_CONNECT);
     return client;
 }
 
@@ -105,9 +127,23 @@ void tls_client_destroy(struct tls_client **client)
 {
     if (*client == NULL)
         return;
-    SSL_CTX_free((*client)->context);
+    SSL_CTX_free((*client)->lenient);
+    SSL_CTX_free((*client)->strict);
     free(*client);
     *client = NULL;
+}
+
+bool tls_ciphers_check(const char *ciphers, char why[TLS_WHY_MAX])
+{
+    SSL_CTX *context = tls_context_create(TLS_client_method(), STRICT_CIPHERS);
+    bool known = SSL_CTX_set_cipher_list(context, ciphers) == 1;
+    why[0] = '\0';
+    if (!known)
+        why_print(why,
+                  "no cipher of TLS 1.2 is in that list: `openssl ciphers -v LIST` shows what is");
+    SSL_CTX_free(context);
+    ERR_clear_error();
+    return known;
 }
 
 /* ---- one channel ---- */
@@ -124,15 +160,29 @@ static void set_sni(struct tls *tls, const char *name)
     must(SSL_set_tlsext_host_name(tls->ssl, host));
 }
 
-struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants)
+/* False: spoilt before it began. */
+static bool set_terms(struct tls *tls, const struct tls_wants *wants)
 {
-    struct tls *tls = tls_create(client->context);
-    must(tls != NULL);
-    tls->client = client;
     must(SSL_set_min_proto_version(tls->ssl, tls_wire_version(wants->least, TLS1_2_VERSION)));
     must(SSL_set_max_proto_version(tls->ssl, tls_wire_version(wants->most, TLS1_3_VERSION)));
     set_sni(tls, wants->sni);
-    if (client->tickets != NULL && wants->ticket_key.length > 0) {
+    if (wants->ciphers != NULL && SSL_set_cipher_list(tls->ssl, wants->ciphers) != 1) {
+        ERR_clear_error();
+        tls_tell(tls, TLS_FAULT_PROTOCOL, "no cipher of TLS 1.2 is in the list \"%s\"",
+                 wants->ciphers);
+        return false;
+    }
+    return verify_prepare(tls, wants);
+}
+
+struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants)
+{
+    bool strict = wants->check != TLS_CHECK_NOTHING && !wants->check_only;
+    struct tls *tls = tls_create(strict ? client->strict : client->lenient);
+    must(tls != NULL);
+    tls->client = client;
+    tls->spoilt = !set_terms(tls, wants);
+    if (!tls->spoilt && client->tickets != NULL && wants->ticket_key.length > 0) {
         tls->ticket_key = span_copy(wants->ticket_key);
         tls->ticket_key_length = wants->ticket_key.length;
         show_ticket(tls);

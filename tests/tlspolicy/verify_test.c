@@ -1,0 +1,389 @@
+/* Every way in which a certificate may be what was asked for, or not, with a server that shows
+ * it. Each row names the rule. */
+#include "tlspolicy/peer.h"
+#include "tlspolicy/trust.h"
+
+#include "tests/suite.h"
+#include "tests/tlspolicy/mini_ca.h"
+#include "tests/tlspolicy/pair.h"
+
+static int64_t clock_ms(void)
+{
+    return 1000000;
+}
+
+/* ---- the CA, and what it has issued ---- */
+
+enum leaf {
+    GOOD,       /* mx.example.test, and its key and name are the right ones */
+    OTHER,      /* another name */
+    WILDCARD,   /* *.example.test */
+    PARTIAL,    /* m*.example.test */
+    DEEP,       /* *.*.test */
+    COMMON,     /* mx.example.test as common name only */
+    COMMON_TOO, /* and another name beside it */
+    EXPIRED,
+    FUTURE,
+    CLIENT,          /* for clients only */
+    ADDRESS,         /* 192.0.2.1 and 2001:db8::1 */
+    ADDRESS_AS_NAME, /* 192.0.2.1 as a DNS name */
+    BELOW,           /* a.b.mx.example.test */
+    NUL,             /* mx.example.test\0.evil.test */
+    MANY,            /* fifty names */
+    LEAVES,
+};
+
+static struct scratch scratch;
+static char ca_file[PATH_MAX];
+static struct issued root, intermediate, stranger, lone, leaves[LEAVES];
+static struct tls_trust *trust;
+static struct tickets *tickets;
+static struct tls_client *client;
+static struct tls_server *server;
+static struct tls *ours, *theirs;
+
+static const struct issue leaf_issues[LEAVES] = {
+    [GOOD] = {.cn = "mx.example.test", .names = "DNS:mx.example.test"},
+    [OTHER] = {.cn = "other.test", .names = "DNS:other.test,DNS:www.other.test"},
+    [WILDCARD] = {.names = "DNS:*.example.test"},
+    [PARTIAL] = {.names = "DNS:m*.example.test"},
+    [DEEP] = {.names = "DNS:*.*.test,DNS:mx.*.test"},
+    [COMMON] = {.cn = "mx.example.test"},
+    [COMMON_TOO] = {.cn = "mx.example.test", .names = "DNS:other.test"},
+    [EXPIRED] = {.cn = "old", .names = "DNS:mx.example.test", .from = -30 * DAY, .until = -DAY},
+    [FUTURE] = {.cn = "new", .names = "DNS:mx.example.test", .from = DAY, .until = 30 * DAY},
+    [CLIENT] = {.cn = "c", .names = "DNS:mx.example.test", .usage = "clientAuth"},
+    [ADDRESS] = {.cn = "mx.example.test", .names = "IP:192.0.2.1,IP:2001:db8::1"},
+    [ADDRESS_AS_NAME] = {.names = "DNS:192.0.2.1"},
+    [BELOW] = {.names = "DNS:a.b.mx.example.test"},
+    [NUL] = {.cn = "nul"},
+    [MANY] = {.cn = "many"},
+};
+
+/* A DNS name with a NUL in it can not be said in a configuration. */
+static void add_name_with_nul(struct issued *leaf, const struct issued *by)
+{
+    static const char text[] = "mx.example.test\0.evil.test";
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *value = ASN1_IA5STRING_new();
+    ASN1_STRING_set(value, text, sizeof(text) - 1);
+    GENERAL_NAME_set0_value(name, GEN_DNS, value);
+    sk_GENERAL_NAME_push(names, name);
+    ck_assert(X509_add1_ext_i2d(leaf->certificate, NID_subject_alt_name, names, 0, 0) == 1);
+    GENERAL_NAMES_free(names);
+    ck_assert(X509_sign(leaf->certificate, by->key, EVP_sha256()));
+}
+
+static void add_many_names(struct issued *leaf, const struct issued *by)
+{
+    char text[4096] = "";
+    for (size_t i = 0, at = 0; i < 50; i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%sDNS:host%zu.other.test",
+                               i ? "," : "", i);
+    issue_extension(leaf->certificate, NID_subject_alt_name, text);
+    ck_assert(X509_sign(leaf->certificate, by->key, EVP_sha256()));
+}
+
+static void setup(void)
+{
+    char why[TLS_WHY_MAX];
+    scratch_make_empty(&scratch);
+    root = issue_certificate(NULL, &(struct issue){.cn = "Root", .ca = true});
+    stranger = issue_certificate(NULL, &(struct issue){.cn = "Stranger", .ca = true});
+    intermediate = issue_certificate(&root, &(struct issue){.cn = "Between", .ca = true});
+    lone = issue_certificate(NULL, &leaf_issues[GOOD]);
+    for (size_t i = 0; i < LEAVES; i++)
+        leaves[i] = issue_certificate(&intermediate, &leaf_issues[i]);
+    add_name_with_nul(&leaves[NUL], &intermediate);
+    add_many_names(&leaves[MANY], &intermediate);
+    snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", scratch.directory);
+    issued_write_ca(ca_file, &root);
+    trust = tls_trust_load(ca_file, why);
+    ck_assert_msg(trust != NULL, "%s", why);
+    tickets = tickets_create();
+    client = tls_client_create(tickets, clock_ms);
+}
+
+static void hang_up(void)
+{
+    tls_free(&ours);
+    tls_free(&theirs);
+}
+
+static void teardown(void)
+{
+    hang_up();
+    tls_client_destroy(&client);
+    tls_server_destroy(&server);
+    tickets_destroy(&tickets);
+    tls_trust_release(&trust);
+    for (size_t i = 0; i < LEAVES; i++)
+        issued_free(&leaves[i]);
+    issued_free(&root);
+    issued_free(&intermediate);
+    issued_free(&stranger);
+    issued_free(&lone);
+    unlink(ca_file);
+    scratch_remove(&scratch);
+}
+
+/* ---- one handshake ---- */
+
+static void serve(const struct issued *const *chain, size_t count, enum tls_version most)
+{
+    char why[TLS_WHY_MAX];
+    issued_write(&scratch, chain, count);
+    /* the relay's own certificates have a level to keep; these are to be bad */
+    const struct tls_server_options options = {
+        scratch.certificate, scratch.key, TLS_VERSION_ANY, most, 2, NULL,
+    };
+    tls_server_destroy(&server);
+    server = tls_server_create(&options, why);
+    ck_assert_msg(server != NULL, "%s", why);
+}
+
+static void serve_leaf(enum leaf leaf, enum tls_version most)
+{
+    const struct issued *const chain[] = {&leaves[leaf], &intermediate};
+    serve(chain, 2, most);
+}
+
+static bool talk(const struct tls_wants *wants)
+{
+    hang_up();
+    ours = tls_connect(client, wants);
+    theirs = tls_accept(server);
+    bool done = pair_shake(ours, theirs, ALL);
+    if (done) {
+        CLEANUP(buffer_free) struct buffer plain = {0};
+        ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_MORE); /* tickets */
+    }
+    return done;
+}
+
+static struct tls_facts facts(void)
+{
+    struct tls_facts facts;
+    tls_facts(ours, &facts);
+    return facts;
+}
+
+static void assert_why(void)
+{
+    const char *why = tls_why(ours);
+    ck_assert_str_ne(why, "");
+    ck_assert_uint_lt(strlen(why), TLS_WHY_MAX);
+    for (const char *c = why; *c; c++)
+        ck_assert(*c >= ' ' && *c <= '~');
+}
+
+/* The same twice: once it must hold, once it is only told; and with either version. */
+static void assert_verdict(const char *rule, struct tls_wants wants, enum tls_fault fault)
+{
+    wants.check_only = false;
+    ck_assert_msg(talk(&wants) == (fault == TLS_FAULT_NONE), "%s: %s", rule, tls_why(ours));
+    ck_assert_msg(facts().fault == fault, "%s: %s (%s)", rule, tls_fault_name(facts().fault),
+                  tls_why(ours));
+    ck_assert_msg(facts().verified == (fault == TLS_FAULT_NONE), "%s", rule);
+    if (fault != TLS_FAULT_NONE)
+        assert_why();
+    else
+        ck_assert_str_eq(tls_why(ours), "");
+    wants.check_only = true;
+    ck_assert_msg(talk(&wants), "%s: %s", rule, tls_why(ours));
+    ck_assert_msg(facts().fault == fault, "%s: %s", rule, tls_why(ours));
+    ck_assert_msg(facts().verified == (fault == TLS_FAULT_NONE), "%s", rule);
+}
+
+/* ---- names ---- */
+
+static struct tls_wants want_name(const char *const *name)
+{
+    return (struct tls_wants){
+        .sni = "mx.example.test",
+        .check = TLS_CHECK_NAMES,
+        .names = name,
+        .name_count = 1,
+        .trust = trust,
+    };
+}
+
+START_TEST(names)
+{
+    static const struct {
+        const char *rule;
+        const char *name;
+        enum leaf leaf;
+        enum tls_fault fault;
+    } rows[] = {
+        {"RFC 9525 6.3: a DNS-ID that is the same", "mx.example.test", GOOD, TLS_FAULT_NONE},
+        {"RFC 9525 6.3: whatever its case", "MX.Example.TEST", GOOD, TLS_FAULT_NONE},
+        {"RFC 8461 4.2: another name", "mx.example.test", OTHER, TLS_FAULT_NAME},
+        {"RFC 9525 6.3: one of several", "www.other.test", OTHER, TLS_FAULT_NONE},
+        {"RFC 9525 6.3: * as the whole left-most label", "mx.example.test", WILDCARD,
+         TLS_FAULT_NONE},
+        {"RFC 9525 6.3: * is one label, not two", "a.mx.example.test", WILDCARD, TLS_FAULT_NAME},
+        {"RFC 9525 6.3: * is one label, not none", "example.test", WILDCARD, TLS_FAULT_NAME},
+        {"RFC 9525 6.3: * as a part of a label", "mx.example.test", PARTIAL, TLS_FAULT_NAME},
+        {"RFC 9525 6.3: * in another label", "mx.example.test", DEEP, TLS_FAULT_NAME},
+        {"RFC 8461 4.2: the common name is not looked at", "mx.example.test", COMMON,
+         TLS_FAULT_NAME},
+        {"RFC 9525 2: nor beside a DNS-ID", "mx.example.test", COMMON_TOO, TLS_FAULT_NAME},
+        {"RFC 8461 4.2: expired", "mx.example.test", EXPIRED, TLS_FAULT_EXPIRED},
+        {"RFC 5280 6.1.3: not yet valid", "mx.example.test", FUTURE, TLS_FAULT_EXPIRED},
+        {"RFC 5280 4.2.1.12: not for servers", "mx.example.test", CLIENT, TLS_FAULT_CHAIN},
+        {"RFC 9525 6.5: an IP-ID is no DNS-ID", "mx.example.test", ADDRESS, TLS_FAULT_NAME},
+        {"RFC 9525 6.5: an address by its IP-ID", "192.0.2.1", ADDRESS, TLS_FAULT_NONE},
+        {"RFC 5321 4.1.3: as a literal", "[2001:db8::1]", ADDRESS, TLS_FAULT_NONE},
+        {"RFC 9525 6.5: another address", "[192.0.2.2]", ADDRESS, TLS_FAULT_NAME},
+        {"RFC 9525 6.5: not as a DNS-ID", "192.0.2.1", ADDRESS_AS_NAME, TLS_FAULT_NAME},
+        {"a name that ends at a NUL is not that name", "mx.example.test", NUL, TLS_FAULT_NAME},
+        {"any name below", ".example.test", GOOD, TLS_FAULT_NONE},
+        {"any number of labels below", ".example.test", BELOW, TLS_FAULT_NONE},
+        {"the name itself is not below it", ".mx.example.test", GOOD, TLS_FAULT_NAME},
+        {"nor is one that only ends alike", ".xample.test", GOOD, TLS_FAULT_NAME},
+        {"all that is below is below", ".example.test", WILDCARD, TLS_FAULT_NONE},
+        {"part of a label is no name below", ".example.test", PARTIAL, TLS_FAULT_NAME},
+        {"a NUL is no name below", ".evil.test", NUL, TLS_FAULT_NAME},
+        {"not what is in the common name", ".example.test", COMMON, TLS_FAULT_NAME},
+        {"a dot is nobody's parent", ".", GOOD, TLS_FAULT_NAME},
+        {"the empty name is nobody's", "", GOOD, TLS_FAULT_NAME},
+        {"many names to tell", "mx.example.test", MANY, TLS_FAULT_NAME},
+    };
+    for (size_t i = 0; i < countof(rows) * 2; i++) {
+        size_t row = i / 2;
+        serve_leaf(rows[row].leaf, i % 2 ? TLS_VERSION_1_2 : TLS_VERSION_1_3);
+        if (i % 2 == 0 || rows[row].leaf == GOOD)
+            assert_verdict(rows[row].rule, want_name(&rows[row].name), rows[row].fault);
+    }
+}
+END_TEST
+
+START_TEST(one_of_several_names)
+{
+    const char *const both[] = {"example.test", ".example.test"};
+    struct tls_wants wants = want_name(both);
+    wants.name_count = 2;
+    serve_leaf(GOOD, TLS_VERSION_ANY);
+    assert_verdict("the second", wants, TLS_FAULT_NONE);
+    serve_leaf(OTHER, TLS_VERSION_ANY);
+    assert_verdict("none", wants, TLS_FAULT_NAME);
+    ck_assert_str_eq(tls_why(ours), "the certificate is not for example.test or .example.test, "
+                                    "but for other.test, www.other.test");
+    wants.name_count = 0;
+    serve_leaf(GOOD, TLS_VERSION_ANY);
+    assert_verdict("no name at all", wants, TLS_FAULT_NAME);
+}
+END_TEST
+
+START_TEST(chains)
+{
+    const char *const name = "mx.example.test";
+    const struct issued *const bare[] = {&leaves[GOOD]};
+    const struct issued *const self[] = {&lone};
+    struct issued other = issue_certificate(&stranger, &leaf_issues[GOOD]);
+    const struct issued *const foreign[] = {&other, &stranger};
+    struct issued old = issue_certificate(
+        &root, &(struct issue){.cn = "Old", .ca = true, .from = -30 * DAY, .until = -DAY});
+    struct issued below = issue_certificate(&old, &leaf_issues[GOOD]);
+    const struct issued *const aged[] = {&below, &old};
+    struct issued leaf_issued = issue_certificate(&leaves[GOOD], &leaf_issues[GOOD]);
+    const struct issued *const usurped[] = {&leaf_issued, &leaves[GOOD], &intermediate};
+    const struct {
+        const char *rule;
+        const struct issued *const *chain;
+        size_t count;
+        enum tls_fault fault;
+        const char *why;
+    } rows[] = {
+        {"RFC 5280 6.1: the intermediate CA is not sent", bare, 1, TLS_FAULT_CHAIN, "Between"},
+        {"RFC 5280 6.1: by itself", self, 1, TLS_FAULT_CHAIN, "self-signed"},
+        {"RFC 5280 6.1: by a CA nobody trusts", foreign, 2, TLS_FAULT_CHAIN, "CN=Stranger"},
+        {"RFC 5280 6.1.3: an intermediate CA has expired", aged, 2, TLS_FAULT_EXPIRED, "CN=Old"},
+        {"RFC 5280 6.1.4: by what is no CA", usurped, 3, TLS_FAULT_CHAIN, "mx.example.test"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        serve(rows[i].chain, rows[i].count, TLS_VERSION_ANY);
+        assert_verdict(rows[i].rule, want_name(&name), rows[i].fault);
+        ck_assert_msg(strstr(tls_why(ours), rows[i].why) != NULL, "%s", tls_why(ours));
+    }
+    issued_free(&other);
+    issued_free(&old);
+    issued_free(&below);
+    issued_free(&leaf_issued);
+}
+END_TEST
+
+/* What the operator names is trusted as it stands: a server's own certificate, too. */
+START_TEST(a_ca_file_may_hold_any_certificate)
+{
+    char why[TLS_WHY_MAX];
+    const char *const name = "mx.example.test";
+    const struct issued *const self[] = {&lone}, *const bare[] = {&leaves[GOOD]};
+    const struct {
+        const struct issued *trusted;
+        const struct issued *const *chain;
+    } rows[] = {{&lone, self}, {&intermediate, bare}, {&leaves[GOOD], bare}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        issued_write_ca(ca_file, rows[i].trusted);
+        struct tls_wants wants = want_name(&name);
+        CLEANUP(tls_trust_release) struct tls_trust *own = tls_trust_load(ca_file, why);
+        wants.trust = own;
+        serve(rows[i].chain, 1, TLS_VERSION_ANY);
+        assert_verdict("as it stands", wants, TLS_FAULT_NONE);
+        wants.trust = NULL; /* the system's: it has never heard of it */
+        assert_verdict("the system's", wants, TLS_FAULT_CHAIN);
+    }
+}
+END_TEST
+
+/* ---- fingerprints ---- */
+
+START_TEST(fingerprints)
+{
+    struct fingerprint list[2] = {0};
+    struct tls_wants wants = {
+        .check = TLS_CHECK_FINGERPRINTS, .fingerprints = list, .fingerprint_count = 2};
+    static const enum leaf any[] = {GOOD, OTHER, EXPIRED, CLIENT, COMMON};
+    for (size_t i = 0; i < countof(any); i++) {
+        char data[2048];
+        serve_leaf(any[i], TLS_VERSION_ANY);
+        assert_verdict("none", wants, TLS_FAULT_FINGERPRINT);
+        for (uint8_t selector = 0; selector < 2; selector++) {
+            issued_tlsa(&leaves[any[i]], 3, selector, 1, data);
+            memcpy(list[1].sha256, data, FINGERPRINT_BYTES);
+            assert_verdict("of the certificate or its key", wants, TLS_FAULT_NONE);
+        }
+        issued_tlsa(&intermediate, 3, 0, 1, data); /* it is sent, but is not the server's */
+        memcpy(list[1].sha256, data, FINGERPRINT_BYTES);
+        assert_verdict("of its CA", wants, TLS_FAULT_FINGERPRINT);
+        memset(list, 0, sizeof(list));
+    }
+    wants.fingerprint_count = 0;
+    assert_verdict("none to look for", wants, TLS_FAULT_FINGERPRINT);
+}
+END_TEST
+
+static TCase *with_ca(void)
+{
+    TCase *tcase = tcase_create("tlspolicy/verify");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    return tcase;
+}
+
+int main(void)
+{
+    const TTest *const tests[] = {names, one_of_several_names, chains,
+                                  a_ca_file_may_hold_any_certificate, fingerprints};
+    Suite *suite = suite_create("tlspolicy/verify");
+    TCase *tcase = with_ca();
+    for (size_t i = 0; i < countof(tests); i++)
+        tcase_add_test(tcase, tests[i]);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
