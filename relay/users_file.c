@@ -17,53 +17,13 @@ static void close_file(const int *file)
         close(*file);
 }
 
-/* Of the last failure. Never NULL, which says that all is well: a file system may have error
- * numbers that libc has no words for. */
-static const char *reason(void)
-{
-    const char *words = strerrordesc_np(errno);
-    return words ? words : "an error without a name";
-}
-
 /* ---- reading ---- */
-
-/* NULL when it can be used by its owner only, and is not too large. */
-static const char *file_fault(int file, const char *path, struct arena *arena)
-{
-    struct stat facts;
-    if (file < 0 && errno == EACCES)
-        return "permission denied: it must belong to the user that the relay runs as";
-    if (file < 0 || fstat(file, &facts) != 0)
-        return reason();
-    if (!S_ISREG(facts.st_mode))
-        return "it is not a file";
-    if (facts.st_mode & (S_IRWXG | S_IRWXO))
-        return arena_print(arena, "others may use it (mode %04o): chmod 600 %s",
-                           facts.st_mode & 07777, path);
-    return NULL;
-}
-
-/* NULL when all of it was read. */
-static const char *read_all(int file, struct buffer *text)
-{
-    for (ssize_t got = 1; got > 0; buffer_grew(text, (size_t)got)) {
-        got = read(file, buffer_room(text, 65536), 65536);
-        if (got < 0)
-            return reason();
-        if (buffer_length(text) > USERS_BYTES_MAX)
-            return "it has more than 16 MiB";
-    }
-    return NULL;
-}
 
 struct users *users_read(const char *path, const char *where, struct buffer *errors)
 {
     struct arena arena CLEANUP(arena_free) = {0};
     struct buffer text CLEANUP(buffer_wipe) = {0};
-    int file CLEANUP(close_file) = open(path, O_RDONLY | O_CLOEXEC);
-    const char *wrong = file_fault(file, path, &arena);
-    if (wrong == NULL)
-        wrong = read_all(file, &text);
+    const char *wrong = secret_file_read(path, USERS_BYTES_MAX, &text, NULL, &arena);
     if (wrong == NULL)
         return users_parse(path, buffer_span(&text), errors);
     buffer_print(errors, "%s: users %s: %s\n", where, path, wrong);
@@ -159,12 +119,14 @@ enum users_edited users_edit(const char *path, const char *model, const char *na
                              struct span line, struct buffer *errors)
 {
     struct stat owner;
+    struct arena arena CLEANUP(arena_free) = {0};
     struct buffer text CLEANUP(buffer_wipe) = {0}, edited CLEANUP(buffer_wipe) = {0};
     char *real CLEANUP(secret_free) = realpath(path, NULL); /* a link stays one */
     const char *at = real ? real : path;
     int file CLEANUP(close_file) = open_alone(at, line.length > 0);
     bool is_open = file >= 0 && find_owner(file, real == NULL, model, &owner);
-    const char *wrong = is_open ? read_all(file, &text) : reason();
+    const char *wrong =
+        is_open ? secret_read_all(file, USERS_BYTES_MAX, &text, &arena) : secret_errno();
     if (wrong == NULL) {
         bool found = replace_line(buffer_span(&text), name, line, &edited);
         if (!found && line.length == 0)
@@ -172,7 +134,7 @@ enum users_edited users_edit(const char *path, const char *model, const char *na
         struct users *users CLEANUP(users_drop) = users_parse(at, buffer_span(&edited), errors);
         if (users == NULL)
             return USERS_NOT_EDITED;
-        wrong = replace_file(at, &owner, buffer_span(&edited)) ? NULL : reason();
+        wrong = replace_file(at, &owner, buffer_span(&edited)) ? NULL : secret_errno();
     }
     if (wrong == NULL)
         return USERS_EDITED;

@@ -67,27 +67,6 @@ bool sasl_server_begins(enum sasl_mechanism mechanism)
 
 /* ---- what libgsasl has for others ---- */
 
-void secret_free(char **secret)
-{
-    if (*secret != NULL)
-        explicit_bzero(*secret, strlen(*secret));
-    free(*secret);
-    *secret = NULL;
-}
-
-char *sasl_prepare(struct span text, bool stored)
-{
-    char *out = NULL;
-    if (!utf8_valid(text) || (text.length > 0 && memchr(text.data, '\0', text.length)))
-        return NULL;
-    char *copy CLEANUP(secret_free) = span_copy(text);
-    if (gsasl_saslprep(copy, stored ? 0 : GSASL_ALLOW_UNASSIGNED, &out, NULL) != GSASL_OK)
-        return NULL;
-    if (out[0] == '\0')
-        secret_free(&out);
-    return out;
-}
-
 bool scram_derive(const char *password, struct span salt, unsigned iterations,
                   struct scram_keys *keys)
 {
@@ -106,31 +85,6 @@ bool scram_keys_equal(const uint8_t a[SCRAM_KEY_BYTES], const uint8_t b[SCRAM_KE
     for (size_t i = 0; i < SCRAM_KEY_BYTES; i++)
         differ |= a[i] ^ b[i];
     return differ == 0;
-}
-
-bool base64_read(struct span text, struct buffer *to)
-{
-    char *bytes = NULL;
-    size_t length = 0;
-    if (text.length == 0)
-        return true;
-    if (gsasl_base64_from(text.data, text.length, &bytes, &length) != GSASL_OK)
-        return false;
-    buffer_append(to, (struct span){bytes, length});
-    explicit_bzero(bytes, length);
-    gsasl_free(bytes);
-    return true;
-}
-
-void base64_write(struct span bytes, struct buffer *to)
-{
-    char *text = NULL;
-    size_t length = 0;
-    if (bytes.length == 0)
-        return;
-    must(gsasl_base64_to(bytes.data, bytes.length, &text, &length) == GSASL_OK);
-    buffer_append(to, (struct span){text, length});
-    gsasl_free(text);
 }
 
 /* ---- what an exchange asks for ---- */

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "queue/message.h"
+#include "relay/secret.h"
 
 #define SASL_LINE_MAX 12288          /* bytes of a response with CRLF (RFC 4954 4) */
 #define SASL_NAME_MAX USER_MAX_BYTES /* of a user's name: what the spool keeps */
@@ -60,11 +61,6 @@ const char *sasl_password(const struct sasl *sasl); /* at SASL_CHECK */
 
 /* ---- what libgsasl has for others ---- */
 
-/* By SASLprep (RFC 4013): the caller frees it (a password: wipes it). NULL when it is not UTF-8, or
- * holds what must not be in a name or password, or is empty. `stored`: it is to be kept, so no
- * character may be one that Unicode has not assigned. */
-char *sasl_prepare(struct span text, bool stored);
-
 #define SCRAM_KEY_BYTES 32
 
 struct scram_keys {
@@ -77,9 +73,3 @@ bool scram_derive(const char *password, struct span salt, unsigned iterations,
                   struct scram_keys *keys);
 /* In a time that does not depend on where they differ. */
 bool scram_keys_equal(const uint8_t a[SCRAM_KEY_BYTES], const uint8_t b[SCRAM_KEY_BYTES]);
-
-bool base64_read(struct span text, struct buffer *to); /* appends; false when it is none */
-void base64_write(struct span bytes, struct buffer *to);
-
-/* Overwrites and frees. */
-void secret_free(char **secret);

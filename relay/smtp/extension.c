@@ -1,6 +1,7 @@
 #include "relay/smtp/extension.h"
 
 #include "base/must.h"
+#include "relay/smtp/auth.h"
 
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 typedef void parameter_reader(struct extensions *extensions, struct span parameters);
 
-static parameter_reader read_size, read_least_by, read_limits;
+static parameter_reader read_size, read_least_by, read_limits, read_auth;
 
 static const struct {
     const char *keyword;
@@ -27,7 +28,7 @@ static const struct {
     {"DELIVERBY", EXTENSION_DELIVERBY, read_least_by},
     {"LIMITS", EXTENSION_LIMITS, read_limits},
     {"FUTURERELEASE", EXTENSION_FUTURERELEASE, NULL},
-    {"AUTH", EXTENSION_AUTH, NULL},
+    {"AUTH", EXTENSION_AUTH, read_auth},
     {"REQUIRETLS", EXTENSION_REQUIRETLS, NULL},
 };
 _Static_assert(countof(known) == EXTENSIONS, "each extension has its row");
@@ -71,6 +72,13 @@ static void read_limits(struct extensions *extensions, struct span parameters)
                 *limits[i].limit = (unsigned)value;
         }
     }
+}
+
+/* RFC 4954 3; of several AUTH lines all count. */
+static void read_auth(struct extensions *extensions, struct span parameters)
+{
+    for (struct span word; (word = span_word(&parameters)).length > 0;)
+        extensions->auth |= auth_find(word);
 }
 
 unsigned extension_find(struct span keyword)

@@ -36,6 +36,7 @@ struct extensions {
     unsigned mail_max;        /* MAILMAX: transactions of a session; 0: not said */
     unsigned rcpt_max;        /* RCPTMAX: RCPT commands of a transaction; 0: not said */
     unsigned rcpt_domain_max; /* RCPTDOMAINMAX: recipients' domains of a session; 0: not said */
+    unsigned auth;            /* AUTH's mechanisms, of those that we know (relay/smtp/auth.h) */
 };
 
 /* From the text of a reply to EHLO: the first line is the greeting and is passed over, and so
