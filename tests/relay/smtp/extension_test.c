@@ -1,6 +1,9 @@
 #include "relay/smtp/extension.h"
 
+#include "relay/smtp/auth.h"
 #include "tests/suite.h"
+
+#include <string.h>
 
 #include <stdio.h>
 
@@ -80,6 +83,28 @@ START_TEST(limits_and_times)
 }
 END_TEST
 
+/* RFC 4954 3: each mechanism is a word; what is not known is passed over. */
+START_TEST(mechanisms)
+{
+    static const struct {
+        const char *text, *set;
+    } rows[] = {
+        {"mx\nAUTH", ""},
+        {"mx\nAUTH LOGIN PLAIN", "LOGIN PLAIN"},
+        {"mx\nauth plain scram-sha-256 GSSAPI XOAUTH2 x", "SCRAM-SHA-256 PLAIN XOAUTH2"},
+        {"mx\nAUTH DIGEST-MD5\nDSN\nAUTH CRAM-MD5 SCRAM-SHA-1 OAUTHBEARER",
+         "SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 OAUTHBEARER"},
+        {"AUTH PLAIN\nDSN PLAIN\nPLAIN", ""},
+        {"mx\nAUTH=LOGIN PLAIN", ""}, /* as it was before there was an RFC */
+    };
+    char text[AUTH_TEXT_MAX];
+    for (size_t i = 0; i < countof(rows); i++)
+        ck_assert_str_eq(auth_set_format(extensions_read(span_of(rows[i].text), 0).auth, text),
+                         rows[i].set);
+    ck_assert_uint_eq(strlen(auth_set_format(AUTH_BY_PASSWORD | AUTH_BY_TOKEN, text)), 77);
+}
+END_TEST
+
 START_TEST(what_is_discarded_was_not_offered)
 {
     struct extensions got = extensions_read(SPAN("mx\nSIZE 9\nLIMITS RCPTMAX=2\nDSN"),
@@ -111,5 +136,5 @@ START_TEST(asking_for_one)
 }
 END_TEST
 
-TEST_MAIN("relay/smtp/extension", keywords, limits_and_times, what_is_discarded_was_not_offered,
-          names, asking_for_one)
+TEST_MAIN("relay/smtp/extension", keywords, limits_and_times, mechanisms,
+          what_is_discarded_was_not_offered, names, asking_for_one)
