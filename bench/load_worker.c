@@ -12,7 +12,7 @@ void load_worker_open(struct load_worker *worker, struct load *load, unsigned in
     worker->load = load;
     worker->index = index;
     worker->loop = os_loop_create();
-    worker->tickets = options->resume ? tickets_create() : NULL;
+    worker->tickets = options->resume ? tickets_create(NULL, 0) : NULL;
     worker->tls = tls_client_create(worker->tickets, os_wall);
     worker->last_us = load->started_us;
     list_init(&worker->idle);

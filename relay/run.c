@@ -155,6 +155,8 @@ static void stop(struct running *running)
     if (running->resolve != NULL)
         resolve_destroy(&running->resolve);
     settle(running);
+    if (running->relay.tickets != NULL)
+        tickets_flush(running->relay.tickets);
     if (running->relay.dispatch != NULL && !all_quiet(running)) {
         log_stop(LOG_STOP_MS);
         _exit(running->exit_code); /* what is in hand is in the spool: it is not pulled away */
@@ -168,13 +170,13 @@ static void stop(struct running *running)
     if (running->relay.spool != NULL) {
         committer_destroy(&running->relay.committer);
         loader_destroy(&running->relay.loader);
+        tickets_destroy(&running->relay.tickets);
         store_close(&running->relay.store);
         spool_close(&running->relay.spool);
     }
     service_destroy(&running->service);
     listening_close(running->listening, running->listening_count);
     free(running->listening);
-    free(running->tickets);
     free(running->threads);
     free(running->workers);
     free(running->mailboxes);

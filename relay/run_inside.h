@@ -27,7 +27,6 @@ struct running {
     struct control *control;
     struct http *http; /* NULL without an admin section */
     int admin_handed_over;
-    const struct tickets **tickets; /* each worker's */
     struct service *service;
     struct health health;
     bool works;                  /* as was logged last */
@@ -37,7 +36,7 @@ struct running {
     struct worker **workers;
     unsigned worker_count;
     struct restore *restore;
-    struct running_thread *threads; /* workers, then committer, loader, passwords */
+    struct running_thread *threads; /* workers, then committer, loader, passwords, tickets */
     unsigned thread_count;
     atomic_bool ending;
     atomic_bool broken; /* the spool */

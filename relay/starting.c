@@ -67,6 +67,17 @@ static void *run_passwords(void *argument)
     return NULL;
 }
 
+static void *run_tickets(void *argument)
+{
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending)) {
+        tickets_step(thread->running->relay.tickets, STEP_MS);
+        health_beat(thread->health);
+        log_flush();
+    }
+    return NULL;
+}
+
 static void start_thread(struct running *running, void *(*run)(void *), struct worker *worker)
 {
     unsigned number = running->thread_count++;
@@ -92,6 +103,7 @@ static void open_store(struct running *running)
     running->relay.store = store_open(directory, why);
     if (why[0] != '\0')
         log_note("warning", "why", "%s", why);
+    running->relay.tickets = tickets_create(running->relay.store, os_wall());
 }
 
 static bool open_spool(struct running *running)
@@ -214,15 +226,11 @@ static bool start_http(struct running *running)
     const struct admin_config *admin = &running->config->admin;
     if (!admin->on)
         return true;
-    running->tickets = must_calloc(running->worker_count, sizeof(struct tickets *));
-    for (unsigned i = 0; i < running->worker_count; i++)
-        running->tickets[i] = running->workers[i]->tickets;
     const struct http_parts parts = {.admin = admin,
                                      .handed_over = running->admin_handed_over,
                                      .api = {.control = &running->control_parts,
                                              .health = &running->health,
-                                             .tickets = running->tickets,
-                                             .ticket_count = running->worker_count,
+                                             .tickets = running->relay.tickets,
                                              .hostname = running->config->hostname}};
     running->http = http_start(&parts, running->why, sizeof(running->why));
     return running->http != NULL || fail(running, EX_UNAVAILABLE);
@@ -230,7 +238,7 @@ static bool start_http(struct running *running)
 
 static void start_threads(struct running *running)
 {
-    running->threads = must_calloc(running->worker_count + 3, sizeof(*running->threads));
+    running->threads = must_calloc(running->worker_count + 4, sizeof(*running->threads));
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++)
@@ -238,6 +246,7 @@ static void start_threads(struct running *running)
     start_thread(running, run_committer, NULL);
     start_thread(running, run_loader, NULL);
     start_thread(running, run_passwords, NULL);
+    start_thread(running, run_tickets, NULL);
 }
 
 static void raise_descriptors(void)
@@ -301,6 +310,7 @@ static void create_health(struct running *running)
     health_add(health, HEALTH_COMMITTER_MS, "committer");
     health_add(health, HEALTH_WORKER_MS, "loader");
     health_add(health, HEALTH_PASSWORDS_MS, "passwords");
+    health_add(health, HEALTH_COMMITTER_MS, "tickets");
     health->bound_most_ms = service_watchdog_ms(running->service);
     health->dispatch = running->relay.dispatch;
     health->spool = running->relay.spool;

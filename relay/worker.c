@@ -30,8 +30,7 @@ struct worker *worker_create(struct relay *relay, unsigned index, struct mailbox
     worker->wall_ms = os_wall();
     wheel_init(&worker->wheel, worker->now_ms);
     os_random(&worker->random, sizeof(worker->random));
-    worker->tickets = tickets_create();
-    worker->tls_client = tls_client_create(worker->tickets, os_wall);
+    worker->tls_client = tls_client_create(relay->tickets, os_wall);
     list_init(&worker->outbound);
     list_init(&worker->graves);
     return worker;
@@ -54,7 +53,6 @@ void worker_destroy(struct worker **worker)
     connections_close(self);
     bury_dead(self);
     tls_client_destroy(&self->tls_client);
-    tickets_destroy(&self->tickets);
     os_loop_destroy(&self->loop);
     config_drop(&self->config);
     free(self);

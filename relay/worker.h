@@ -28,7 +28,8 @@ struct relay {
     struct spool *spool;
     struct committer *committer;
     struct loader *loader;
-    struct store *store; /* of TLS policy; NULL: nothing is kept over a restart */
+    struct store *store;     /* of TLS policy; NULL: nothing is kept over a restart */
+    struct tickets *tickets; /* all workers' */
     struct dispatch *dispatch;
     struct notifier *notifier;
     struct inbound_clients *clients; /* how many connections each client has, */
@@ -51,7 +52,6 @@ struct worker {
 
     struct family_memory families;
 
-    struct tickets *tickets;
     struct tls_client *tls_client;
 
     struct inbound *inbound; /* listeners and inbound connections */

@@ -48,11 +48,16 @@ int ticket_keys_seal(unsigned char name[16], unsigned char *iv, struct evp_ciphe
 int ticket_keys_open(const unsigned char name[16], const unsigned char *iv,
                      struct evp_cipher_ctx_st *cipher, struct evp_mac_ctx_st *mac, int64_t now_ms);
 
-/* What lies in front of a session in the ticket store. */
+/* What lies in front of a session in the ticket store. Times are ms since 1970. */
 struct session_head {
     int64_t until_ms; /* one of TLS 1.2 goes back after use, and is no younger for it */
+    int64_t last_ms;  /* nor are those younger that a resumed connection brings: then the server
+                       * has to show its certificate again (RFC 8446 4.6.1) */
     bool verified;    /* the certificate was checked when it was made, and held */
 };
+
+/* Until when a session that was made now is good: as its server, and `last_ms`, have it. */
+int64_t session_until_ms(const struct ssl_session_st *session, int64_t last_ms, int64_t now_ms);
 
 /* A session as bytes for the ticket store. How many; 0 when they are more than
  * TICKET_BYTES_MAX. */
@@ -63,6 +68,3 @@ size_t session_pack(const struct ssl_session_st *session, const struct session_h
 struct ssl_session_st *session_unpack(struct span ticket, struct session_head *head);
 
 bool session_is_single_use(const struct ssl_session_st *session);
-
-/* How long the server, and we, let it live. TLS 1.2 may leave that to us. */
-int64_t session_life_ms(const struct ssl_session_st *session);

@@ -11,14 +11,15 @@
 #include <openssl/asn1.h>
 #include <openssl/ssl.h>
 
+#define UNSAID_LIFE_MS INT64_C(7200000)
 #define PEER_TAG 3 /* peer [3], in the ASN.1 of OpenSSL's sessions since they have one */
 
-#define FORMAT 1 /* of the head: sessions lie on disk, for the next version to find */
+#define FORMAT 2 /* of the head: sessions lie on disk, for the next version to find */
 
 struct head {
     uint32_t format;
     uint32_t verified;
-    int64_t until_ms;
+    int64_t until_ms, last_ms;
 };
 
 /* One element at `*at`, which is set behind it; false at the end or when there is none. */
@@ -57,7 +58,7 @@ static unsigned char *cut_certificate(unsigned char *der, size_t *length)
 size_t session_pack(const SSL_SESSION *session, const struct session_head *head,
                     char to[TICKET_BYTES_MAX])
 {
-    struct head packed = {FORMAT, head->verified, head->until_ms};
+    struct head packed = {FORMAT, head->verified, head->until_ms, head->last_ms};
     unsigned char *der = NULL;
     int whole = i2d_SSL_SESSION(session, &der);
     if (whole <= 0)
@@ -81,7 +82,7 @@ SSL_SESSION *session_unpack(struct span ticket, struct session_head *head)
     memcpy(&packed, ticket.data, sizeof(packed));
     if (packed.format != FORMAT || packed.verified > 1)
         return NULL;
-    *head = (struct session_head){packed.until_ms, packed.verified == 1};
+    *head = (struct session_head){packed.until_ms, packed.last_ms, packed.verified == 1};
     struct span der = span_skip(ticket, sizeof(packed));
     const unsigned char *at = (const unsigned char *)der.data;
     return d2i_SSL_SESSION(NULL, &at, (long)der.length);
@@ -92,9 +93,10 @@ bool session_is_single_use(const SSL_SESSION *session)
     return SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
 }
 
-int64_t session_life_ms(const SSL_SESSION *session)
+int64_t session_until_ms(const SSL_SESSION *session, int64_t last_ms, int64_t now_ms)
 {
-    unsigned long hint = SSL_SESSION_get_ticket_lifetime_hint(session);
-    bool unsaid = hint == 0 && !session_is_single_use(session); /* RFC 5077 3.3 */
-    return unsaid || hint > TICKET_LIFE_MS / 1000 ? TICKET_LIFE_MS : (int64_t)hint * 1000;
+    int64_t life_ms = (int64_t)SSL_SESSION_get_ticket_lifetime_hint(session) * 1000;
+    if (life_ms == 0 && !session_is_single_use(session))
+        life_ms = UNSAID_LIFE_MS; /* RFC 5077 3.3: as long as we like */
+    return life_ms < last_ms - now_ms ? now_ms + life_ms : last_ms;
 }

@@ -44,7 +44,7 @@ static void turn(int64_t now_ms)
         keys.before = keys.newest;
         forget(&keys.newest);
     }
-    if (keys.before.exists && now_ms - keys.before.born_ms >= SEALS_MS + TICKET_LIFE_MS)
+    if (keys.before.exists && now_ms - keys.before.born_ms >= SEALS_MS + TLS_TICKET_LIFE_MS)
         forget(&keys.before);
 }
 

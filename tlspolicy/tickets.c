@@ -1,34 +1,8 @@
-#include "tlspolicy/tickets.h"
-
-#include "base/list.h"
-#include "base/map.h"
+#include "tlspolicy/tickets_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct ticket_key {
-    struct list tickets; /* oldest first */
-    unsigned count;
-    uint64_t hash;
-    size_t length;
-    char bytes[];
-};
-
-struct ticket {
-    struct list_node in_key, in_all;
-    struct ticket_key *key;
-    int64_t expires_ms;
-    size_t length;
-    char *session;
-};
-
-struct tickets {
-    struct map keys;
-    struct list all; /* oldest first */
-    struct {
-        _Atomic uint64_t stored, hits, misses, expired, evicted, now;
-    } facts; /* as tickets_facts has them: other threads may look */
-};
+#include <time.h>
 
 static uint64_t key_hash(const void *item)
 {
@@ -39,14 +13,6 @@ static bool key_same(const void *item, const void *key)
 {
     const struct ticket_key *mine = item;
     return span_equal((struct span){mine->bytes, mine->length}, *(const struct span *)key);
-}
-
-struct tickets *tickets_create(void)
-{
-    struct tickets *tickets = must_calloc(1, sizeof(*tickets));
-    map_init(&tickets->keys, key_hash, key_same);
-    list_init(&tickets->all);
-    return tickets;
 }
 
 static struct ticket_key *find_key(const struct tickets *tickets, struct span key)
@@ -62,85 +28,73 @@ static struct ticket_key *make_key(struct tickets *tickets, struct span key)
     made->length = key.length;
     memcpy(made->bytes, key.data, key.length);
     map_add(&tickets->keys, made);
+    tickets->facts.bytes += sizeof(*made) + key.length;
     return made;
 }
 
-/* Takes the ticket out, and its key when that was the last; the session is the caller's. */
-static char *detach(struct tickets *tickets, struct ticket *take)
+static void ticket_free(struct ticket *take)
 {
-    char *session = take->session;
-    struct ticket_key *key = take->key;
-    list_remove(&take->in_key);
-    list_remove(&take->in_all);
+    explicit_bzero(take->session, take->length); /* whoever reads it can read what it protected */
+    free(take->session);
     free(take);
+}
+
+/* ---- coming and going ---- */
+
+/* Takes the ticket out, and its key when that was the last; the ticket is the caller's. */
+static struct ticket *detach(struct tickets *tickets, struct ticket *ticket)
+{
+    struct ticket_key *key = ticket->key;
+    list_remove(&ticket->in_key);
+    list_remove(&ticket->in_all);
+    if (tickets->store != NULL)
+        ticket_forget(tickets, ticket);
+    ticket->key = NULL;
     tickets->facts.now--;
+    tickets->facts.bytes -= sizeof(*ticket) + ticket->length;
     if (--key->count == 0) {
+        tickets->facts.bytes -= sizeof(*key) + key->length;
         map_remove(&tickets->keys, key);
         free(key);
     }
-    return session;
+    return ticket;
 }
 
-static void drop(struct tickets *tickets, struct ticket *take)
+static void drop(struct tickets *tickets, struct ticket *ticket, uint64_t *count)
 {
-    size_t length = take->length;
-    char *session = detach(tickets, take);
-    explicit_bzero(session, length); /* whoever reads it can read what it protected */
-    free(session);
+    ++*count;
+    ticket_free(detach(tickets, ticket));
 }
 
-static void make_room(struct tickets *tickets, int64_t now_ms)
+/* What has expired, as far as it is among the oldest, and then the oldest. */
+static void keep_bounds(struct tickets *tickets, int64_t now_ms)
 {
     struct list_node *next;
+    struct tickets_facts *facts = &tickets->facts;
     for (struct list_node *node = list_first(&tickets->all); node != NULL; node = next) {
         struct ticket *oldest = container_of(node, struct ticket, in_all);
         bool expired = oldest->expires_ms <= now_ms;
-        if (!expired && tickets->facts.now < TICKETS_IN_ALL)
+        if (!expired && facts->now <= TICKETS_IN_ALL && facts->bytes <= TICKETS_BYTES_IN_ALL)
             break;
         next = list_next(&tickets->all, node);
-        *(expired ? &tickets->facts.expired : &tickets->facts.evicted) += 1;
-        drop(tickets, oldest);
+        drop(tickets, oldest, expired ? &facts->expired : &facts->evicted);
     }
 }
 
-void tickets_destroy(struct tickets **tickets)
+void ticket_enter(struct tickets *tickets, struct span key, struct ticket *take, int64_t now_ms)
 {
-    if (*tickets == NULL)
-        return;
-    struct list *all = &(*tickets)->all;
-    struct list_node *next;
-    for (struct list_node *node = list_first(all); node != NULL; node = next) {
-        next = list_next(all, node);
-        drop(*tickets, container_of(node, struct ticket, in_all));
-    }
-    map_free(&(*tickets)->keys);
-    free(*tickets);
-    *tickets = NULL;
-}
-
-void tickets_put(struct tickets *tickets, struct span key, struct span session, int64_t life_ms,
-                 int64_t now_ms)
-{
-    if (life_ms <= 0 || session.length == 0 || session.length > TICKET_BYTES_MAX)
-        return;
-    make_room(tickets, now_ms);
     struct ticket_key *home = find_key(tickets, key);
     if (home == NULL)
         home = make_key(tickets, key);
-
-    struct ticket *ticket = must_calloc(1, sizeof(*ticket));
-    ticket->key = home;
-    ticket->expires_ms = now_ms + (life_ms < TICKET_LIFE_MS ? life_ms : TICKET_LIFE_MS);
-    ticket->length = session.length;
-    ticket->session = span_copy(session);
-    list_append(&home->tickets, &ticket->in_key);
-    list_append(&tickets->all, &ticket->in_all);
-    tickets->facts.stored++;
+    take->key = home;
+    list_append(&home->tickets, &take->in_key);
+    list_append(&tickets->all, &take->in_all);
     tickets->facts.now++;
-    if (++home->count > TICKETS_PER_KEY) {
-        tickets->facts.evicted++;
-        drop(tickets, container_of(list_first(&home->tickets), struct ticket, in_key));
-    }
+    tickets->facts.bytes += sizeof(*take) + take->length;
+    if (++home->count > TICKETS_PER_KEY)
+        drop(tickets, container_of(list_first(&home->tickets), struct ticket, in_key),
+             &tickets->facts.evicted);
+    keep_bounds(tickets, now_ms);
 }
 
 /* The newest ticket of a key, or NULL when the key has none (it is gone then). */
@@ -150,36 +104,106 @@ static struct ticket *newest(const struct tickets *tickets, struct span key)
     return home ? container_of(home->tickets.head.prev, struct ticket, in_key) : NULL;
 }
 
-char *tickets_take(struct tickets *tickets, struct span key, int64_t now_ms, size_t *length)
+/* ---- life ---- */
+
+struct tickets *tickets_create(struct store *store, int64_t now_ms)
+{
+    pthread_condattr_t monotonic;
+    struct tickets *tickets = must_calloc(1, sizeof(*tickets));
+    tickets->store = store;
+    map_init(&tickets->keys, key_hash, key_same);
+    list_init(&tickets->all);
+    list_init(&tickets->fresh);
+    list_init(&tickets->batch);
+    must(pthread_mutex_init(&tickets->lock, NULL) == 0);
+    must(pthread_condattr_init(&monotonic) == 0);
+    must(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    must(pthread_cond_init(&tickets->due, &monotonic) == 0);
+    pthread_condattr_destroy(&monotonic);
+    if (store != NULL)
+        tickets_load(tickets, now_ms);
+    return tickets;
+}
+
+void tickets_destroy(struct tickets **tickets)
+{
+    struct tickets *destroyed = *tickets;
+    *tickets = NULL;
+    if (destroyed == NULL)
+        return;
+    destroyed->store = NULL; /* what is on disk stays there */
+    for (struct list_node *node; (node = list_first(&destroyed->all)) != NULL;)
+        ticket_free(detach(destroyed, container_of(node, struct ticket, in_all)));
+    map_free(&destroyed->keys);
+    free(destroyed->gone.items);
+    pthread_cond_destroy(&destroyed->due);
+    pthread_mutex_destroy(&destroyed->lock);
+    free(destroyed);
+}
+
+/* ---- use ---- */
+
+void tickets_put(struct tickets *tickets, struct span key, struct span session, int64_t life_ms,
+                 int64_t now_ms)
+{
+    if (life_ms <= 0 || session.length == 0 || session.length > TICKET_BYTES_MAX ||
+        key.length > TICKET_KEY_MAX)
+        return;
+    struct ticket *ticket = must_calloc(1, sizeof(*ticket));
+    ticket->expires_ms = now_ms + (life_ms < TICKET_LIFE_MS ? life_ms : TICKET_LIFE_MS);
+    ticket->length = session.length;
+    ticket->session = span_copy(session);
+    pthread_mutex_lock(&tickets->lock);
+    tickets->facts.stored++;
+    if (tickets->store != NULL)
+        ticket_await_write(tickets, ticket);
+    ticket_enter(tickets, key, ticket, now_ms);
+    pthread_mutex_unlock(&tickets->lock);
+}
+
+/* The newest that has not expired, taken out; those that have are dropped. */
+static struct ticket *take_newest(struct tickets *tickets, struct span key, int64_t now_ms)
 {
     for (struct ticket *ticket; (ticket = newest(tickets, key)) != NULL;) {
         if (ticket->expires_ms > now_ms) {
             tickets->facts.hits++;
-            *length = ticket->length;
             return detach(tickets, ticket);
         }
-        tickets->facts.expired++;
-        drop(tickets, ticket);
+        drop(tickets, ticket, &tickets->facts.expired);
     }
     tickets->facts.misses++;
-    *length = 0;
     return NULL;
+}
+
+char *tickets_take(struct tickets *tickets, struct span key, int64_t now_ms, size_t *length)
+{
+    pthread_mutex_lock(&tickets->lock);
+    struct ticket *taken = take_newest(tickets, key, now_ms);
+    pthread_mutex_unlock(&tickets->lock);
+    *length = taken ? taken->length : 0;
+    char *session = taken ? taken->session : NULL;
+    free(taken);
+    return session;
 }
 
 void tickets_purge(struct tickets *tickets, struct span key)
 {
+    pthread_mutex_lock(&tickets->lock);
     for (struct ticket *ticket; (ticket = newest(tickets, key)) != NULL;)
-        drop(tickets, ticket);
+        drop(tickets, ticket, &tickets->facts.purged);
+    pthread_mutex_unlock(&tickets->lock);
 }
 
-void tickets_facts(const struct tickets *tickets, struct tickets_facts *facts)
+void tickets_rejected(struct tickets *tickets)
 {
-    *facts = (struct tickets_facts){
-        .stored = tickets->facts.stored,
-        .hits = tickets->facts.hits,
-        .misses = tickets->facts.misses,
-        .expired = tickets->facts.expired,
-        .evicted = tickets->facts.evicted,
-        .now = tickets->facts.now,
-    };
+    pthread_mutex_lock(&tickets->lock);
+    tickets->facts.rejected++;
+    pthread_mutex_unlock(&tickets->lock);
+}
+
+void tickets_facts(struct tickets *tickets, struct tickets_facts *facts)
+{
+    pthread_mutex_lock(&tickets->lock);
+    *facts = tickets->facts;
+    pthread_mutex_unlock(&tickets->lock);
 }

@@ -161,6 +161,8 @@ enum tls_progress tls_handshake(struct tls *tls)
     int result = SSL_do_handshake(tls->ssl);
     if (result != 1)
         return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ ? TLS_MORE : fail(tls);
+    if (!tls->established)
+        tls_tell_rejected(tls);
     tls->established = true;
     if (verify_ends(tls))
         return TLS_DONE;

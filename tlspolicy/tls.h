@@ -36,6 +36,8 @@ struct tls_server; /* for one listener on one worker */
 struct tls_client *tls_client_create(struct tickets *tickets, int64_t (*wall_ms)(void));
 void tls_client_destroy(struct tls_client **client);
 
+#define TLS_TICKET_LIFE_MS INT64_C(7200000) /* of those that a server of ours gives */
+
 struct tls_server_options {
     const char *certificate; /* PEM file: leaf first, then its chain */
     const char *key;         /* PEM file */
@@ -68,8 +70,9 @@ enum tls_check {                    /* what the server's certificate is held aga
 
 /* All of it is copied. */
 struct tls_wants {
-    const char *sni;        /* NULL or an address literal's text: none is sent */
-    struct span ticket_key; /* empty: neither resume nor keep. Holds all that is checked */
+    const char *sni;          /* NULL or an address literal's text: none is sent */
+    struct span ticket_key;   /* empty: neither resume nor keep. Holds all that is checked */
+    int64_t tickets_until_ms; /* 0, or when what was checked is out of date: ms since 1970 */
     enum tls_version least, most;
     const char *ciphers; /* for TLS 1.2, as openssl-ciphers(1) has it; NULL: the default */
     enum tls_check check;

@@ -1,5 +1,4 @@
-/* The client's side: its context, the sessions it keeps for resumption, and what a connection
- * asks for. */
+/* The client's side: its context, and what a connection asks for. */
 #include "base/ip.h"
 #include "tlspolicy/tls_inside.h"
 
@@ -17,81 +16,6 @@
 
 #define CHAIN_DEPTH_MAX 10 /* certificates between the server's and one that is trusted */
 
-static struct span key_of(const struct tls *tls)
-{
-    return (struct span){tls->ticket_key, tls->ticket_key_length};
-}
-
-/* ---- sessions for resumption ---- */
-
-static void keep_session(struct tls *tls, const SSL_SESSION *session,
-                         const struct session_head *head)
-{
-    char bytes[TICKET_BYTES_MAX];
-    struct span ticket = {bytes, session_pack(session, head, bytes)};
-    int64_t now_ms = tls->client->wall_ms();
-    tickets_put(tls->client->tickets, key_of(tls), ticket, head->until_ms - now_ms, now_ms);
-    explicit_bzero(bytes, ticket.length);
-}
-
-/* OpenSSL made a session: after a full handshake, or from a ticket that came with a read. */
-static int session_made(SSL *ssl, SSL_SESSION *session)
-{
-    struct tls *tls = SSL_get_app_data(ssl);
-    if (tls->ticket_key == NULL || tls->tickets_kept >= TICKETS_PER_CONNECTION)
-        return 0;
-    tls->tickets_kept++;
-    struct session_head head = {
-        .until_ms = tls->client->wall_ms() + session_life_ms(session),
-        .verified = verify_held(tls),
-    };
-    keep_session(tls, session, &head);
-    return 0; /* the reference stays OpenSSL's */
-}
-
-/* Gives OpenSSL the session to resume, unless it was made with less proof than is asked for. */
-static bool set_session(struct tls *tls, SSL_SESSION *session, const struct session_head *head)
-{
-    if (session == NULL || !SSL_set_session(tls->ssl, session))
-        return false;
-    if (!verify_takes(tls, head->verified)) {
-        must(SSL_set_session(tls->ssl, NULL));
-        return false;
-    }
-    verify_shows(tls, head->verified);
-    return true;
-}
-
-static void show_ticket(struct tls *tls)
-{
-    size_t length;
-    struct session_head head;
-    struct tickets *tickets = tls->client->tickets;
-    char *ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);
-    if (ticket == NULL)
-        return;
-    SSL_SESSION *session = session_unpack((struct span){ticket, length}, &head);
-    tls->ticket_shown = set_session(tls, session, &head);
-    tls->ticket_on_trial = tls->ticket_shown;
-    /* A session of TLS 1.3 is used once (RFC 8446 C.4). One of 1.2 goes back at once: its
-     * server gives no second one, and it is purged if the handshake fails. */
-    if (tls->ticket_shown && !session_is_single_use(session))
-        keep_session(tls, session, &head);
-    SSL_SESSION_free(session);
-    explicit_bzero(ticket, length);
-    free(ticket);
-    ERR_clear_error(); /* a session that cannot be read or used is only not resumed */
-}
-
-void tls_condemn_ticket(struct tls *tls)
-{
-    if (tls->ticket_on_trial)
-        tickets_purge(tls->client->tickets, key_of(tls));
-    tls->ticket_on_trial = false;
-}
-
-/* ---- the contexts ---- */
-
 static SSL_CTX *client_context(const struct tls_client *client, const char *ciphers, int verify)
 {
     SSL_CTX *context = tls_context_create(TLS_client_method(), ciphers);
@@ -99,13 +23,7 @@ static SSL_CTX *client_context(const struct tls_client *client, const char *ciph
     SSL_CTX_set_cert_verify_callback(context, verify_certificate, NULL);
     SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
     must(SSL_CTX_dane_enable(context) > 0);
-    if (client->tickets == NULL) {
-        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    } else {
-        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(context, session_made);
-    }
+    tls_allow_resumption(context, client->tickets);
     return context;
 }
 
@@ -182,11 +100,8 @@ struct tls *tls_connect(struct tls_client *client, const struct tls_wants *wants
     must(tls != NULL);
     tls->client = client;
     tls->spoilt = !set_terms(tls, wants);
-    if (!tls->spoilt && client->tickets != NULL && wants->ticket_key.length > 0) {
-        tls->ticket_key = span_copy(wants->ticket_key);
-        tls->ticket_key_length = wants->ticket_key.length;
-        show_ticket(tls);
-    }
+    if (!tls->spoilt)
+        tls_resume(tls, wants);
     SSL_set_connect_state(tls->ssl);
     return tls;
 }

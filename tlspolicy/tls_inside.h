@@ -21,8 +21,10 @@ struct tls {
     char *ticket_key;
     size_t ticket_key_length;
     unsigned tickets_kept;
-    bool ticket_on_trial; /* a ticket was shown, and nothing proves yet that it was a good one */
+    int64_t tickets_until_ms; /* of those to come, whatever their server says */
+    int64_t ticket_last_ms;   /* of the one that was shown: see struct session_head */
     bool ticket_shown;
+    bool ticket_on_trial; /* and nothing proves yet that it was a good one */
     bool established, spoilt;
     struct verification *verification; /* NULL: nothing is checked */
     enum tls_fault fault;
@@ -37,7 +39,13 @@ struct tls *tls_create(struct ssl_ctx_st *context);
 
 int tls_wire_version(enum tls_version version, int any);
 
-/* The ticket that was shown may be why it failed: its like are not tried again. */
+/* resumption.c: the client's context as it makes sessions, or not; */
+void tls_allow_resumption(struct ssl_ctx_st *context, const struct tickets *tickets);
+/* a ticket for a new connection, if there is one; */
+void tls_resume(struct tls *tls, const struct tls_wants *wants);
+/* the handshake is done: counts if that was in spite of a ticket; */
+void tls_tell_rejected(struct tls *tls);
+/* the handshake failed: the ticket that was shown may be why, so its like are not tried again. */
 void tls_condemn_ticket(struct tls *tls);
 
 /* ---- fault.c ---- */

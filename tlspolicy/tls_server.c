@@ -42,7 +42,7 @@ static void allow_resumption(SSL_CTX *context, unsigned tickets)
     must(length <= SSL_MAX_SID_CTX_LENGTH);
     must(SSL_CTX_set_session_id_context(context, digest, length));
     must(SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key));
-    SSL_CTX_set_timeout(context, TICKET_LIFE_MS / 1000);
+    SSL_CTX_set_timeout(context, TLS_TICKET_LIFE_MS / 1000);
 }
 
 static bool server_fill(SSL_CTX *context, const struct tls_server_options *options,

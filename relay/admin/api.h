@@ -28,8 +28,7 @@ struct tickets;
 struct api_parts {
     const struct control_parts *control;
     const struct health *health;
-    const struct tickets *const *tickets; /* each worker's */
-    unsigned ticket_count;
+    struct tickets *tickets;
     unsigned destinations; /* with series of their own in /metrics */
     bool actions;          /* POST is answered */
     const char *hostname;  /* a Host that is ours; NULL: any is (a unix socket) */

@@ -134,27 +134,18 @@ static void print_spool(const struct control_parts *parts, struct buffer *to)
 
 static void print_tickets(const struct api_parts *parts, struct buffer *to)
 {
-    struct tickets_facts all = {0};
-    for (unsigned i = 0; i < parts->ticket_count; i++) {
-        struct tickets_facts one;
-        tickets_facts(parts->tickets[i], &one);
-        all.stored += one.stored;
-        all.hits += one.hits;
-        all.misses += one.misses;
-        all.expired += one.expired;
-        all.evicted += one.evicted;
-        all.now += one.now;
-    }
+    struct tickets_facts facts;
+    tickets_facts(parts->tickets, &facts);
     const struct {
         const char *state;
         uint64_t count;
-    } states[] = {{"stored", all.stored},
-                  {"hit", all.hits},
-                  {"missed", all.misses},
-                  {"expired", all.expired},
-                  {"evicted", all.evicted}};
+    } states[] = {{"stored", facts.stored},   {"hit", facts.hits},
+                  {"miss", facts.misses},     {"rejected", facts.rejected},
+                  {"expired", facts.expired}, {"evicted", facts.evicted},
+                  {"purged", facts.purged}};
     metrics_print_head(to, "tickets", "gauge", "TLS sessions that may be resumed");
-    buffer_print(to, "millrace_tickets{state=\"kept\"} %" PRIu64 "\n", all.now);
+    buffer_print(to, "millrace_tickets{state=\"kept\"} %" PRIu64 "\n", facts.now);
+    buffer_print(to, "millrace_tickets{state=\"on-disk\"} %" PRIu64 "\n", facts.on_disk);
     metrics_print_head(to, "tickets_total", "counter", "TLS sessions, by what became of them");
     for (size_t i = 0; i < countof(states); i++)
         buffer_print(to, "millrace_tickets_total{state=\"%s\"} %" PRIu64 "\n", states[i].state,

@@ -1,9 +1,16 @@
 #include "tlspolicy/tickets.h"
 
 #include "tests/suite.h"
+#include "tlspolicy/store.h"
 
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define MINUTE 60000
 
@@ -11,7 +18,7 @@ static struct tickets *tickets;
 
 static void begin(void)
 {
-    tickets = tickets_create();
+    tickets = tickets_create(NULL, 0);
 }
 
 static void end(void)
@@ -196,7 +203,380 @@ START_TEST(expired_ones_make_room_first)
 }
 END_TEST
 
+START_TEST(their_bytes_are_bounded)
+{
+    begin();
+    char *large = must_calloc(TICKET_BYTES_MAX, 1);
+    char key[16];
+    for (unsigned i = 0; i < TICKETS_BYTES_IN_ALL / TICKET_BYTES_MAX + 10; i++) {
+        snprintf(key, sizeof(key), "%u", i);
+        tickets_put(tickets, span_of(key), (struct span){large, TICKET_BYTES_MAX}, MINUTE, 0);
+    }
+    ck_assert_uint_le(facts().bytes, TICKETS_BYTES_IN_ALL);
+    ck_assert_uint_gt(facts().bytes, TICKETS_BYTES_IN_ALL - 2 * TICKET_BYTES_MAX);
+    ck_assert_uint_eq(facts().now + facts().evicted, facts().stored);
+    char *long_key = must_calloc(TICKET_KEY_MAX + 1, 1);
+    uint64_t before = facts().stored;
+    tickets_put(tickets, (struct span){long_key, TICKET_KEY_MAX + 1}, SPAN("one"), MINUTE, 0);
+    ck_assert_uint_eq(facts().stored, before);
+    free(long_key);
+    free(large);
+    end();
+}
+END_TEST
+
+START_TEST(bytes_are_given_back)
+{
+    begin();
+    put("key", "one", MINUTE, 0);
+    put("key", "two", MINUTE, 0);
+    put("other", "three", 2 * MINUTE, 0);
+    assert_taken("key", 0, "two");
+    tickets_purge(tickets, SPAN("other"));
+    assert_taken("key", MINUTE, NULL);
+    ck_assert_uint_eq(facts().bytes, 0);
+    ck_assert(facts().purged == 1 && facts().expired == 1 && facts().hits == 1);
+    tickets_rejected(tickets);
+    ck_assert_uint_eq(facts().rejected, 1);
+    end();
+}
+END_TEST
+
+/* ---- by many threads ---- */
+
+#define ROUNDS 5000
+
+static _Atomic unsigned taken_of[3 * ROUNDS];
+
+static void *use(void *argument)
+{
+    unsigned first = *(const unsigned *)argument;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        char text[16];
+        size_t length;
+        snprintf(text, sizeof(text), "%u", first + i);
+        put("key", text, MINUTE, 0);
+        char *session = tickets_take(tickets, SPAN("key"), 0, &length);
+        if (session != NULL)
+            taken_of[strtoul(session, NULL, 10)]++;
+        free(session);
+    }
+    return NULL;
+}
+
+START_TEST(no_two_threads_take_the_same)
+{
+    begin();
+    pthread_t threads[3];
+    unsigned first[] = {0, ROUNDS, 2 * ROUNDS};
+    unsigned taken = 0;
+    for (size_t i = 0; i < countof(threads); i++)
+        pthread_create(&threads[i], NULL, use, &first[i]);
+    for (size_t i = 0; i < countof(threads); i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < countof(taken_of); i++) {
+        ck_assert_uint_le(taken_of[i], 1);
+        taken += taken_of[i];
+    }
+    ck_assert_uint_eq(taken, facts().hits);
+    ck_assert_uint_eq(facts().stored, facts().hits + facts().now + facts().evicted);
+    end();
+}
+END_TEST
+
+/* ---- over a restart ---- */
+
+static char directory[PATH_MAX / 2];
+static struct store *store;
+
+static void open_store(int64_t now_ms)
+{
+    char why[STORE_WHY_MAX];
+    store = store_open(directory, why);
+    ck_assert_ptr_nonnull(store);
+    tickets = tickets_create(store, now_ms);
+}
+
+static void close_store(void)
+{
+    tickets_destroy(&tickets);
+    store_close(&store);
+}
+
+static void begin_on_disk(void)
+{
+    const char *above = getenv("TMPDIR");
+    snprintf(directory, sizeof(directory), "%s/millrace-test.XXXXXX", above ? above : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    open_store(0);
+}
+
+static void end_on_disk(void)
+{
+    char name[PATH_MAX];
+    close_store();
+    snprintf(name, sizeof(name), "%s/data.mdb", directory);
+    unlink(name);
+    snprintf(name, sizeof(name), "%s/lock.mdb", directory);
+    unlink(name);
+    ck_assert_int_eq(rmdir(directory), 0);
+}
+
+/* As an orderly end has it. */
+static void restart(int64_t now_ms)
+{
+    ck_assert(tickets_flush(tickets));
+    close_store();
+    open_store(now_ms);
+}
+
+/* As a process that is killed leaves it. */
+static void crash(int64_t now_ms)
+{
+    close_store();
+    open_store(now_ms);
+}
+
+START_TEST(a_restart_finds_them_again)
+{
+    begin_on_disk();
+    put("key", "one", MINUTE, 0);
+    put("other", "two", MINUTE, 0);
+    put("key", "three", MINUTE, 0);
+    tickets_put(tickets, SPAN("key\0"), SPAN("\0four"), MINUTE, 0);
+    restart(1);
+    ck_assert(facts().now == 4 && facts().on_disk == 4 && facts().stored == 0);
+    assert_taken("key", 1, "three");
+    assert_taken("key", 1, "one");
+    assert_taken("other", 1, "two");
+    size_t length;
+    char *session = tickets_take(tickets, SPAN("key\0"), 1, &length);
+    ck_assert(span_equal((struct span){session, length}, SPAN("\0four")));
+    free(session);
+    end_on_disk();
+}
+END_TEST
+
+/* RFC 8446 C.4 */
+START_TEST(what_was_used_is_not_there_after_a_restart)
+{
+    begin_on_disk();
+    put("key", "one", MINUTE, 0);
+    put("key", "two", MINUTE, 0);
+    restart(0);
+    put("key", "three", MINUTE, 0);
+    put("other", "four", MINUTE, 0);
+    assert_taken("key", 0, "three"); /* never on disk */
+    assert_taken("key", 0, "two");
+    tickets_purge(tickets, SPAN("other"));
+    restart(0);
+    ck_assert_uint_eq(facts().now, 1);
+    assert_taken("key", 0, "one");
+    restart(0);
+    ck_assert_uint_eq(facts().now, 0);
+    end_on_disk();
+}
+END_TEST
+
+START_TEST(newest_first_over_restarts)
+{
+    begin_on_disk();
+    put("key", "one", MINUTE, 0);
+    restart(0);
+    put("key", "two", MINUTE, 0);
+    restart(0);
+    put("key", "three", MINUTE, 0);
+    restart(0);
+    assert_taken("key", 0, "three");
+    assert_taken("key", 0, "two");
+    assert_taken("key", 0, "one");
+    end_on_disk();
+}
+END_TEST
+
+START_TEST(a_crash_forgets_what_was_not_written)
+{
+    begin_on_disk();
+    put("key", "one", MINUTE, 0);
+    put("key", "two", MINUTE, 0);
+    ck_assert(tickets_flush(tickets));
+    assert_taken("key", 0, "two");
+    put("key", "three", MINUTE, 0);
+    crash(0);
+    ck_assert_uint_eq(facts().now, 2);
+    assert_taken("key", 0, "two"); /* once more */
+    ck_assert(tickets_flush(tickets));
+    crash(0);
+    assert_taken("key", 0, "one");
+    assert_taken("key", 0, NULL);
+    end_on_disk();
+}
+END_TEST
+
+START_TEST(what_expired_meanwhile_is_not_loaded)
+{
+    begin_on_disk();
+    put("key", "short", MINUTE, MINUTE);
+    put("key", "long", 2 * MINUTE, MINUTE);
+    restart(2 * MINUTE);
+    ck_assert_uint_eq(facts().now, 1);
+    assert_taken("key", 2 * MINUTE, "long");
+    put("key", "again", MINUTE, MINUTE);
+    restart(MINUTE - TICKET_LIFE_MS); /* the clock went back: nobody knows how old it is */
+    ck_assert_uint_eq(facts().now, 0);
+    restart(MINUTE);
+    ck_assert_uint_eq(facts().now, 0); /* nor is it left on disk */
+    end_on_disk();
+}
+END_TEST
+
+static void write_raw(struct span key, struct span value)
+{
+    struct store_write write = {STORE_TICKETS, key, value};
+    ck_assert(store_write(store, &write, 1));
+}
+
+START_TEST(what_is_no_ticket_is_passed_over)
+{
+    static const char huge[8 + 8 + 4] = {0,          1,          0,          0,          0,
+                                         0,          0,          0,          (char)0xff, (char)0xff,
+                                         (char)0xff, (char)0xff, (char)0xff, (char)0xff, (char)0xff,
+                                         (char)0xff, 'k',        'e',        'y',        's'};
+    static const char no_session[8 + 8 + 3] = {0, 1, 0, 0, 0, 0, 0,   0,   3,  0,
+                                               0, 0, 0, 0, 0, 0, 'k', 'e', 'y'};
+    begin_on_disk();
+    put("key", "one", MINUTE, 0);
+    ck_assert(tickets_flush(tickets));
+    write_raw(SPAN("12345678"), SPAN("x"));
+    write_raw(SPAN("12345679"), (struct span){huge, sizeof(huge)});
+    write_raw(SPAN("1234567a"), (struct span){no_session, sizeof(no_session)});
+    write_raw(SPAN("not eight"), SPAN("x"));
+    crash(0);
+    ck_assert_uint_eq(facts().now, 1);
+    assert_taken("key", 0, "one");
+    put("key", "two", MINUTE, 0); /* its number is above all that were there */
+    restart(0);
+    assert_taken("key", 0, "two");
+    end_on_disk();
+}
+END_TEST
+
+START_TEST(bounds_hold_for_what_is_loaded)
+{
+    begin_on_disk();
+    char text[16];
+    for (int i = 0; i < TICKETS_PER_KEY + 100; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        put("key", text, MINUTE, 0);
+        if (i % 100 == 0)
+            ck_assert(tickets_flush(tickets));
+    }
+    ck_assert(facts().now == TICKETS_PER_KEY && facts().evicted == 100);
+    restart(0);
+    ck_assert(facts().now == TICKETS_PER_KEY && facts().evicted == 0);
+    ck_assert_uint_eq(facts().on_disk, TICKETS_PER_KEY);
+    assert_taken("key", 0, text);
+    end_on_disk();
+}
+END_TEST
+
+START_TEST(a_full_batch_is_due_at_once)
+{
+    begin_on_disk();
+    char key[16];
+    tickets_step(tickets, 0); /* nothing to do */
+    put("key", "first", MINUTE, 0);
+    tickets_step(tickets, 0);
+    ck_assert_uint_eq(facts().on_disk, 1); /* nothing was written before, so it has waited enough */
+    for (int i = 0; i < TICKETS_BATCH; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        put(key, key, MINUTE, 0);
+    }
+    tickets_step(tickets, 60000);
+    ck_assert_uint_ge(facts().on_disk, TICKETS_BATCH);
+    for (int i = 0; i < TICKETS_BATCH; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        assert_taken(key, 0, key);
+    }
+    tickets_step(tickets, 60000);
+    crash(0);
+    ck_assert_uint_le(facts().now, 1);
+    end_on_disk();
+}
+END_TEST
+
+/* A disk that is full: nothing is lost but what could not be kept, and no removal is forgotten. */
+START_TEST(a_disk_that_fails_is_tried_again)
+{
+    struct rlimit before, none;
+    begin_on_disk();
+    put("key", "one", MINUTE, 0);
+    put("key", "two", MINUTE, 0);
+    ck_assert(tickets_flush(tickets));
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    put("key", "three", MINUTE, 0);
+    bool failed = !tickets_flush(tickets);
+    assert_taken("key", 0, "three");
+    assert_taken("key", 0, "two");
+    put("key", "four", MINUTE, 0);
+    failed = failed && !tickets_flush(tickets);
+    failed = failed && !tickets_flush(tickets);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0); /* check writes its results */
+    ck_assert(failed);
+    restart(0);
+    assert_taken("key", 0, "four");
+    assert_taken("key", 0, "one");
+    assert_taken("key", 0, NULL);
+    end_on_disk();
+}
+END_TEST
+
+static void *write_behind(void *ending)
+{
+    while (!*(atomic_bool *)ending)
+        tickets_step(tickets, 1);
+    return NULL;
+}
+
+START_TEST(taken_while_they_are_written)
+{
+    atomic_bool ending = false;
+    unsigned first = 0;
+    pthread_t writer;
+    begin_on_disk();
+    pthread_create(&writer, NULL, write_behind, &ending);
+    use(&first);
+    for (int i = 0; i < 2 * TICKETS_BATCH; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i);
+        put(key, key, MINUTE, 0);
+        if (i % 3 == 0)
+            assert_taken(key, 0, key);
+    }
+    ending = true;
+    pthread_join(writer, NULL);
+    uint64_t left = facts().now;
+    restart(0);
+    ck_assert_uint_eq(facts().now, left);
+    for (int i = 0; i < 2 * TICKETS_BATCH; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i);
+        assert_taken(key, 0, i % 3 == 0 ? NULL : key);
+    }
+    end_on_disk();
+}
+END_TEST
+
 TEST_MAIN("tlspolicy/tickets", newest_first_and_once, keys_are_kept_apart, they_expire,
           our_own_limit_of_life_holds, what_cannot_be_used_is_not_kept,
           a_purge_takes_all_of_one_key, a_key_holds_so_many, all_keys_hold_so_many,
-          expired_ones_make_room_first)
+          expired_ones_make_room_first, their_bytes_are_bounded, bytes_are_given_back,
+          no_two_threads_take_the_same, a_restart_finds_them_again,
+          what_was_used_is_not_there_after_a_restart, newest_first_over_restarts,
+          a_crash_forgets_what_was_not_written, what_expired_meanwhile_is_not_loaded,
+          what_is_no_ticket_is_passed_over, bounds_hold_for_what_is_loaded,
+          a_full_batch_is_due_at_once, a_disk_that_fails_is_tried_again,
+          taken_while_they_are_written)

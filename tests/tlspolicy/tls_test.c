@@ -46,7 +46,7 @@ static struct tls_server *make_server(enum tls_version least, enum tls_version m
 static void begin(enum tls_version most, unsigned count)
 {
     scratch_make(&scratch);
-    tickets = tickets_create();
+    tickets = tickets_create(NULL, 0);
     client = tls_client_create(tickets, clock_ms);
     server = make_server(TLS_VERSION_ANY, most, count);
 }
@@ -506,15 +506,53 @@ START_TEST(tickets_expire_by_our_clock)
     for (size_t i = 0; i < countof(most); i++) {
         begin(most[i], 1);
         ck_assert(!talk("key"));
-        now_ms += TICKET_LIFE_MS;
+        now_ms += TLS_TICKET_LIFE_MS;
         ck_assert(!talk("key"));
-        now_ms += TICKET_LIFE_MS - 1;
+        now_ms += TLS_TICKET_LIFE_MS - 1;
         ck_assert(talk("key"));
         /* One of 1.2 went back as old as it was. */
         now_ms += 1;
         ck_assert_int_eq(talk("key"), most[i] == TLS_VERSION_1_3);
         end();
     }
+}
+END_TEST
+
+/* RFC 8446 4.6.1: a chain of tickets, each from a connection that resumed, would put off for ever
+ * that the server shows its certificate. */
+START_TEST(a_day_after_a_full_handshake_there_is_another)
+{
+    begin(TLS_VERSION_1_3, 1);
+    ck_assert(!talk("key"));
+    for (int hours = 1; hours < 24; hours++) {
+        now_ms += HOUR;
+        ck_assert_msg(talk("key"), "after %d hours", hours);
+    }
+    now_ms += HOUR - 1;
+    ck_assert(talk("key"));
+    now_ms += 1;
+    ck_assert(!talk("key"));
+    now_ms += HOUR;
+    ck_assert(talk("key"));
+    end();
+}
+END_TEST
+
+START_TEST(tickets_expire_with_what_was_checked)
+{
+    begin(TLS_VERSION_1_3, 1);
+    struct tls_wants wants = {.ticket_key = SPAN("key"), .tickets_until_ms = now_ms + HOUR};
+    for (int i = 0; i < 3; i++) { /* the third is too late, and what it brings is not kept */
+        ours = tls_connect(client, &wants);
+        theirs = tls_accept(server);
+        ck_assert(shake(ALL));
+        read_tickets();
+        ck_assert_int_eq(is_resumed(), i == 1);
+        hang_up();
+        now_ms += HOUR - 1;
+    }
+    ck_assert_uint_eq(tickets_now(), 0);
+    end();
 }
 END_TEST
 
@@ -528,8 +566,8 @@ START_TEST(ticket_keys_grow_old)
     } rows[] = {
         {0, 11 * HOUR, true},
         {0, 13 * HOUR, true}, /* it seals no more, and opens still */
-        {12 * HOUR - 1, 12 * HOUR + TICKET_LIFE_MS - 1, true},
-        {0, 12 * HOUR + TICKET_LIFE_MS, false},
+        {12 * HOUR - 1, 12 * HOUR + TLS_TICKET_LIFE_MS - 1, true},
+        {0, 12 * HOUR + TLS_TICKET_LIFE_MS, false},
         {12 * HOUR, 24 * HOUR, true}, /* by the next key */
         {0, 100 * HOUR, false},
     };
@@ -541,7 +579,11 @@ START_TEST(ticket_keys_grow_old)
         server_ms = born_ms + rows[i / countof(most)].sealed_ms;
         ck_assert(!talk("key"));
         server_ms = born_ms + rows[i / countof(most)].opened_ms;
-        ck_assert_msg(talk("key") == rows[i / countof(most)].resumed, "row %zu", i / countof(most));
+        bool resumed = rows[i / countof(most)].resumed;
+        ck_assert_msg(talk("key") == resumed, "row %zu", i / countof(most));
+        struct tickets_facts facts;
+        tickets_facts(tickets, &facts);
+        ck_assert_uint_eq(facts.rejected, !resumed);
         end();
     }
 }
@@ -614,6 +656,7 @@ TEST_MAIN("tlspolicy/tls", versions, handshakes_in_pieces, names_are_sent_and_ad
           close_notify, a_byte_changed_on_the_way, resumption_1_3, resumption_1_2,
           tickets_hold_no_certificate, no_resumption_after_a_purge, no_resumption_without_tickets,
           every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
-          tickets_expire_by_our_clock, ticket_keys_grow_old, a_connection_brings_so_many_tickets,
-          a_handshake_that_fails_with_a_ticket_forgets_its_key,
+          tickets_expire_by_our_clock, a_day_after_a_full_handshake_there_is_another,
+          tickets_expire_with_what_was_checked, ticket_keys_grow_old,
+          a_connection_brings_so_many_tickets, a_handshake_that_fails_with_a_ticket_forgets_its_key,
           a_failure_without_a_ticket_forgets_nothing, versions_as_text)

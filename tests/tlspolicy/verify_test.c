@@ -101,7 +101,7 @@ static void setup(void)
     issued_write_ca(ca_file, &root);
     trust = tls_trust_load(ca_file, why);
     ck_assert_msg(trust != NULL, "%s", why);
-    tickets = tickets_create();
+    tickets = tickets_create(NULL, 0);
     client = tls_client_create(tickets, clock_ms);
 }
 
