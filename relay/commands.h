@@ -5,6 +5,7 @@
 int command_passwd(int argc, char **argv);       /* relay/command_passwd.c */
 int command_run(int argc, char **argv);          /* relay/run.c */
 int command_check_config(int argc, char **argv); /* relay/command_config.c */
+int command_probe(int argc, char **argv);        /* relay/command_probe.c */
 int command_queue(int argc, char **argv);        /* relay/admin/command_queue.c */
 int command_dest(int argc, char **argv);         /* relay/admin/command_dest.c */
 int command_explain(int argc, char **argv);      /* relay/admin/command_explain.c */

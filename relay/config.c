@@ -5,6 +5,7 @@
 #include "relay/os.h"
 #include "relay/smtp/address.h"
 #include "relay/users.h"
+#include "tlspolicy/trust.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -43,6 +44,8 @@ void config_drop(struct config **config)
     names_free(&dropped->retries);
     names_free(&dropped->user_names);
     users_drop(&dropped->users);
+    for (unsigned i = 0; i < dropped->tls_count; i++)
+        tls_trust_release(&dropped->tls_list[i].trust);
     for (unsigned i = 0; i < dropped->rule_count; i++)
         pattern_free(&dropped->rules[i].pattern);
     arena_free(&dropped->arena);
@@ -239,6 +242,32 @@ static bool read_users(struct config *config, struct buffer *errors)
     return config->users != NULL;
 }
 
+/* What a section has from "*" is read once. */
+static bool load_trust(struct config *config, struct tls_config *tls, struct buffer *errors)
+{
+    char why[TLS_WHY_MAX];
+    const struct tls_config *star = config->tls_list;
+    if (tls->ca_file == NULL)
+        return true;
+    bool inherited = tls != star && tls->ca_file == star->ca_file;
+    if (inherited)
+        tls->trust = star->trust ? tls_trust_share(star->trust) : NULL;
+    else
+        tls->trust = tls_trust_load(tls->ca_file, why);
+    if (tls->trust == NULL && !inherited)
+        buffer_print(errors, "%s: ca-file: %s\n", tls->where, why);
+    return tls->trust != NULL;
+}
+
+static bool check_ciphers(const struct tls_config *tls, struct buffer *errors)
+{
+    char why[TLS_WHY_MAX];
+    if (tls->ciphers == NULL || tls_ciphers_check(tls->ciphers, why))
+        return true;
+    buffer_print(errors, "%s: ciphers: %s\n", tls->where, why);
+    return false;
+}
+
 bool config_check_files(struct config *config, struct buffer *errors)
 {
     bool fine = config->spool_where == NULL || check_spool(config, errors);
@@ -250,6 +279,10 @@ bool config_check_files(struct config *config, struct buffer *errors)
         const struct listen_config *listen = &config->listen[i];
         if (listen->tls != LISTEN_TLS_OFF && listen->certificate != NULL && listen->key != NULL)
             fine &= check_certificate(listen, errors);
+    }
+    for (unsigned i = 0; i < config->tls_count; i++) {
+        fine &= load_trust(config, &config->tls_list[i], errors);
+        fine &= check_ciphers(&config->tls_list[i], errors);
     }
     return read_users(config, errors) && fine;
 }

@@ -87,9 +87,10 @@ struct tls_config { /* a `tls "NAME"` section */
     const char *name;
     struct tls_policy policy;
     enum tls_version least, most;
-    const char *ciphers; /* of TLS 1.2, as OpenSSL writes them; NULL: as it thinks fit */
-    const char *ca_file; /* whom to trust; NULL: whom the machine trusts */
-    const char *where;   /* "FILE:LINE" */
+    const char *ciphers;     /* of TLS 1.2, as OpenSSL writes them; NULL: as it thinks fit */
+    const char *ca_file;     /* whom to trust; NULL: whom the machine trusts */
+    const char *where;       /* "FILE:LINE" */
+    struct tls_trust *trust; /* from ca_file; NULL without, and until config_check_files */
 };
 
 enum families {                      /* which addresses of a host are used, and which come first */

@@ -22,6 +22,7 @@ static const struct command_row commands[] = {
     {"queue", command_queue, "look at what waits, and act on it"},
     {"dest", command_dest, "what waits for each destination; pause and resume it"},
     {"explain", command_explain, "why a message has not left"},
+    {"probe", command_probe, "what would happen to a message for a destination"},
     {"stats", command_stats, "what the running relay has counted"},
     {"top", command_top, "the same and more, on a live screen"},
     {"sendmail", command_sendmail, "hand in a message from standard input, as sendmail does"},

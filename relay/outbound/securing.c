@@ -1,5 +1,6 @@
 /* A connection and TLS: what it wants of its host, and how that ended. */
 #include "relay/outbound/connection_inside.h"
+#include "relay/outbound/wants.h"
 
 #include <stdio.h>
 
@@ -83,48 +84,58 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
                                   "the server sent more than its reply to STARTTLS");
         return true;
     }
-    if (tls_level_authenticates(terms_of(connection)->level)) {
-        *ask = session_tls_failed(&connection->session, TLS_UNTRUSTED,
-                                  "certificates cannot be verified yet");
-        return true;
-    }
     if (!connection->without_ticket)
         ticket_key(connection, &key);
-    struct tls_wants wants = {
-        .sni = terms_of(connection)->sni,
-        .ticket_key = buffer_span(&key),
-        .least = tls->least,
-        .most = tls->most,
-    };
+    struct tls_wants wants = wants_of(terms_of(connection), tls);
+    wants.ticket_key = buffer_span(&key);
     connection->handshake_us = os_now_us();
     connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
     channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
     return connection_handshake(connection, ask);
 }
 
+/* Whether what was looked for in the certificate was there. */
 static bool secured(struct connection *connection)
 {
     struct tls_facts facts;
-    bool verified = false;
     tls_facts(connection->channel.tls, &facts);
     metric_handshake(false, facts.resumed, facts.version);
     metric_time(TIMING_HANDSHAKE, os_now_us() - connection->handshake_us);
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s:%s",
-             verified ? "verify" : "encrypt", tls_source_name(terms_of(connection)->source),
+             facts.verified ? "verify" : "encrypt", tls_source_name(terms_of(connection)->source),
              facts.version, facts.resumed ? "resumed" : "full");
-    return true;
+    return facts.fault == TLS_FAULT_NONE;
+}
+
+static enum tls_outcome outcome_of(const struct tls_facts *facts)
+{
+    if (facts->ticket_shown)
+        return TLS_TICKET_REFUSED;
+    switch (facts->fault) {
+    case TLS_FAULT_NONE: /* the connection was lost */
+    case TLS_FAULT_PROTOCOL: return TLS_HANDSHAKE_FAILED;
+    case TLS_FAULT_ALERT: return TLS_ALERT;
+    case TLS_FAULT_NAME:
+    case TLS_FAULT_EXPIRED:
+    case TLS_FAULT_CHAIN:
+    case TLS_FAULT_TLSA:
+    case TLS_FAULT_FINGERPRINT: return TLS_UNTRUSTED;
+    }
+    must_not_reach();
 }
 
 bool connection_handshake(struct connection *connection, enum session_ask *ask)
 {
+    struct tls_facts facts;
     char why[TLS_WHY_MAX + 32];
     switch (channel_handshake(&connection->channel)) {
     case TLS_MORE: return false;
     case TLS_DONE: *ask = session_secured(&connection->session, secured(connection)); return true;
     case TLS_CLOSED:
     case TLS_FAILED:
+        tls_facts(connection->channel.tls, &facts);
         snprintf(why, sizeof(why), "TLS handshake failed: %s", channel_why(&connection->channel));
-        *ask = session_tls_failed(&connection->session, TLS_HANDSHAKE_FAILED, why);
+        *ask = session_tls_failed(&connection->session, outcome_of(&facts), why);
         return true;
     }
     must_not_reach();
