@@ -69,12 +69,14 @@ enum notice notice_gravest(const struct bounce *bounce)
     return gravest;
 }
 
-/* Binary content needs a transport that few offer; and what did not fail is with whoever took it
- * (RFC 3461 4.3). */
+/* Binary content needs a transport that few offer; what did not fail is with whoever took it
+ * (RFC 3461 4.3); and of what came with REQUIRETLS no more than the header comes back, whatever RET
+ * says (RFC 8689 5). */
 bool bounce_is_full(const struct bounce *bounce)
 {
     const struct message *original = bounce->envelope->message;
-    return (original->flags & MESSAGE_RET_FULL) && !(original->flags & MESSAGE_BINARYMIME) &&
+    const uint32_t never = MESSAGE_BINARYMIME | MESSAGE_REQUIRETLS;
+    return (original->flags & MESSAGE_RET_FULL) && !(original->flags & never) &&
            bounce->copy_to == NULL && original->place.length <= bounce->full_max &&
            notice_gravest(bounce) == NOTICE_FAILED;
 }
@@ -162,6 +164,14 @@ static void put_fields_of(const struct writing *writing, const char *hostname, c
     put(writing, SPAN(">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"));
 }
 
+/* It is protected as its original was (RFC 8689 5). */
+static uint32_t inherited_flags(const struct message *original)
+{
+    if (original->flags & MESSAGE_REQUIRETLS)
+        return MESSAGE_REQUIRETLS;
+    return original->flags & MESSAGE_TLS_OPTIONAL;
+}
+
 static const char *receiver(const struct bounce *bounce)
 {
     return bounce->copy_to != NULL ? bounce->copy_to : bounce->envelope->message->sender;
@@ -173,6 +183,8 @@ static void put_header(const struct writing *writing)
     buffer_print(writing->to, "Subject: %s%s\r\n", bounce->copy_to != NULL ? "Copy: " : "",
                  subject_of(notice_gravest(bounce)));
     put_fields_of(writing, bounce->hostname, receiver(bounce), bounce->id, bounce->now_ms);
+    if (inherited_flags(bounce->envelope->message) & MESSAGE_TLS_OPTIONAL)
+        put(writing, SPAN("TLS-Required: No\r\n"));
     if (writing->eight_bit)
         put(writing, SPAN("Content-Transfer-Encoding: 8bit\r\n"));
     buffer_print(writing->to,
@@ -263,7 +275,7 @@ uint32_t bounce_write(const struct bounce *bounce, struct buffer *to)
     put_status_part(&writing);
     put_original(&writing);
     buffer_print(to, "\r\n--%s--\r\n", writing.boundary);
-    return flags_needed(&writing, receiver(bounce));
+    return flags_needed(&writing, receiver(bounce)) | inherited_flags(bounce->envelope->message);
 }
 
 /* ---- the summary ---- */

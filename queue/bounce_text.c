@@ -54,9 +54,18 @@ static bool ran_out_of_time(const struct verdict *verdict)
            verdict->status.subject == 4 && verdict->status.detail == 7;
 }
 
-static const char *advice_on_failure(const struct verdict *verdict)
+/* RFC 8689 4.2.1 */
+static bool lacks_tls(struct status status)
+{
+    return status.subject == 7 && (status.detail == 10 || status.detail == 30);
+}
+
+static const char *advice_on_failure(const struct message *original, const struct verdict *verdict)
 {
     struct status status = status_told(NOTICE_FAILED, verdict);
+    if ((original->flags & MESSAGE_REQUIRETLS) && lacks_tls(status))
+        return "You asked for TLS all the way (REQUIRETLS), and the other side does not provide\r\n"
+               "    it. Its administrator can; or send the message again without asking for that.";
     if (ran_out_of_time(verdict))
         return "Its time was set when it was handed in. Send it again with more time, or\r\n"
                "    reach the recipient in another way.";
@@ -73,10 +82,11 @@ static const char *advice_on_failure(const struct verdict *verdict)
     return "It will not be tried again. The words above say what was wrong.";
 }
 
-static const char *advice_on(enum notice notice, const struct verdict *verdict)
+static const char *advice_on(enum notice notice, const struct message *original,
+                             const struct verdict *verdict)
 {
     switch (notice) {
-    case NOTICE_FAILED: return advice_on_failure(verdict);
+    case NOTICE_FAILED: return advice_on_failure(original, verdict);
     case NOTICE_DELAYED: return "You need not send it again.";
     case NOTICE_RELAYED: return "What becomes of it there is not reported.";
     case NOTICE_NONE: break;
@@ -113,7 +123,8 @@ static void put_recipient(const struct writing *writing, unsigned i)
     put_clean(writing, verdict->host.length > 0 ? verdict->host : SPAN("this mail server"));
     put(writing, SPAN(" said:\r\n        "));
     put_reply(writing, verdict, "        ");
-    buffer_print(writing->to, "\r\n    %s\r\n", advice_on(bounce->notices[i], verdict));
+    buffer_print(writing->to, "\r\n    %s\r\n",
+                 advice_on(bounce->notices[i], bounce->envelope->message, verdict));
 }
 
 static void put_heading(const struct writing *writing, enum notice notice)

@@ -106,6 +106,62 @@ START_TEST(each_action_has_its_words)
 }
 END_TEST
 
+/* RFC 8689 5: protected as the original was, and of what came with REQUIRETLS no more than the
+ * header comes back, whatever RET says. */
+START_TEST(what_is_protected_stays_protected)
+{
+    static const struct {
+        uint32_t flags, wanted;
+        bool full, says_no;
+    } table[] = {
+        {MESSAGE_RET_FULL, 0, true, false},
+        {MESSAGE_REQUIRETLS, MESSAGE_REQUIRETLS, false, false},
+        {MESSAGE_REQUIRETLS | MESSAGE_RET_FULL, MESSAGE_REQUIRETLS, false, false},
+        {MESSAGE_TLS_OPTIONAL | MESSAGE_RET_FULL, MESSAGE_TLS_OPTIONAL, true, true},
+        {MESSAGE_REQUIRETLS | MESSAGE_TLS_OPTIONAL, MESSAGE_REQUIRETLS, false, false},
+    };
+    for (size_t i = 0; i < countof(table); i++) {
+        struct sample sample;
+        sample_begin(&sample);
+        sample.message->flags = table[i].flags;
+        const char *text = sample_text_of(&sample, false);
+        ck_assert_uint_eq(sample.flags, MESSAGE_BOUNCE | table[i].wanted);
+        ck_assert_uint_eq(count_of(text, "The secret text."), table[i].full);
+        ck_assert_uint_eq(count_of(text, "\r\nTLS-Required: No\r\n"), table[i].says_no);
+        ck_assert(strstr(text, "\r\nTLS-Required: No\r\n") < strstr(text, "\r\n\r\n"));
+        sample.bounce.copy_to = "postmaster@relay.example.com"; /* a copy no less */
+        sample_text_of(&sample, false);
+        ck_assert_uint_eq(sample.flags, MESSAGE_BOUNCE | table[i].wanted);
+        sample_end(&sample);
+    }
+}
+END_TEST
+
+START_TEST(who_asked_for_tls_is_told_that_it_lacks)
+{
+    static const struct {
+        uint32_t flags;
+        uint16_t detail;
+        bool advised;
+    } table[] = {
+        {MESSAGE_REQUIRETLS, 30, true},
+        {MESSAGE_REQUIRETLS, 10, true},
+        {MESSAGE_REQUIRETLS, 1, false},
+        {0, 10, false}, /* a server's own rule */
+    };
+    for (size_t i = 0; i < countof(table); i++) {
+        struct sample sample;
+        sample_begin(&sample);
+        sample.message->flags = table[i].flags;
+        sample.verdicts[0].status = (struct status){5, 7, table[i].detail};
+        const char *text = sample_text_of(&sample, false);
+        ck_assert_uint_eq(count_of(text, "asked for TLS all the way (REQUIRETLS)"),
+                          table[i].advised);
+        sample_end(&sample);
+    }
+}
+END_TEST
+
 START_TEST(a_host_is_a_name_or_a_literal)
 {
     static const struct {
@@ -412,7 +468,8 @@ START_TEST(what_is_owed)
 }
 END_TEST
 
-TEST_MAIN("queue/bounce", says_it_all, each_action_has_its_words, a_host_is_a_name_or_a_literal,
+TEST_MAIN("queue/bounce", says_it_all, each_action_has_its_words, what_is_protected_stays_protected,
+          who_asked_for_tls_is_told_that_it_lacks, a_host_is_a_name_or_a_literal,
           envelope_ids_and_original_recipients, how_much_comes_back, international_mail,
           status_fits_the_verdict, the_reply_is_the_servers_own, foreign_text_stays_text,
           lines_are_short_and_headers_are_bounded, what_is_owed)
