@@ -124,6 +124,8 @@ void terms_key(const struct tls_terms *terms, struct buffer *key)
     buffer_print(key, "%s:%s%s sni=%s", tls_level_name(terms->level),
                  tls_source_name(terms->source), terms->check_only ? ":check" : "",
                  terms->sni ? terms->sni : "");
+    if (terms->requiretls != REQUIRETLS_NEVER)
+        buffer_print(key, " requiretls=%d", (int)terms->requiretls);
     for (unsigned i = 0; i < terms->name_count; i++)
         buffer_print(key, " name=%s", terms->names[i]);
     if (terms->tlsa_base != NULL)

@@ -16,12 +16,20 @@ enum tls_source {                  /* what raised or lowered the level to what i
                   TLS_FROM_SERVER, /* the operator's external table */
                   TLS_FROM_DANE,
                   TLS_FROM_STS,
-                  TLS_FROM_REQUIRETLS, /* RFC 8689 4 */
-                  TLS_FROM_HEADER,     /* TLS-Required: No (RFC 8689 5) */
+                  TLS_FROM_REQUIRETLS, /* RFC 8689 4.2.1 */
+                  TLS_FROM_HEADER,     /* TLS-Required: No (RFC 8689 4.2.2) */
 };
 #define TLS_SOURCES 6
 
 const char *tls_source_name(enum tls_source source); /* "table", "server", "dane", … */
+
+/* Whether REQUIRETLS is said to it in MAIL (RFC 8689): only where it has been authenticated, and is
+ * known for one of the next hop's. */
+enum tls_requiretls {
+    REQUIRETLS_NEVER,
+    REQUIRETLS_IF_OFFERED, /* where the message has it; it goes without where it must */
+    REQUIRETLS_ALWAYS,     /* and no mail goes there without */
+};
 
 struct tls_terms {
     enum tls_level level; /* never TLS_DANE_ONLY: it became TLS_DANE, or the host is refused */
@@ -35,6 +43,7 @@ struct tls_terms {
     unsigned record_count;
     const struct fingerprint *fingerprints;
     unsigned fingerprint_count;
+    enum tls_requiretls requiretls;
     const char *refused; /* not NULL: the host may not be used, and this is why (4.7.5) */
 };
 

@@ -1,6 +1,7 @@
 #include "relay/outbound/route.h"
 
 #include "relay/smtp/address.h"
+#include "tlspolicy/requiretls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@ void route_search_init(struct route_search *search, struct route *route,
         .configured = config_route(config, name),
         .ttl_ms = CONFIGURED_TTL_MS,
     };
+    search->policy = search->terms.tls->policy;
+    if (route->destination->security == SECURITY_OPTIONAL)
+        search->policy = policy_without_tls_required(&search->policy);
 }
 
 void route_search_free(struct route_search *search)
@@ -92,8 +96,8 @@ static bool add_host(struct route_search *search, const char *name, uint16_t pre
         .name = must_strdup(name), .preference = preference, .port = port, .count = count};
     host->addresses = must_calloc(count, sizeof(*chosen));
     memcpy(host->addresses, chosen, count * sizeof(*chosen));
-    host->tls = terms_of_policy(&search->terms.tls->policy, host->name,
-                                search->route->destination->name, &host->arena);
+    host->tls = terms_of_policy(&search->policy, host->name, search->route->destination->name,
+                                &host->arena);
     return true;
 }
 
@@ -291,7 +295,44 @@ static enum search_state by_mx(struct route_search *search)
     must_not_reach();
 }
 
-enum search_state route_search_next(struct route_search *search)
+/* ---- what the mail asks for (RFC 8689) ---- */
+
+/* How many of the hosts may be used at all. */
+static unsigned require_tls(struct route_search *search, bool proven)
+{
+    unsigned usable = 0;
+    for (unsigned i = 0; i < search->count; i++) {
+        struct site_host *host = &search->hosts[i];
+        usable += terms_require(&host->tls, host->name, proven, &host->arena);
+    }
+    return usable;
+}
+
+static enum search_state secure_hosts(struct route_search *search)
+{
+    bool by_mx = search->configured == NULL && search->resolution != NULL;
+    bool proven = by_mx ? search->resolution->secure : search->configured != NULL;
+    switch (search->route->destination->security) {
+    case SECURITY_USUAL: return SEARCH_FOUND;
+    case SECURITY_REQUIRED:
+        if (require_tls(search, proven) > 0)
+            return SEARCH_FOUND;
+        return fail(search, VERDICT_BOUNCED, (struct status){5, 7, 10}, /* RFC 8689 4.2.1 */
+                    search->hosts[0].tls.refused);
+    case SECURITY_PREFERRED:
+        for (unsigned i = 0; i < search->count; i++)
+            terms_prefer(&search->hosts[i].tls, search->hosts[i].name, proven,
+                         &search->hosts[i].arena);
+        return SEARCH_FOUND;
+    case SECURITY_OPTIONAL:
+        for (unsigned i = 0; i < search->count; i++)
+            search->hosts[i].tls.source = TLS_FROM_HEADER;
+        return SEARCH_FOUND;
+    }
+    must_not_reach();
+}
+
+static enum search_state find_hosts(struct route_search *search)
 {
     struct ip ip;
     if (search->configured != NULL)
@@ -299,4 +340,10 @@ enum search_state route_search_next(struct route_search *search)
     if (address_literal_parse(span_of(search->route->destination->name), &ip))
         return by_literal(search, &ip);
     return by_mx(search);
+}
+
+enum search_state route_search_next(struct route_search *search)
+{
+    enum search_state state = find_hosts(search);
+    return state == SEARCH_FOUND ? secure_hosts(search) : state;
 }

@@ -19,6 +19,7 @@ struct route_search {
     struct resolution *resolution; /* the question; owned by whoever it was posted to */
     const struct config *config;
     struct site_terms terms;
+    struct tls_policy policy; /* of the terms, or what the mail's own header leaves of it */
     struct route *route;
     const struct route_config *configured; /* NULL: by MX or literal */
     unsigned next;                         /* of the configured hosts */
