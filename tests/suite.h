@@ -6,10 +6,14 @@
 #include <check.h>
 #include <stdlib.h>
 
-static inline int suite_run(const char *name, const TTest *const *tests, size_t count)
+/* `before` and `after` each test, in its process; NULL: nothing. */
+static inline int suite_run_in(const char *name, const TTest *const *tests, size_t count,
+                               void (*before)(void), void (*after)(void))
 {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
+    if (before != NULL)
+        tcase_add_checked_fixture(tcase, before, after);
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
@@ -18,6 +22,11 @@ static inline int suite_run(const char *name, const TTest *const *tests, size_t 
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static inline int suite_run(const char *name, const TTest *const *tests, size_t count)
+{
+    return suite_run_in(name, tests, count, NULL, NULL);
 }
 
 #define TEST_MAIN(name, ...)                                                                       \

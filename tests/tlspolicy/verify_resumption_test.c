@@ -1,0 +1,112 @@
+/* What was checked when a session was made holds for those that resume it, and no more. */
+#include "tests/tlspolicy/checked.h"
+
+static const char *const right_name = "mx.example.test";
+static const char *const wrong_name = "mx.other.test";
+
+static struct tls_wants want(enum tls_check check, const char *key)
+{
+    return (struct tls_wants){
+        .sni = right_name,
+        .ticket_key = span_of(key),
+        .check = check,
+        .names = &right_name,
+        .name_count = 1,
+        .trust = trust,
+    };
+}
+
+static void assert_facts(bool resumed, bool verified, enum tls_fault fault)
+{
+    ck_assert_msg(facts().resumed == resumed, "resumed: %s", tls_why(ours));
+    ck_assert_msg(facts().verified == verified, "verified: %s", tls_why(ours));
+    ck_assert_msg(facts().fault == fault, "%s", tls_why(ours));
+}
+
+START_TEST(a_resumed_session_is_as_good_as_the_full_one)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        char key[2] = {(char)('a' + i), '\0'};
+        char data[2048];
+        struct fingerprint print;
+        struct tlsa record = issued_tlsa(&leaves[GOOD], 3, 0, 1, data);
+        memcpy(print.sha256, data, sizeof(print.sha256));
+        serve_leaf(GOOD, most[i]);
+        for (int check = TLS_CHECK_NOTHING; check <= TLS_CHECK_FINGERPRINTS; check++) {
+            key[0] = (char)(key[0] + 2);
+            struct tls_wants wants = want((enum tls_check)check, key);
+            wants.records = &record;
+            wants.tlsa_base = right_name;
+            wants.fingerprints = &print;
+            wants.record_count = wants.fingerprint_count = 1;
+            for (int turn = 0; turn < 4; turn++) { /* a ticket that came with a resumed one, too */
+                ck_assert_msg(talk(&wants), "%s", tls_why(ours));
+                ck_assert_int_eq(facts().ticket_shown, turn > 0);
+                assert_facts(turn > 0, check != TLS_CHECK_NOTHING, TLS_FAULT_NONE);
+            }
+        }
+    }
+}
+END_TEST
+
+/* tickets of one key are never meant to serve both; if ever they do, nothing is lost by it */
+START_TEST(an_unchecked_session_is_no_proof)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        struct tls_wants lax = want(TLS_CHECK_NOTHING, "key");
+        struct tls_wants strict = want(TLS_CHECK_NAMES, "key");
+        tickets_purge(tickets, SPAN("key"));
+        serve_leaf(OTHER, most[i]);
+        ck_assert(talk(&lax));
+        ck_assert(!talk(&strict));
+        assert_facts(false, false, TLS_FAULT_NAME);
+        ck_assert(!facts().ticket_shown);
+        tickets_purge(tickets, SPAN("key"));
+        lax = want(TLS_CHECK_NAMES, "key"); /* nor one whose check has failed */
+        lax.check_only = true;
+        ck_assert(talk(&lax));
+        assert_facts(false, false, TLS_FAULT_NAME);
+        ck_assert(!talk(&strict));
+        assert_facts(false, false, TLS_FAULT_NAME);
+        ck_assert(!facts().ticket_shown);
+    }
+}
+END_TEST
+
+START_TEST(what_did_not_hold_is_told_again)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        struct tls_wants wants = want(TLS_CHECK_NAMES, "key");
+        wants.check_only = true;
+        tickets_purge(tickets, SPAN("key"));
+        serve_leaf(EXPIRED, most[i]);
+        for (int turn = 0; turn < 3; turn++) {
+            ck_assert(talk(&wants));
+            assert_facts(turn > 0, false, TLS_FAULT_EXPIRED);
+            assert_why();
+        }
+    }
+}
+END_TEST
+
+START_TEST(no_session_is_kept_of_a_handshake_that_failed)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        struct tls_wants wants = want(TLS_CHECK_NAMES, "key");
+        struct tickets_facts kept;
+        wants.names = &wrong_name;
+        serve_leaf(GOOD, most[i]);
+        ck_assert(!talk(&wants));
+        tickets_facts(tickets, &kept);
+        ck_assert_uint_eq(kept.now, 0);
+    }
+}
+END_TEST
+
+CHECKED_MAIN("tlspolicy/verify_resumption", a_resumed_session_is_as_good_as_the_full_one,
+             an_unchecked_session_is_no_proof, what_did_not_hold_is_told_again,
+             no_session_is_kept_of_a_handshake_that_failed)
