@@ -2,11 +2,10 @@
 #include "tlspolicy/tls.h"
 
 #include "tests/suite.h"
+#include "tests/tlspolicy/pair.h"
 #include "tests/tlspolicy/scratch.h"
 
 #include <string.h>
-
-#define ALL SIZE_MAX /* a piece as large as what there is */
 
 #define HOUR INT64_C(3600000)
 
@@ -68,17 +67,6 @@ static void end(void)
     ck_assert(client == NULL && server == NULL);
 }
 
-/* Moves up to `piece` bytes; false when there was none to move. */
-static bool carry(struct tls *from, struct tls *to, size_t piece)
-{
-    struct span bytes = buffer_span(tls_outgoing(from));
-    if (bytes.length > piece)
-        bytes.length = piece;
-    buffer_append(tls_incoming(to), bytes);
-    buffer_consume(tls_outgoing(from), bytes.length);
-    return bytes.length > 0;
-}
-
 static void call(const char *key)
 {
     struct tls_wants wants = {.sni = "mx.example.test", .ticket_key = span_of(key)};
@@ -87,18 +75,9 @@ static void call(const char *key)
     theirs = tls_accept(server);
 }
 
-/* Both ends' handshakes, `piece` bytes at a time; true when both are through. */
 static bool shake(size_t piece)
 {
-    enum tls_progress here = TLS_MORE, there = TLS_MORE;
-    bool moved = true;
-    while (moved && here != TLS_FAILED && there != TLS_FAILED) {
-        here = tls_handshake(ours);
-        there = tls_handshake(theirs);
-        moved = carry(ours, theirs, piece);
-        moved = carry(theirs, ours, piece) || moved;
-    }
-    return here == TLS_DONE && there == TLS_DONE;
+    return pair_shake(ours, theirs, piece);
 }
 
 static bool is_resumed(void)
@@ -114,7 +93,7 @@ static bool is_resumed(void)
 static void read_tickets(void)
 {
     CLEANUP(buffer_free) struct buffer plain = {0};
-    carry(theirs, ours, ALL);
+    pair_carry(theirs, ours, ALL);
     ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_MORE);
     ck_assert_uint_eq(buffer_length(&plain), 0);
 }
@@ -239,24 +218,68 @@ static void assert_both_fail_for_good(struct tls *tls)
 
 START_TEST(garbage_instead_of_a_handshake)
 {
-    static const struct span garbage[] = {
-        SPAN("502 5.5.1 Command not implemented\r\n"),
-        SPAN("\x16\x03\x03\x00\x04\x02\xff\xff\xff aha"),
-        SPAN("\x15\x03\x03\x00\x02\x02\x28"), /* alert: handshake failure */
-        SPAN("\x15\x03\x03\x00\x02\x01\x00"), /* alert: close_notify */
+    static const struct {
+        struct span bytes;
+        enum tls_fault fault;
+        const char *why; /* NULL: OpenSSL's */
+    } rows[] = {
+        {SPAN("502 5.5.1 Command not implemented\r\n"), TLS_FAULT_PROTOCOL, NULL},
+        {SPAN("\x16\x03\x03\x00\x04\x02\xff\xff\xff aha"), TLS_FAULT_PROTOCOL, NULL},
+        {SPAN("\x15\x03\x03\x00\x02\x02\x28"), TLS_FAULT_ALERT,
+         "peer alert: handshake failure (40)"},
+        {SPAN("\x15\x03\x03\x00\x02\x02\x46"), TLS_FAULT_ALERT,
+         "peer alert: protocol version (70)"},
+        {SPAN("\x15\x03\x03\x00\x02\x01\x00"), TLS_FAULT_ALERT, "peer alert: close notify (0)"},
     };
     begin(TLS_VERSION_ANY, 2);
-    for (size_t i = 0; i < countof(garbage); i++) {
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct tls_facts facts;
         call("");
         ck_assert_int_eq(tls_handshake(ours), TLS_MORE);
-        buffer_append(tls_incoming(ours), garbage[i]);
-        buffer_append(tls_incoming(theirs), garbage[i]);
+        buffer_append(tls_incoming(ours), rows[i].bytes);
+        buffer_append(tls_incoming(theirs), rows[i].bytes);
         ck_assert_int_eq(tls_handshake(ours), TLS_FAILED);
         ck_assert_int_eq(tls_handshake(theirs), TLS_FAILED);
         assert_both_fail_for_good(ours);
         assert_both_fail_for_good(theirs);
+        tls_facts(ours, &facts);
+        ck_assert_str_eq(tls_fault_name(facts.fault), tls_fault_name(rows[i].fault));
+        if (rows[i].why != NULL)
+            ck_assert_str_eq(tls_why(ours), rows[i].why);
         call(""); /* and no other connection is harmed */
         ck_assert(shake(ALL));
+    }
+    end();
+}
+END_TEST
+
+START_TEST(ciphers_of_tls_1_2)
+{
+    static const struct {
+        const char *list, *cipher; /* NULL: none is known */
+    } rows[] = {
+        {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305:@STRENGTH", "ECDHE-ECDSA-CHACHA20-POLY1305"},
+        {"no such cipher", NULL},
+        {"", NULL},
+        {"TLS_AES_128_GCM_SHA256", NULL}, /* that is one of 1.3 */
+    };
+    begin(TLS_VERSION_1_2, 0);
+    for (size_t i = 0; i < countof(rows); i++) {
+        char why[TLS_WHY_MAX];
+        struct tls_facts facts;
+        struct tls_wants wants = {.ciphers = rows[i].list};
+        ck_assert_int_eq(tls_ciphers_check(rows[i].list, why), rows[i].cipher != NULL);
+        ck_assert_int_eq(why[0] != '\0', rows[i].cipher == NULL);
+        hang_up();
+        ours = tls_connect(client, &wants);
+        theirs = tls_accept(server);
+        ck_assert_msg(shake(ALL) == (rows[i].cipher != NULL), "%s", tls_why(ours));
+        tls_facts(ours, &facts);
+        if (rows[i].cipher != NULL)
+            ck_assert_str_eq(facts.cipher, rows[i].cipher);
+        else
+            assert_both_fail_for_good(ours);
     }
     end();
 }
@@ -281,7 +304,7 @@ static void assert_carried(struct span text, size_t piece, size_t most)
     ck_assert(tls_write(ours, text));
     bool moved = true;
     while (moved) {
-        moved = carry(ours, theirs, piece);
+        moved = pair_carry(ours, theirs, piece);
         enum tls_progress progress = tls_read(theirs, &plain, most);
         while (progress == TLS_DONE)
             progress = tls_read(theirs, &plain, most);
@@ -321,7 +344,7 @@ START_TEST(read_stops_where_it_is_told)
     CLEANUP(buffer_free) struct buffer plain = {0};
     buffer_append(&plain, SPAN("before "));
     ck_assert(tls_write(theirs, SPAN("220 ready\r\n")));
-    carry(theirs, ours, ALL);
+    pair_carry(theirs, ours, ALL);
     ck_assert_int_eq(tls_read(ours, &plain, 4), TLS_DONE);
     ck_assert(span_equal(buffer_span(&plain), SPAN("before 220 ")));
     ck_assert_int_eq(tls_read(ours, &plain, 0), TLS_DONE);
@@ -339,13 +362,13 @@ START_TEST(close_notify)
     CLEANUP(buffer_free) struct buffer plain = {0};
     ck_assert(tls_write(theirs, SPAN("221 bye\r\n")));
     tls_bye(theirs);
-    carry(theirs, ours, ALL);
+    pair_carry(theirs, ours, ALL);
     ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_CLOSED);
     ck_assert(span_equal(buffer_span(&plain), SPAN("221 bye\r\n")));
     ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_CLOSED);
     ck_assert_str_eq(tls_why(ours), "");
     tls_bye(ours);
-    ck_assert(carry(ours, theirs, ALL));
+    ck_assert(pair_carry(ours, theirs, ALL));
     ck_assert_int_eq(tls_read(theirs, &plain, 100), TLS_CLOSED);
     end();
 }
@@ -361,13 +384,13 @@ START_TEST(a_byte_changed_on_the_way)
     ck_assert(tls_write(theirs, SPAN("evil")));
     struct buffer *wire = tls_outgoing(theirs);
     wire->memory[wire->end - 1] ^= 1;
-    carry(theirs, ours, ALL);
+    pair_carry(theirs, ours, ALL);
     ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_FAILED);
     ck_assert(span_equal(buffer_span(&plain), SPAN("good")));
     assert_why(ours);
     ck_assert(!tls_write(ours, SPAN("more")));
     ck_assert_int_eq(tls_read(ours, &plain, 100), TLS_FAILED);
-    ck_assert(carry(ours, theirs, ALL)); /* the alert */
+    ck_assert(pair_carry(ours, theirs, ALL)); /* the alert */
     ck_assert_int_eq(tls_read(theirs, &plain, 100), TLS_FAILED);
     assert_why(theirs);
     end();
@@ -652,11 +675,12 @@ START_TEST(versions_as_text)
 END_TEST
 
 TEST_MAIN("tlspolicy/tls", versions, handshakes_in_pieces, names_are_sent_and_addresses_are_not,
-          garbage_instead_of_a_handshake, data_of_many_sizes, read_stops_where_it_is_told,
-          close_notify, a_byte_changed_on_the_way, resumption_1_3, resumption_1_2,
-          tickets_hold_no_certificate, no_resumption_after_a_purge, no_resumption_without_tickets,
-          every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
-          tickets_expire_by_our_clock, a_day_after_a_full_handshake_there_is_another,
-          tickets_expire_with_what_was_checked, ticket_keys_grow_old,
-          a_connection_brings_so_many_tickets, a_handshake_that_fails_with_a_ticket_forgets_its_key,
+          garbage_instead_of_a_handshake, ciphers_of_tls_1_2, data_of_many_sizes,
+          read_stops_where_it_is_told, close_notify, a_byte_changed_on_the_way, resumption_1_3,
+          resumption_1_2, tickets_hold_no_certificate, no_resumption_after_a_purge,
+          no_resumption_without_tickets, every_server_of_a_certificate_knows_its_tickets,
+          a_refused_ticket_costs_only_the_round, tickets_expire_by_our_clock,
+          a_day_after_a_full_handshake_there_is_another, tickets_expire_with_what_was_checked,
+          ticket_keys_grow_old, a_connection_brings_so_many_tickets,
+          a_handshake_that_fails_with_a_ticket_forgets_its_key,
           a_failure_without_a_ticket_forgets_nothing, versions_as_text)

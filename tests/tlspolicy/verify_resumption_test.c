@@ -107,6 +107,44 @@ START_TEST(no_session_is_kept_of_a_handshake_that_failed)
 }
 END_TEST
 
+/* The word in front of a stored session that says so, whatever else is in it. */
+static char *take_ticket(size_t *length, uint32_t **verified)
+{
+    char *ticket = tickets_take(tickets, SPAN("key"), clock_ms(), length);
+    ck_assert(ticket != NULL && *length > 100);
+    *verified = (uint32_t *)(void *)(ticket + sizeof(uint32_t));
+    return ticket;
+}
+
+START_TEST(a_stored_session_says_what_it_proves)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < countof(most); i++) {
+        size_t length;
+        uint32_t *verified;
+        struct tls_wants wants = want(TLS_CHECK_NOTHING, "key");
+        serve_leaf(GOOD, most[i]);
+        tickets_purge(tickets, SPAN("key"));
+        ck_assert(talk(&wants));
+        char *ticket = take_ticket(&length, &verified);
+        ck_assert_uint_eq(*verified, 0);
+        free(ticket);
+        wants = want(TLS_CHECK_NAMES, "key");
+        tickets_purge(tickets, SPAN("key"));
+        ck_assert(talk(&wants));
+        ticket = take_ticket(&length, &verified);
+        ck_assert_uint_eq(*verified, 1);
+        *verified = 0;
+        tickets_purge(tickets, SPAN("key"));
+        tickets_put(tickets, SPAN("key"), (struct span){ticket, length}, 60000, clock_ms());
+        ck_assert(talk(&wants)); /* a full handshake */
+        assert_facts(false, true, TLS_FAULT_NONE);
+        ck_assert(!facts().ticket_shown);
+        free(ticket);
+    }
+}
+END_TEST
+
 CHECKED_MAIN("tlspolicy/verify_resumption", a_resumed_session_is_as_good_as_the_full_one,
              an_unchecked_session_is_no_proof, what_did_not_hold_is_told_again,
-             no_session_is_kept_of_a_handshake_that_failed)
+             no_session_is_kept_of_a_handshake_that_failed, a_stored_session_says_what_it_proves)
