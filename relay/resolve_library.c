@@ -183,7 +183,7 @@ static void on_answer(void *with, int error, struct ub_result *result)
 
 bool library_ask(struct library *library, struct question *question, const char **failure)
 {
-    int error = ub_resolve_async(library->context, question->name, question->type, CLASS_IN,
+    int error = ub_resolve_async(library->context, question->name, (int)question->type, CLASS_IN,
                                  question, on_answer, &question->id);
     if (error != 0)
         *failure = ub_strerror(error);
