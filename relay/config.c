@@ -54,6 +54,15 @@ void config_drop(struct config **config)
 
 /* ---- looking up ---- */
 
+struct resolve_settings config_resolver(const struct config *config)
+{
+    return (struct resolve_settings){
+        .server = config->resolver,
+        .dnssec = config->dnssec,
+        .trust_anchor = config->trust_anchor,
+    };
+}
+
 const struct route_config *config_route(const struct config *config, struct span domain)
 {
     return names_find(&config->routes, domain);
@@ -268,6 +277,17 @@ static bool check_ciphers(const struct tls_config *tls, struct buffer *errors)
     return false;
 }
 
+/* That a trust anchor is none is found out here, and not with the first mail. */
+static bool check_resolver(const struct config *config, struct buffer *errors)
+{
+    char why[512];
+    const struct resolve_settings settings = config_resolver(config);
+    if (config->dnssec != DNSSEC_VALIDATE || resolve_check(&settings, why, sizeof(why)))
+        return true;
+    buffer_print(errors, "%s: %s\n", config->dnssec_where, why);
+    return false;
+}
+
 bool config_check_files(struct config *config, struct buffer *errors)
 {
     bool fine = config->spool_where == NULL || check_spool(config, errors);
@@ -284,6 +304,7 @@ bool config_check_files(struct config *config, struct buffer *errors)
         fine &= load_trust(config, &config->tls_list[i], errors);
         fine &= check_ciphers(&config->tls_list[i], errors);
     }
+    fine &= check_resolver(config, errors);
     return read_users(config, errors) && fine;
 }
 

@@ -16,12 +16,14 @@
 #include "queue/retry.h"
 #include "queue/spool.h"
 #include "relay/outbound/rules.h"
+#include "relay/resolve.h"
 #include "relay/smtp/data.h"
 #include "tlspolicy/policy.h"
 #include "tlspolicy/tls.h"
 
 #include <stdatomic.h>
 
+#define CONFIG_TRUST_ANCHOR "/usr/share/dns/root.key" /* of the package dns-root-data */
 #define CONFIG_WORKERS_MAX 256
 #define CONFIG_OWN_MAX 256      /* of the machine's own addresses */
 #define CONFIG_HOSTS_MAX 20     /* of a route: as many as are used of a domain's MX hosts */
@@ -195,7 +197,10 @@ struct config {
     unsigned workers;    /* never 0 here */
     enum durability durability;
     uint64_t map_bytes, min_free_bytes;
-    const char *resolver; /* "ADDRESS:PORT" or NULL: /etc/resolv.conf */
+    const char *resolver;     /* "ADDRESS:PORT" or NULL: /etc/resolv.conf */
+    enum dnssec dnssec;       /* default: DNSSEC_VALIDATE where a level needs it, else off */
+    const char *trust_anchor; /* for DNSSEC_VALIDATE; default CONFIG_TRUST_ANCHOR */
+    const char *dnssec_where; /* of the key that asks for validation */
     enum log_format log;
     uint16_t smtp_port;  /* for MX hosts; default 25 */
     bool allow_loopback; /* MX hosts and literals may be loopback; default false */
@@ -256,6 +261,8 @@ bool config_check_files(struct config *config, struct buffer *errors);
 /* What is wrong now, but may come right while the relay runs: an address in `source` that is not on
  * this machine. True when there is nothing. */
 bool config_doubts(const struct config *config, struct buffer *doubts);
+
+struct resolve_settings config_resolver(const struct config *config);
 
 const struct route_config *config_route(const struct config *config, struct span domain);
 const struct tls_config *config_tls(const struct config *config, struct span domain);

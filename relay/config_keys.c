@@ -24,6 +24,8 @@ static const char *const durability_words[] = {
 };
 static const char *const log_words[] = {
     [LOG_TEXT] = "text", [LOG_JSON] = "json", [LOG_JSON + 1] = NULL};
+static const char *const dnssec_words[] = {
+    [DNSSEC_OFF] = "off", [DNSSEC_VALIDATE] = "validate", [DNSSEC_VALIDATE + 1] = NULL};
 static const char *const newline_words[] = {
     [NEWLINES_REFUSE] = "refuse",
     [NEWLINES_NORMALISE] = "normalise",
@@ -110,6 +112,8 @@ static const struct key top_keys[] = {
     {"min-free", KEY_SIZE, AT(config, min_free_bytes), .least = 1, .most = 16 * TIB},
     {"log", KEY_WORD, AT(config, log), .words = log_words},
     {"resolver", KEY_ENDPOINT, AT(config, resolver)},
+    {"dnssec", KEY_WORD, AT(config, dnssec), .words = dnssec_words},
+    {"trust-anchor", KEY_PATH, AT(config, trust_anchor)},
     {"smtp-port", KEY_PORT, AT(config, smtp_port), .least = 1, .most = UINT16_MAX},
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
     {"tls-required-header", KEY_WORD, AT(config, tls_required), .words = tls_required_words},

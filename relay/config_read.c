@@ -345,6 +345,7 @@ static void read_all(struct reader *reader)
     read_only(reader, SECTION_BOUNCE, &reader->config->bounce);
     read_tables(reader);
     read_rules(reader);
+    finish_dnssec(reader);
 }
 
 enum check { /* each with what the one before it checks */

@@ -47,6 +47,10 @@ bool name_is_valid(struct span name);
 
 void read_tables(struct reader *reader);
 
+/* config_dnssec.c: after the tables */
+
+void finish_dnssec(struct reader *reader);
+
 /* config_rules.c */
 
 void read_rules(struct reader *reader);

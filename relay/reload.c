@@ -26,6 +26,8 @@ static void tell_unchangeable(const struct config *old, const struct config *new
         {"control", same_text(old->control, new->control)},
         {"submit", same_text(old->submit, new->submit)},
         {"resolver", same_text(old->resolver, new->resolver)},
+        {"dnssec", old->dnssec == new->dnssec},
+        {"trust-anchor", same_text(old->trust_anchor, new->trust_anchor)},
         {"workers", old->workers == new->workers},
         {"durability", old->durability == new->durability},
         {"map-size", old->map_bytes == new->map_bytes},

@@ -108,6 +108,15 @@ static void wake(void *owner)
 
 /* ---- from outside ---- */
 
+bool resolve_check(const struct resolve_settings *settings, char *why, size_t why_size)
+{
+    struct library *library = library_create(settings, why, why_size);
+    if (library == NULL)
+        return false;
+    library_destroy(&library);
+    return true;
+}
+
 struct resolve *resolve_create(const struct resolve_settings *settings, char *why, size_t why_size)
 {
     struct library *library = library_create(settings, why, why_size);

@@ -104,6 +104,9 @@ struct resolve_settings {
     const char *trust_anchor; /* a file of DS or DNSKEY records, for DNSSEC_VALIDATE */
 };
 
+/* Whether resolve_create would fail with these, and why. */
+bool resolve_check(const struct resolve_settings *settings, char *why, size_t why_size);
+
 /* NULL with `why` on failure. */
 struct resolve *resolve_create(const struct resolve_settings *settings, char *why, size_t why_size);
 /* Ends the thread; questions under way are answered RESOLVE_TEMPORARY first. */

@@ -202,7 +202,7 @@ static bool create_workers(struct running *running)
     for (unsigned i = 0; i < running->worker_count; i++)
         running->workers[i] =
             worker_create(&running->relay, i, &running->mailboxes[i], running->config);
-    const struct resolve_settings settings = {.server = running->config->resolver};
+    const struct resolve_settings settings = config_resolver(running->config);
     running->resolve = resolve_create(&settings, running->why, sizeof(running->why));
     if (running->resolve == NULL)
         return fail(running, EX_CONFIG);

@@ -50,9 +50,9 @@ START_TEST(names_that_are_not_known)
         {"one = { \"a\", \"b\" }\ntwo += 1\nthree(\"x\", y)\nfour \"t\" { x = { 1 } y { } }\n"
          "five \"x\"\nspol = 1",
          "t.conf:1: unknown key \"one\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, tls-required-header, builtin-rules, drain, relay-from, xclient-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, dnssec, trust-anchor, smtp-port, allow-loopback, tls-required-header, builtin-rules, drain, relay-from, xclient-from\n"
          "t.conf:2: unknown key \"two\": known are hostname, spool, control, submit, "
-         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, smtp-port, allow-loopback, tls-required-header, builtin-rules, drain, relay-from, xclient-from\n"
+         "submit-users, origin, users, workers, durability, map-size, min-free, log, resolver, dnssec, trust-anchor, smtp-port, allow-loopback, tls-required-header, builtin-rules, drain, relay-from, xclient-from\n"
          "t.conf:3: unknown section \"three\": known are " SECTION_NAMES "\n"
          "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
@@ -62,6 +62,12 @@ START_TEST(names_that_are_not_known)
          "t.conf:2: login is not supported yet\n"},
         {"tls a.test { level = dane match = { nexthop } }",
          "t.conf:1: match has no use at level dane: names are looked for at verify and secure\n"},
+        /* RFC 7672 1.3.1: without DNSSEC there is no DANE */
+        {"dnssec = off\ntls a.test { level = dane-only }",
+         "t.conf:1: dnssec is off, but tls \"a.test\" (t.conf:2) has level dane-only, which needs "
+         "it: set it to validate\n"},
+        {"dnssec = off trust-anchor = \"root.key\"",
+         "t.conf:1: trust-anchor has no use but for dnssec = validate\n"},
         {"tls a.test { level = fingerprint }",
          "t.conf:1: level fingerprint needs fingerprints = { \"sha256:…\" }\n"},
         {"tls a.test { level = fingerprint fingerprints = { \"sha256:ab:cd\" } }",
