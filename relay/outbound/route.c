@@ -1,5 +1,6 @@
 #include "relay/outbound/route.h"
 
+#include "relay/outbound/route_dane.h"
 #include "relay/smtp/address.h"
 #include "tlspolicy/requiretls.h"
 
@@ -82,9 +83,27 @@ static unsigned choose_addresses(const struct route_search *search, const struct
     return chosen;
 }
 
+struct found_host {
+    const char *name;
+    uint16_t preference, port;
+    const struct resolved_tlsa *tlsa;  /* NULL: it is an address */
+    const char *looked_up, *canonical; /* what led to it; where its aliases lead, or NULL */
+};
+
+static void set_terms(const struct route_search *search, struct site_host *host,
+                      const struct found_host *found)
+{
+    static const struct resolved_tlsa not_asked = {.state = TLSA_NOT_ASKED};
+    const struct tls_policy *policy = &search->policy;
+    host->tls = terms_of_policy(policy, host->name, search->route->destination->name, &host->arena);
+    if (dane_is_wanted(policy))
+        dane_take_answer(&host->tls, policy, found->tlsa ? found->tlsa : &not_asked,
+                         found->looked_up, found->canonical, &host->arena);
+}
+
 /* False when none of its addresses is to be used. */
-static bool add_host(struct route_search *search, const char *name, uint16_t preference,
-                     uint16_t port, const struct ip *addresses, unsigned count)
+static bool add_host(struct route_search *search, const struct found_host *found,
+                     const struct ip *addresses, unsigned count)
 {
     struct ip chosen[CONFIG_ADDRESSES_MAX];
     count = choose_addresses(search, addresses, count, chosen);
@@ -92,12 +111,13 @@ static bool add_host(struct route_search *search, const char *name, uint16_t pre
         return false;
     search->hosts = must_realloc(search->hosts, (search->count + 1) * sizeof(*search->hosts));
     struct site_host *host = &search->hosts[search->count++];
-    *host = (struct site_host){
-        .name = must_strdup(name), .preference = preference, .port = port, .count = count};
+    *host = (struct site_host){.name = must_strdup(found->name),
+                               .preference = found->preference,
+                               .port = found->port,
+                               .count = count};
     host->addresses = must_calloc(count, sizeof(*chosen));
     memcpy(host->addresses, chosen, count * sizeof(*chosen));
-    host->tls = terms_of_policy(&search->policy, host->name, search->route->destination->name,
-                                &host->arena);
+    set_terms(search, host, found);
     return true;
 }
 
@@ -109,11 +129,14 @@ static enum search_state fail(struct route_search *search, enum verdict_kind kin
     return SEARCH_FAILED;
 }
 
-static enum search_state ask(struct route_search *search, const char *name, enum resolve_kind kind)
+static enum search_state ask(struct route_search *search, const char *name, enum resolve_kind kind,
+                             uint16_t port)
 {
     search->resolution = must_calloc(1, sizeof(*search->resolution));
     search->resolution->domain = must_strdup(name);
     search->resolution->kind = kind;
+    search->resolution->tlsa = dane_is_wanted(&search->policy);
+    search->resolution->port = port;
     search->asked = true;
     return SEARCH_ASK;
 }
@@ -143,7 +166,8 @@ static enum search_state by_literal(struct route_search *search, const struct ip
                     "mail to such an address is not allowed here");
     char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
     snprintf(name, sizeof(name), "[%s]", ip_format(ip, text));
-    if (!add_host(search, name, 0, search->config->smtp_port, ip, 1))
+    const struct found_host found = {.name = name, .port = search->config->smtp_port};
+    if (!add_host(search, &found, ip, 1))
         return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
                     "addresses of this family are not used here");
     return SEARCH_FOUND;
@@ -169,14 +193,14 @@ static unsigned leave_out_ourselves(const struct route_search *search, struct ip
     return kept;
 }
 
-static void take_host(struct route_search *search, const struct next_hop_host *host,
-                      const char *name, struct ip *addresses, unsigned count)
+static void take_host(struct route_search *search, const struct found_host *found,
+                      struct ip *addresses, unsigned count)
 {
     char why[DOMAIN_MAX_BYTES + 64];
-    unsigned kept = leave_out_ourselves(search, addresses, count, host->port);
-    if (add_host(search, name, (uint16_t)search->next, host->port, addresses, kept))
+    unsigned kept = leave_out_ourselves(search, addresses, count, found->port);
+    if (add_host(search, found, addresses, kept))
         return;
-    snprintf(why, sizeof(why), "%s: %s", name,
+    snprintf(why, sizeof(why), "%s: %s", found->name,
              kept < count ? "the route leads to this relay itself: mail would loop"
                           : "it has no address of a family that is used here");
     pass_over(search, why);
@@ -188,8 +212,12 @@ static void take_answer(struct route_search *search, const struct next_hop_host 
     if (answer->result == RESOLVE_OK && answer->count > 0) {
         if (answer->ttl_ms < search->ttl_ms)
             search->ttl_ms = answer->ttl_ms;
-        take_host(search, asked_for, asked_for->name, answer->hosts[0].addresses,
-                  answer->hosts[0].count);
+        const struct found_host found = {.name = asked_for->name,
+                                         .preference = (uint16_t)search->next,
+                                         .port = asked_for->port,
+                                         .tlsa = &answer->hosts[0].tlsa,
+                                         .looked_up = asked_for->name};
+        take_host(search, &found, answer->hosts[0].addresses, answer->hosts[0].count);
     } else {
         pass_over(search, answer->why);
     }
@@ -202,7 +230,9 @@ static void take_address(struct route_search *search, const struct next_hop_host
     char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
     struct ip ip = host->ip;
     snprintf(name, sizeof(name), "[%s]", ip_format(&ip, text));
-    take_host(search, host, name, &ip, 1);
+    const struct found_host found = {
+        .name = name, .preference = (uint16_t)search->next, .port = host->port};
+    take_host(search, &found, &ip, 1);
 }
 
 /* What the operator wrote is never a reason to bounce: a name that leads nowhere is waited for. */
@@ -216,7 +246,7 @@ static enum search_state by_configured_hosts(struct route_search *search)
     for (; search->next < route->count && search->count < RESOLVE_HOSTS_MAX; search->next++) {
         const struct next_hop_host *host = &route->hosts[search->next];
         if (host->name != NULL)
-            return ask(search, host->name, RESOLVE_ADDRESSES);
+            return ask(search, host->name, RESOLVE_ADDRESSES, host->port);
         take_address(search, host);
     }
     if (search->failed_for_now) /* try again soon for those that are missing */
@@ -262,9 +292,14 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
     for (unsigned i = 0; i < answer->count; i++) {
         struct resolved_host *host = &answer->hosts[i];
         unsigned kept = keep_allowed(config, host);
+        const struct found_host found = {.name = host->name,
+                                         .preference = host->preference,
+                                         .port = config->smtp_port,
+                                         .tlsa = &host->tlsa,
+                                         .looked_up = answer->domain,
+                                         .canonical = answer->canonical};
         if (host->preference < last && search->count < search->terms.limits->max_hosts)
-            add_host(search, host->name, host->preference, config->smtp_port, host->addresses,
-                     kept);
+            add_host(search, &found, host->addresses, kept);
     }
     if (search->count == 0 && answer->why != NULL) /* a part of the answer is missing: not yet */
         return fail(search, VERDICT_DEFERRED, (struct status){4, 4, 3}, answer->why);
@@ -278,7 +313,7 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
 static enum search_state by_mx(struct route_search *search)
 {
     if (!search->asked)
-        return ask(search, search->route->destination->name, RESOLVE_MX);
+        return ask(search, search->route->destination->name, RESOLVE_MX, search->config->smtp_port);
     struct resolution *answer = search->resolution;
     search->ttl_ms = answer->ttl_ms;
     switch (answer->result) {

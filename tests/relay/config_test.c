@@ -486,6 +486,16 @@ START_TEST(files_that_it_names)
     expect_files(&scratch, text, "cert.pem cannot be used: it is not a directory\n");
     snprintf(text, sizeof(text), "\nspool = \"%s/cert.pem/x\"", one);
     expect_files(&scratch, text, NAME ":2: spool ");
+
+    scratch_write(&scratch, "anchor", SPAN("no key at all\n"));
+    snprintf(text, sizeof(text), "spool = \"%s/a\"\ntrust-anchor = \"%s/anchor\"", one,
+             scratch.path);
+    expect_files(&scratch, text, NAME ":2: trust-anchor ");
+    snprintf(text, sizeof(text),
+             "spool = \"%s/a\"\ntls a.test { level = dane }\n"
+             "trust-anchor = \"/nowhere\"",
+             one);
+    expect_files(&scratch, text, NAME ":3: trust-anchor /nowhere cannot be used");
 }
 END_TEST
 
@@ -543,8 +553,37 @@ START_TEST(the_manual_names_every_key)
 }
 END_TEST
 
+/* DNS is validated where somebody has a use for it, or says so. */
+START_TEST(when_dns_is_validated)
+{
+    static const struct {
+        const char *text;
+        enum dnssec dnssec;
+        const char *anchor;
+    } rows[] = {
+        {"", DNSSEC_OFF, NULL},
+        {"tls a.test { level = secure }", DNSSEC_OFF, NULL},
+        {"tls a.test { level = dane }", DNSSEC_VALIDATE, CONFIG_TRUST_ANCHOR},
+        {"tls \"*\" { level = dane-only }", DNSSEC_VALIDATE, CONFIG_TRUST_ANCHOR},
+        {"dnssec = validate", DNSSEC_VALIDATE, CONFIG_TRUST_ANCHOR},
+        {"trust-anchor = \"/a\"", DNSSEC_VALIDATE, "/a"},
+        {"dnssec = off", DNSSEC_OFF, NULL},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+        struct config *c CLEANUP(config_drop) = read_fine(&scratch, rows[i].text);
+        struct resolve_settings settings = config_resolver(c);
+        ck_assert_msg(settings.dnssec == rows[i].dnssec, "%s", rows[i].text);
+        if (rows[i].anchor == NULL)
+            ck_assert_ptr_null(settings.trust_anchor);
+        else
+            ck_assert_str_eq(settings.trust_anchor, rows[i].anchor);
+    }
+}
+END_TEST
+
 TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, admin_sections,
           where_we_listen_is_ourselves, addresses_that_are_not_here, nobody_may_relay,
           users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
           users_have_their_limits, senders, rules_in_their_order, references, files_that_it_names,
-          the_place_of_the_control_socket, the_manual_names_every_key)
+          the_place_of_the_control_socket, when_dns_is_validated, the_manual_names_every_key)
