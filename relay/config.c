@@ -251,13 +251,26 @@ static bool read_users(struct config *config, struct buffer *errors)
     return config->users != NULL;
 }
 
+/* The system's CAs are there where this section needs them. */
+static bool has_system_trust(const struct tls_config *tls, struct buffer *errors)
+{
+    char why[TLS_WHY_MAX];
+    if (tls->policy.level != TLS_VERIFY && tls->policy.level != TLS_SECURE)
+        return true;
+    struct tls_trust *system CLEANUP(tls_trust_release) = tls_trust_system(why);
+    if (system == NULL)
+        buffer_print(errors, "%s: level = %s: %s\n", tls->where, tls_level_name(tls->policy.level),
+                     why);
+    return system != NULL;
+}
+
 /* What a section has from "*" is read once. */
 static bool load_trust(struct config *config, struct tls_config *tls, struct buffer *errors)
 {
     char why[TLS_WHY_MAX];
     const struct tls_config *star = config->tls_list;
     if (tls->ca_file == NULL)
-        return true;
+        return has_system_trust(tls, errors);
     bool inherited = tls != star && tls->ca_file == star->ca_file;
     if (inherited)
         tls->trust = star->trust ? tls_trust_share(star->trust) : NULL;

@@ -1,4 +1,5 @@
 #include "relay/run_inside.h"
+#include "tlspolicy/trust.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,7 @@ void running_reload(struct running *running)
         log_note("reload-failed", "what", "the old configuration stays in effect");
         return;
     }
+    tls_trust_forget_system(); /* its package may have been upgraded */
     tell_unchangeable(running->config, config);
     log_sections(running->config, config, where);
     running_log_doubts(config);

@@ -107,14 +107,13 @@ static bool secured(struct connection *connection)
     return facts.fault == TLS_FAULT_NONE;
 }
 
+/* A certificate is only shown where the ticket was passed over, so the ticket is not why. */
 static enum tls_outcome outcome_of(const struct tls_facts *facts)
 {
-    if (facts->ticket_shown)
-        return TLS_TICKET_REFUSED;
     switch (facts->fault) {
     case TLS_FAULT_NONE: /* the connection was lost */
-    case TLS_FAULT_PROTOCOL: return TLS_HANDSHAKE_FAILED;
-    case TLS_FAULT_ALERT: return TLS_ALERT;
+    case TLS_FAULT_PROTOCOL: return facts->ticket_shown ? TLS_TICKET_REFUSED : TLS_HANDSHAKE_FAILED;
+    case TLS_FAULT_ALERT: return facts->ticket_shown ? TLS_TICKET_REFUSED : TLS_ALERT;
     case TLS_FAULT_NAME:
     case TLS_FAULT_EXPIRED:
     case TLS_FAULT_CHAIN:

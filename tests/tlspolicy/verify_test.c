@@ -1,6 +1,7 @@
 /* Every way in which a certificate may be what was asked for, or not, with a server that shows
  * it. Each row names the rule. */
 #include "tests/tlspolicy/checked.h"
+#include "tlspolicy/tls_inside.h"
 
 /* ---- names ---- */
 
@@ -171,5 +172,27 @@ START_TEST(fingerprints)
 }
 END_TEST
 
+/* What nobody asks for costs nothing. */
+START_TEST(a_chain_is_built_only_for_names)
+{
+    const char *const name = "mx.example.test";
+    struct fingerprint print = {0};
+    struct tls_wants wants = want_name(&name);
+    wants.check_only = true;
+    wants.fingerprints = &print;
+    wants.fingerprint_count = 1;
+    static const enum tls_check checks[] = {TLS_CHECK_NOTHING, TLS_CHECK_FINGERPRINTS,
+                                            TLS_CHECK_NAMES};
+    serve_leaf(GOOD, TLS_VERSION_ANY);
+    for (size_t i = 0; i < countof(checks); i++) {
+        wants.check = checks[i];
+        ck_assert(talk(&wants));
+        bool built = SSL_get0_verified_chain(ours->ssl) != NULL;
+        ck_assert_int_eq(built, checks[i] == TLS_CHECK_NAMES);
+        ck_assert_int_eq(facts().verified, checks[i] == TLS_CHECK_NAMES);
+    }
+}
+END_TEST
+
 CHECKED_MAIN("tlspolicy/verify", names, one_of_several_names, chains,
-             a_ca_file_may_hold_any_certificate, fingerprints)
+             a_ca_file_may_hold_any_certificate, fingerprints, a_chain_is_built_only_for_names)
