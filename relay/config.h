@@ -164,6 +164,16 @@ struct admin_config {      /* the `admin "ADDRESS"` section */
     unsigned destinations; /* that have series of their own in /metrics; default 20 */
 };
 
+struct tlsrpt_config {        /* the `tlsrpt` section (RFC 8460) */
+    bool on;                  /* it is there: sessions are counted */
+    bool send;                /* reports; default: unless there is a collector */
+    const char *organization; /* default: origin */
+    const char *contact;      /* default: postmaster@ORIGIN */
+    const char *from;         /* of reports by mail; default: contact */
+    const char *collector;    /* a datagram socket that is told of each session; NULL: none */
+    const char *ca_file;      /* for reports by HTTPS; NULL: the system's */
+};
+
 struct limits {                      /* the `limits` section; each with its reply */
     unsigned connections;            /* inbound, in all: 421 4.3.2; default 2000 */
     unsigned connections_per_client; /* 421 4.7.0; default 200 */
@@ -218,6 +228,7 @@ struct config {
     struct limits limits;
     struct bounce_config bounce;
     struct admin_config admin;
+    struct tlsrpt_config tlsrpt;
 
     struct rule *rules; /* in the order of the file, the built-in ones last */
 

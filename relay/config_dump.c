@@ -161,6 +161,8 @@ void config_dump(const struct config *config, struct buffer *to)
     print_keys(SECTION_TOP, config, to, "");
     print_section(SECTION_LIMITS, NULL, &config->limits, to);
     print_section(SECTION_BOUNCE, NULL, &config->bounce, to);
+    if (config->tlsrpt.on)
+        print_section(SECTION_TLSRPT, NULL, &config->tlsrpt, to);
     if (config->admin.on)
         print_section(SECTION_ADMIN,
                       config->admin.path ? config->admin.path

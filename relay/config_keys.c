@@ -226,6 +226,15 @@ static const struct key admin_keys[] = {
     {"destinations", KEY_NUMBER, AT(admin_config, destinations), .most = 1000},
 };
 
+static const struct key tlsrpt_keys[] = {
+    {"send", KEY_FLAG, AT(tlsrpt_config, send)},
+    {"organization", KEY_TEXT, AT(tlsrpt_config, organization)},
+    {"contact", KEY_ADDRESS, AT(tlsrpt_config, contact)},
+    {"from", KEY_ADDRESS, AT(tlsrpt_config, from)},
+    {"collector", KEY_PATH, AT(tlsrpt_config, collector)},
+    {"ca-file", KEY_PATH, AT(tlsrpt_config, ca_file)},
+};
+
 /* ---- sections ---- */
 
 static const struct section sections[] = {
@@ -240,6 +249,7 @@ static const struct section sections[] = {
     [SECTION_BOUNCE] = {"bounce", false, bounce_keys, countof(bounce_keys)},
     [SECTION_REPLY] = {"reply", true, reply_keys, countof(reply_keys)},
     [SECTION_ADMIN] = {"admin", true, admin_keys, countof(admin_keys)},
+    [SECTION_TLSRPT] = {"tlsrpt", false, tlsrpt_keys, countof(tlsrpt_keys)},
 };
 _Static_assert(countof(sections) == SECTIONS, "one row per section");
 

@@ -52,8 +52,9 @@ enum section_kind {
     SECTION_REPLY,
     SECTION_ADMIN,
     SECTION_USER,
+    SECTION_TLSRPT,
 };
-#define SECTIONS 11
+#define SECTIONS 12
 
 struct section {
     const char *name; /* "" for the top level */

@@ -335,6 +335,32 @@ static void read_only(struct reader *reader, enum section_kind kind, void *item)
         read_keys(reader, walk.section, walk.cfg, item);
 }
 
+static void read_tlsrpt(struct reader *reader)
+{
+    struct walk walk = {0};
+    struct config *config = reader->config;
+    struct tlsrpt_config *tlsrpt = &config->tlsrpt;
+    if (!walk_next(reader, SECTION_TLSRPT, &walk))
+        return;
+    tlsrpt->on = true;
+    read_keys(reader, walk.section, walk.cfg, tlsrpt);
+    if (!is_set(reader, walk.section, "send"))
+        tlsrpt->send = tlsrpt->collector == NULL; /* nobody wants two reports of a day */
+    if (tlsrpt->organization == NULL)
+        tlsrpt->organization = config->origin;
+    if (tlsrpt->contact == NULL)
+        tlsrpt->contact = arena_print(&config->arena, "postmaster@%s", config->origin);
+    if (tlsrpt->from == NULL)
+        tlsrpt->from = tlsrpt->contact;
+    if (!span_is_ascii(span_of(tlsrpt->organization)))
+        report_add(&reader->report, place_of(reader, walk.section, "organization"),
+                   "organization: only ASCII can stand in a report");
+    if (tlsrpt->collector != NULL && strlen(tlsrpt->collector) > CONFIG_SOCKET_MAX)
+        report_add(&reader->report, place_of(reader, walk.section, "collector"),
+                   "collector: the path of the socket has %zu bytes, %d at most",
+                   strlen(tlsrpt->collector), CONFIG_SOCKET_MAX);
+}
+
 static void read_all(struct reader *reader)
 {
     read_keys(reader, 0, reader->root, reader->config);
@@ -343,6 +369,7 @@ static void read_all(struct reader *reader)
     read_admin(reader);
     read_only(reader, SECTION_LIMITS, &reader->config->limits);
     read_only(reader, SECTION_BOUNCE, &reader->config->bounce);
+    read_tlsrpt(reader);
     read_tables(reader);
     read_rules(reader);
     finish_dnssec(reader);

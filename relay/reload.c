@@ -1,3 +1,4 @@
+#include "relay/reports/reports.h"
 #include "relay/run_inside.h"
 #include "tlspolicy/trust.h"
 
@@ -147,6 +148,7 @@ void running_reload(struct running *running)
     log_set_format(config->log);
     health_configure(&running->health, config);
     dispatch_reconfigure(running->relay.dispatch, config);
+    reports_reconfigure(running->relay.reports, config);
     for (unsigned i = 0; i < running->worker_count; i++)
         worker_reconfigure(running->workers[i], config,
                            listening_share(where, config->listen_count));

@@ -4,6 +4,7 @@
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/notifier.h"
+#include "relay/reports/reports.h"
 #include "relay/restore.h"
 #include "relay/run_inside.h"
 #include "tlspolicy/store.h"
@@ -157,6 +158,8 @@ static void stop(struct running *running)
     settle(running);
     if (running->relay.tickets != NULL)
         tickets_flush(running->relay.tickets);
+    if (running->relay.reports != NULL)
+        reports_end(running->relay.reports);
     if (running->relay.dispatch != NULL && !all_quiet(running)) {
         log_stop(LOG_STOP_MS);
         _exit(running->exit_code); /* what is in hand is in the spool: it is not pulled away */
@@ -166,6 +169,7 @@ static void stop(struct running *running)
     if (running->relay.dispatch != NULL)
         dispatch_destroy(&running->relay.dispatch);
     notifier_destroy(&running->relay.notifier);
+    reports_destroy(&running->relay.reports);
     inbound_unshare(&running->relay);
     if (running->relay.spool != NULL) {
         committer_destroy(&running->relay.committer);

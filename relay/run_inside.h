@@ -36,7 +36,8 @@ struct running {
     struct worker **workers;
     unsigned worker_count;
     struct restore *restore;
-    struct running_thread *threads; /* workers, then committer, loader, passwords, tickets */
+    struct running_thread
+        *threads; /* workers, then committer, loader, passwords, tickets, reports */
     unsigned thread_count;
     atomic_bool ending;
     atomic_bool broken; /* the spool */

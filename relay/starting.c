@@ -2,6 +2,7 @@
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/notifier.h"
+#include "relay/reports/reports.h"
 #include "relay/restore.h"
 #include "relay/run_inside.h"
 #include "tlspolicy/store.h"
@@ -72,6 +73,17 @@ static void *run_tickets(void *argument)
     struct running_thread *thread = argument;
     while (!atomic_load(&thread->running->ending)) {
         tickets_step(thread->running->relay.tickets, STEP_MS);
+        health_beat(thread->health);
+        log_flush();
+    }
+    return NULL;
+}
+
+static void *run_reports(void *argument)
+{
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending)) {
+        reports_step(thread->running->relay.reports, STEP_MS);
         health_beat(thread->health);
         log_flush();
     }
@@ -192,6 +204,17 @@ static void create_dispatch(struct running *running)
     running->relay.dispatch = dispatch_create(&parts);
 }
 
+static void create_reports(struct running *running)
+{
+    struct reports_parts parts = {
+        .config = running->config,
+        .store = running->relay.store,
+        .worker = &running->mailboxes[0],
+        .hand_in = report_hand_in,
+    };
+    running->relay.reports = reports_create(&parts);
+}
+
 static bool create_workers(struct running *running)
 {
     running->worker_count = running->config->workers;
@@ -207,6 +230,7 @@ static bool create_workers(struct running *running)
     if (running->resolve == NULL)
         return fail(running, EX_CONFIG);
     create_dispatch(running);
+    create_reports(running);
     return open_listeners(running);
 }
 
@@ -238,7 +262,7 @@ static bool start_http(struct running *running)
 
 static void start_threads(struct running *running)
 {
-    running->threads = must_calloc(running->worker_count + 4, sizeof(*running->threads));
+    running->threads = must_calloc(running->worker_count + 5, sizeof(*running->threads));
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++)
@@ -247,6 +271,7 @@ static void start_threads(struct running *running)
     start_thread(running, run_loader, NULL);
     start_thread(running, run_passwords, NULL);
     start_thread(running, run_tickets, NULL);
+    start_thread(running, run_reports, NULL);
 }
 
 static void raise_descriptors(void)
@@ -311,6 +336,7 @@ static void create_health(struct running *running)
     health_add(health, HEALTH_WORKER_MS, "loader");
     health_add(health, HEALTH_PASSWORDS_MS, "passwords");
     health_add(health, HEALTH_COMMITTER_MS, "tickets");
+    health_add(health, HEALTH_COMMITTER_MS, "reports");
     health->bound_most_ms = service_watchdog_ms(running->service);
     health->dispatch = running->relay.dispatch;
     health->spool = running->relay.spool;

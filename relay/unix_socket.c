@@ -50,6 +50,22 @@ int unix_connect(const char *path)
     return make_address(path, &address) ? connect_to(&address, CONNECT_SECONDS) : -ENAMETOOLONG;
 }
 
+int unix_datagram(void)
+{
+    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return sender >= 0 ? sender : -errno;
+}
+
+int unix_send(int socket, const char *path, const void *from, size_t length)
+{
+    struct sockaddr_un address;
+    if (!make_address(path, &address))
+        return ENAMETOOLONG;
+    ssize_t sent = sendto(socket, from, length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                          (const struct sockaddr *)&address, sizeof(address));
+    return sent >= 0 ? 0 : errno;
+}
+
 /* Something has the name already. True when that was an abandoned socket, which is gone now. */
 static bool remove_abandoned(const struct unix_place *place, const struct sockaddr_un *address,
                              char *why, size_t why_size)

@@ -26,3 +26,7 @@ bool unix_listen(const struct unix_place *place, struct unix_listener *listener,
 void unix_close(struct unix_listener *listener); /* removes the file */
 
 int unix_connect(const char *path); /* or -errno; waits a while for a relay that is busy */
+
+int unix_datagram(void); /* a socket that sends, or -errno */
+/* A datagram, to whoever reads them there: 0, or the errno of why not. Does not wait. */
+int unix_send(int socket, const char *path, const void *from, size_t length);

@@ -21,6 +21,7 @@ struct envelope;
 struct inbound;
 struct listening;
 struct notifier;
+struct reports;
 struct store;
 
 /* What all workers have in common; lives as long as they do. */
@@ -36,6 +37,7 @@ struct relay {
     struct failures *failures;       /* and how many failed attempts to authenticate */
     struct rates *rates;             /* how many messages each user has sent */
     struct passwords *passwords;     /* their thread */
+    struct reports *reports;         /* of TLS sessions: counts, and a thread */
     _Atomic uint64_t connection_numbers;
 };
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define SECTION_NAMES                                                                              \
-    "listen, route, tls, destination, retry, limits, bounce, reply, admin, user, include"
+    "listen, route, tls, destination, retry, limits, bounce, reply, admin, user, tlsrpt, include"
 
 struct bad {
     const char *text, *errors;
@@ -141,6 +141,13 @@ START_TEST(values_that_are_wrong)
          "data, end-of-data: did you mean \"ehlo\"?\n"
          "t.conf:1: destination: \"a b\" is not a domain, as in example.com, .example.com (all "
          "below it) or *\n"},
+        {"tlsrpt { contact = me organization = \"\xc3\xa4\" }",
+         "t.conf:1: contact: \"me\" is not an address, as in postmaster@example.com\n"
+         "t.conf:1: organization: only ASCII can stand in a report\n"},
+        {"tlsrpt { collector = "
+         "/123456789/123456789/123456789/123456789/123456789/123456789/123456789/123456789/"
+         "123456789/123456789/1234567 }",
+         "t.conf:1: collector: the path of the socket has 108 bytes, 107 at most\n"},
         {"bounce { per-sender = 100 }",
          "t.conf:1: per-sender: \"100\" is not a rate, as in 5/s, 100/h, or 0 for no limit\n"},
         {"bounce { per-sender = \"1000001/h\" full-max = 2M postmaster-copy = me }",

@@ -40,6 +40,8 @@ START_TEST(all_values)
         "bounce { full-max = 10K per-sender = \"7/m\" "
         "postmaster-copy = \"pm@example.com\" }\n"
         "admin \"[::1]:0\" { destinations = 3 allow-remote = yes }\n"
+        "tlsrpt { organization = \"A B\" contact = c@d.test from = f@d.test collector = /run/c "
+        "send = yes ca-file = ca.pem }\n"
         "limits { connections = 1 connections-per-client = 2 recipients = 3 "
         "message-size = 64K errors = 4 idle = 5s queue = 6 memory = 7M }\n";
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
@@ -107,6 +109,12 @@ START_TEST(all_values)
     ck_assert(c->bounce.full_max == 10240 && c->bounce.per_sender.count == 7);
     ck_assert_int_eq(c->bounce.per_sender.per_ms, 60000);
     ck_assert_str_eq(c->bounce.postmaster_copy, "pm@example.com");
+    ck_assert(c->tlsrpt.on && c->tlsrpt.send);
+    ck_assert_str_eq(c->tlsrpt.organization, "A B");
+    ck_assert_str_eq(c->tlsrpt.contact, "c@d.test");
+    ck_assert_str_eq(c->tlsrpt.from, "f@d.test");
+    ck_assert_str_eq(c->tlsrpt.collector, "/run/c");
+    ck_assert_str_eq(c->tlsrpt.ca_file, "ca.pem");
 
     const struct admin_config *admin = &c->admin;
     ck_assert(admin->on && admin->at.port == 0 && admin->at.ip.family == 6);
@@ -116,6 +124,22 @@ START_TEST(all_values)
     ck_assert(limits->connections == 1 && limits->connections_per_client == 2);
     ck_assert(limits->recipients == 3 && limits->message_bytes == 65536 && limits->errors == 4);
     ck_assert(limits->idle_ms == 5000 && limits->queue == 6 && limits->memory == 7u << 20);
+}
+END_TEST
+
+/* With a collector somebody else reports. */
+START_TEST(defaults_of_tlsrpt)
+{
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    struct config *c CLEANUP(config_drop) = read_fine(&scratch, "origin = a.test tlsrpt { }");
+    ck_assert(c->tlsrpt.on && c->tlsrpt.send && c->tlsrpt.collector == NULL);
+    ck_assert_str_eq(c->tlsrpt.organization, "a.test");
+    ck_assert_str_eq(c->tlsrpt.contact, "postmaster@a.test");
+    ck_assert_str_eq(c->tlsrpt.from, "postmaster@a.test");
+    struct config *other CLEANUP(config_drop) =
+        read_fine(&scratch, "tlsrpt { contact = b@c.test collector = /c }");
+    ck_assert(other->tlsrpt.on && !other->tlsrpt.send);
+    ck_assert_str_eq(other->tlsrpt.from, "b@c.test");
 }
 END_TEST
 
@@ -136,6 +160,7 @@ START_TEST(defaults)
     ck_assert(c->durability == DURABILITY_COMMIT && c->log == LOG_TEXT && c->resolver == NULL);
     ck_assert(c->bounce.full_max == 1u << 20 && c->bounce.per_sender.count == 100);
     ck_assert(c->bounce.per_sender.per_ms == 3600000 && c->bounce.postmaster_copy == NULL);
+    ck_assert(!c->tlsrpt.on && !c->tlsrpt.send);
     ck_assert(config_retry(c, SPAN("x.test"))->warn_ms == 4 * 3600000);
     ck_assert(c->smtp_port == 25 && !c->allow_loopback && c->drain_ms == 30000);
     ck_assert_uint_eq(c->listen_count, 1);
@@ -341,6 +366,7 @@ START_TEST(a_dump_reads_as_the_same)
         "retry \"z.test\" { factor = 1.1 give-up = 36h }\n"
         "retry \"s.test\" { schedule = { 90s, 1h } warn-after = 0 }\n"
         "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
+        "tlsrpt { collector = c }\n"
         "limits { memory = 1025K }\n",
         ("reply \"greylist\" { match = '^4\\d\\d \"later\" \\$' action = next-host at = rcpt }\n"
          "reply \"mine\" { match = x destination = .y.test action = suspend for = 2d }\n"),
@@ -582,8 +608,9 @@ START_TEST(when_dns_is_validated)
 }
 END_TEST
 
-TEST_MAIN("relay/config", all_values, defaults, the_longest_control_socket, admin_sections,
-          where_we_listen_is_ourselves, addresses_that_are_not_here, nobody_may_relay,
-          users_who_may_submit, sections_start_from_the_star, environment, a_dump_reads_as_the_same,
-          users_have_their_limits, senders, rules_in_their_order, references, files_that_it_names,
-          the_place_of_the_control_socket, when_dns_is_validated, the_manual_names_every_key)
+TEST_MAIN("relay/config", all_values, defaults, defaults_of_tlsrpt, the_longest_control_socket,
+          admin_sections, where_we_listen_is_ourselves, addresses_that_are_not_here,
+          nobody_may_relay, users_who_may_submit, sections_start_from_the_star, environment,
+          a_dump_reads_as_the_same, users_have_their_limits, senders, rules_in_their_order,
+          references, files_that_it_names, the_place_of_the_control_socket, when_dns_is_validated,
+          the_manual_names_every_key)

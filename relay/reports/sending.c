@@ -1,0 +1,172 @@
+/* One report on its way: it goes to each URI of its domain's record, one after the other; what has
+ * been handed in is remembered, so that nobody gets it twice. */
+#include "base/date.h"
+#include "base/log.h"
+#include "relay/reports/report.h"
+#include "relay/reports/reports_inside.h"
+#include "relay/smtp/address.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void go_on(struct sending *sending);
+
+static struct reporter reporter_of(const struct config *config)
+{
+    return (struct reporter){.organization = config->tlsrpt.organization,
+                             .contact = config->tlsrpt.contact,
+                             .from = config->tlsrpt.from,
+                             .hostname = config->hostname};
+}
+
+static void begin_line(const struct sending *sending, struct log_line *line, const char *event)
+{
+    char date[DATE_TEXT_MAX];
+    date_format(sending->tally.day * TLSRPT_DAY_MS, date);
+    log_begin(line, event);
+    log_string(line, "domain", sending->tally.domain);
+    log_print(line, "day", "%.10s", date);
+}
+
+/* ---- its end ---- */
+
+static void log_dropped(const struct sending *sending)
+{
+    struct log_line line;
+    begin_line(sending, &line, "tls-report-dropped");
+    log_string(&line, "why", "it could not be handed in for a day");
+    log_end(&line);
+}
+
+/* The later the slower: twice as long after the first attempt each time. */
+static int64_t retry_ms(int64_t since_due_ms)
+{
+    if (since_due_ms < REPORTS_FIRST_RETRY_MS)
+        return REPORTS_FIRST_RETRY_MS;
+    return since_due_ms < REPORTS_LAST_RETRY_MS ? since_due_ms : REPORTS_LAST_RETRY_MS;
+}
+
+static void end(struct sending *sending)
+{
+    struct reports *reports = sending->reports;
+    const struct tlsrpt_tally *tally = &sending->tally;
+    int64_t since_due_ms = reports->wall_ms - tlsrpt_due_ms(tally->day, tally->domain);
+    bool done = sending->sent == (UINT32_C(1) << sending->record.count) - 1;
+    if (!done && since_due_ms < REPORTS_GIVE_UP_MS) {
+        tlsrpt_postpone(reports->counts, tally->day, tally->domain, sending->sent,
+                        reports->wall_ms + retry_ms(since_due_ms));
+    } else {
+        if (!done)
+            log_dropped(sending);
+        reports_forget(reports, tally->day, tally->domain);
+    }
+    sending_free(sending);
+}
+
+/* The URI whose turn it was has the report, or cannot have it now: `why`. */
+static void uri_done(struct sending *sending, const char *why)
+{
+    struct log_line line;
+    begin_line(sending, &line, why == NULL ? "tls-report-sent" : "tls-report-failed");
+    log_string(&line, "to", sending->record.uris[sending->uri].target);
+    if (why != NULL)
+        log_string(&line, "why", why);
+    log_end(&line);
+    if (why == NULL)
+        sending->sent |= UINT32_C(1) << sending->uri;
+    sending->uri++;
+    go_on(sending);
+}
+
+/* ---- by mail ---- */
+
+static void handed_in(struct mail *mail, void *taker)
+{
+    struct report_mail *report = container_of(mail, struct report_mail, mail);
+    (void)taker;
+    uri_done(report->context, report->taken ? NULL : "the spool is full");
+}
+
+static void send_by_mail(struct sending *sending, const char *address)
+{
+    struct reports *reports = sending->reports;
+    struct reporter reporter = reporter_of(reports->config);
+    char *from = arena_copy(&sending->tally.arena, span_of(reporter.from)); /* it may be reloaded */
+    sending->mail = (struct report_mail){.mail.deliver = reports->parts.hand_in,
+                                         .reply_to = &reports->inbox.box,
+                                         .from = from,
+                                         .to = address,
+                                         .context = sending,
+                                         .reply = handed_in};
+    report_mail(&reporter, &sending->tally, address, buffer_span(&sending->gzip), reports->wall_ms,
+                &sending->mail.body);
+    mailbox_post(reports->parts.worker, &sending->mail.mail);
+}
+
+/* ---- one after the other ---- */
+
+static bool has_its_report(const struct sending *sending)
+{
+    return (sending->sent >> sending->uri & 1) != 0;
+}
+
+/* A URI that can never be used counts as one that has it. */
+static void refuse(struct sending *sending, const char *why)
+{
+    sending->sent |= UINT32_C(1) << sending->uri;
+    uri_done(sending, why);
+}
+
+static void go_on(struct sending *sending)
+{
+    const struct tlsrpt_record *record = &sending->record;
+    while (sending->uri < record->count && has_its_report(sending))
+        sending->uri++;
+    if (sending->uri == record->count || sending->reports->ending) {
+        end(sending);
+        return;
+    }
+    const struct tlsrpt_uri *uri = &record->uris[sending->uri];
+    switch (uri->scheme) {
+    case TLSRPT_MAILTO:
+        if (address_is_valid(span_of(uri->target)))
+            send_by_mail(sending, uri->target);
+        else
+            refuse(sending, "it is no address");
+        return;
+    case TLSRPT_HTTPS: refuse(sending, "reports by HTTPS are not sent yet"); return;
+    }
+}
+
+void sending_begin(struct reports *reports, struct tlsrpt_tally *take)
+{
+    struct sending *sending = must_calloc(1, sizeof(*sending));
+    struct buffer json CLEANUP(buffer_free) = {0};
+    sending->reports = reports;
+    sending->tally = *take;
+    sending->sent = take->sent;
+    list_append(&reports->sendings, &sending->node);
+    reports->sending_count++;
+    tlsrpt_postpone(reports->counts, take->day, take->domain, take->sent, INT64_MAX);
+    bool wanted =
+        tlsrpt_record_read(span_of(take->record), &sending->tally.arena, &sending->record);
+    if (!wanted || !reports->config->tlsrpt.on || !reports->config->tlsrpt.send) {
+        reports_forget(reports, take->day, take->domain);
+        sending_free(sending);
+        return;
+    }
+    struct reporter reporter = reporter_of(reports->config);
+    report_json(&reporter, &sending->tally, &json);
+    report_gzip(buffer_span(&json), &sending->gzip);
+    go_on(sending);
+}
+
+void sending_free(struct sending *sending)
+{
+    list_remove(&sending->node);
+    sending->reports->sending_count--;
+    buffer_free(&sending->gzip);
+    buffer_free(&sending->mail.body);
+    tlsrpt_tally_free(&sending->tally);
+    free(sending);
+}
