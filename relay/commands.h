@@ -11,4 +11,5 @@ int command_dest(int argc, char **argv);         /* relay/admin/command_dest.c *
 int command_explain(int argc, char **argv);      /* relay/admin/command_explain.c */
 int command_sendmail(int argc, char **argv);     /* relay/sendmail/command.c */
 int command_stats(int argc, char **argv);        /* relay/admin/command_stats.c */
+int command_tlsrpt(int argc, char **argv);       /* relay/admin/command_tlsrpt.c */
 int command_top(int argc, char **argv);          /* relay/admin/command_top.c */

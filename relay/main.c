@@ -24,6 +24,7 @@ static const struct command_row commands[] = {
     {"explain", command_explain, "why a message has not left"},
     {"probe", command_probe, "what would happen to a message for a destination"},
     {"stats", command_stats, "what the running relay has counted"},
+    {"tlsrpt", command_tlsrpt, "what TLS sessions came to today, as domains will hear"},
     {"top", command_top, "the same and more, on a live screen"},
     {"sendmail", command_sendmail, "hand in a message from standard input, as sendmail does"},
     {"sink", command_sink, "be a downstream server, with faults"},

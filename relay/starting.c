@@ -236,11 +236,13 @@ static bool create_workers(struct running *running)
 
 static bool start_control(struct running *running)
 {
-    running->control_parts = (struct control_parts){.path = running->config->control,
-                                                    .spool = running->relay.spool,
-                                                    .dispatch = running->relay.dispatch,
-                                                    .committer = running->relay.committer,
-                                                    .started_ms = running->started_ms};
+    running->control_parts =
+        (struct control_parts){.path = running->config->control,
+                               .spool = running->relay.spool,
+                               .dispatch = running->relay.dispatch,
+                               .committer = running->relay.committer,
+                               .tlsrpt = reports_counts(running->relay.reports),
+                               .started_ms = running->started_ms};
     running->control = control_start(&running->control_parts, running->why, sizeof(running->why));
     return running->control != NULL || fail(running, EX_CANTCREAT);
 }

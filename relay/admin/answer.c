@@ -60,6 +60,7 @@ static void obey(struct answer *answer, const struct request *request)
     case REQUEST_DEST_RESUME: answer_dest_pause(answer, request); return;
     case REQUEST_EXPLAIN: answer_explain(answer, request); return;
     case REQUEST_STATS: answer_stats(answer); return;
+    case REQUEST_TLSRPT_SHOW: answer_tlsrpt_show(answer, request); return;
     }
 }
 

@@ -66,3 +66,6 @@ void answer_explain(struct answer *answer, const struct request *request);
 
 /* control_stats.c */
 void answer_stats(struct answer *answer);
+
+/* control_tlsrpt.c */
+void answer_tlsrpt_show(struct answer *answer, const struct request *request);

@@ -18,7 +18,8 @@
  *     dest pause   "what", "reason", ["for_ms"] an object, once it is durable
  *     dest resume  "what"                       the same
  *     explain      "what": ID or NAME           {"what", "explanation": [SENTENCE, …]}, each
- * envelope stats                                     one object
+ * envelope stats                                     one object tlsrpt show  ["domain"] an object
+ * per domain, then {"count", "uncounted"}
  *
  * FILTER is any of "domain", "sender", "recipient" (texts), "older_than_ms" and "state"
  * ("waiting", "ready", "out", "held", "loading": read from the spool at start, not yet scheduled).
@@ -33,12 +34,14 @@
 
 struct dispatch;
 struct committer;
+struct tlsrpt;
 
 struct control_parts {
     const char *path;
     struct spool *spool;
     struct dispatch *dispatch;
     struct committer *committer;
+    struct tlsrpt *tlsrpt;
     int64_t started_ms; /* os_now() at start, for the uptime */
 };
 

@@ -306,7 +306,8 @@ static bool act_on(struct action *action, struct envelope_key key)
     case REQUEST_DEST_PAUSE:
     case REQUEST_DEST_RESUME:
     case REQUEST_EXPLAIN:
-    case REQUEST_STATS: break;
+    case REQUEST_STATS:
+    case REQUEST_TLSRPT_SHOW: break;
     }
     must_not_reach();
 }

@@ -22,6 +22,7 @@ static const char *const commands[] = {
     [REQUEST_DEST_RESUME] = "dest resume",
     [REQUEST_EXPLAIN] = "explain",
     [REQUEST_STATS] = "stats",
+    [REQUEST_TLSRPT_SHOW] = "tlsrpt show",
 };
 
 /* ---- reading ---- */
@@ -52,7 +53,8 @@ bool request_acts(enum request_command command)
     case REQUEST_DEST_LIST:
     case REQUEST_DEST_SHOW:
     case REQUEST_EXPLAIN:
-    case REQUEST_STATS: return false;
+    case REQUEST_STATS:
+    case REQUEST_TLSRPT_SHOW: return false;
     }
     must_not_reach();
 }
@@ -162,6 +164,7 @@ static bool fits_command(const struct request *request, char *why, size_t why_si
     case REQUEST_QUEUE_LIST:
     case REQUEST_DEST_LIST:
     case REQUEST_STATS:
+    case REQUEST_TLSRPT_SHOW:
         return has_what(request, false, why, why_size) && takes_no_id(request, why, why_size);
     }
     must_not_reach();

@@ -22,6 +22,7 @@ enum request_command {
     REQUEST_DEST_RESUME,
     REQUEST_EXPLAIN,
     REQUEST_STATS,
+    REQUEST_TLSRPT_SHOW,
 };
 
 /* False when there is no command of that name. */

@@ -440,6 +440,42 @@ START_TEST(stop_waits_for_no_client)
 }
 END_TEST
 
+START_TEST(sessions_of_today)
+{
+    begin();
+    struct tlsrpt_session session = {.domain = "a.test",
+                                     .record = "v=TLSRPTv1; rua=mailto:r@a.test",
+                                     .policy = {.domain = "a.test"},
+                                     .mx_host = "",
+                                     .helo = "",
+                                     .reason = ""};
+    tlsrpt_count(tlsrpt, &session, NOW_MS - TLSRPT_DAY_MS);
+    tlsrpt_count(tlsrpt, &session, NOW_MS);
+    session.domain = "b.a.test";
+    tlsrpt_count(tlsrpt, &session, NOW_MS);
+    json_t *all = ask("{\"command\":\"tlsrpt show\"}");
+    ck_assert_uint_eq(json_array_size(all), 4);
+    assert_text(all, 0, "domain", "a.test");
+    assert_text(all, 0, "day", "2026-11-21");
+    assert_text(all, 0, "record", "v=TLSRPTv1; rua=mailto:r@a.test");
+    const json_t *policies = json_object_get(json_array_get(all, 0), "policies");
+    json_int_t successes;
+    ck_assert_int_eq(json_unpack(json_array_get(policies, 0), "{s:{s:I}}", "summary",
+                                 "total-successful-session-count", &successes),
+                     0);
+    ck_assert_int_eq(successes, 1);
+    assert_text(all, 1, "domain", "b.a.test");
+    assert_number(all, 2, "count", 2);
+    assert_number(all, 2, "uncounted", 0);
+    json_decref(all);
+    all = ask("{\"command\":\"tlsrpt show\",\"domain\":\".a.test\"}");
+    ck_assert_uint_eq(json_array_size(all), 3);
+    assert_text(all, 0, "domain", "b.a.test");
+    json_decref(all);
+    end();
+}
+END_TEST
+
 START_TEST(two_relays_cannot_share_a_socket)
 {
     char why[300] = "";
@@ -458,5 +494,5 @@ TEST_MAIN("relay/admin/control", an_envelope_in_full, filters, filters_once_all_
           a_drop_is_answered_when_it_is_done, what_was_counted, a_drop_waits_for_room,
           a_drop_ends_when_its_client_leaves, requests_that_are_none, an_over_long_line_is_refused,
           clients_that_leave_harm_nobody, clients_that_take_their_time_keep_nobody_waiting,
-          more_clients_than_are_served_at_once, stop_waits_for_no_client,
+          more_clients_than_are_served_at_once, stop_waits_for_no_client, sessions_of_today,
           two_relays_cannot_share_a_socket)

@@ -11,6 +11,7 @@
 #include "relay/outbound/dispatch_destinations.h"
 #include "relay/outbound/dispatch_operator.h"
 #include "tests/queue/scratch.h"
+#include "tlspolicy/tlsrpt.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -450,6 +451,7 @@ int64_t os_now(void)
 
 static struct scratch scratch;
 static struct control *control;
+static struct tlsrpt *tlsrpt;
 static char path[SCRATCH_MAX * 2];
 
 static inline void begin(void)
@@ -458,7 +460,9 @@ static inline void begin(void)
     memcpy(rows, sample_rows, sizeof(sample_rows));
     row_count = countof(sample_rows);
     scratch = scratch_make();
+    tlsrpt = tlsrpt_create();
     struct control_parts parts = {.path = scratch_file(&scratch, "control.sock", path),
+                                  .tlsrpt = tlsrpt,
                                   .started_ms = os_now() - 7500};
     control = control_start(&parts, why, sizeof(why));
     ck_assert_msg(control != NULL, "%s", why);
@@ -468,6 +472,7 @@ static inline void end(void)
 {
     control_stop(&control);
     ck_assert_ptr_null(control);
+    tlsrpt_destroy(&tlsrpt);
     ck_assert(!scratch_has(&scratch, "control.sock"));
     scratch_remove(&scratch);
 }
