@@ -12,6 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
+from .zones import Signed, sign_zone, zone_text
 from .workshop import PROJECT, Failed, Skip, answers, greets, need_root, run_command, wait_until
 
 ROOTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millrace" / "peers"
@@ -474,7 +475,8 @@ remote-control:
 
 class Nsd:
     """An authoritative DNS server. `zones`: name -> records in master-file format (an SOA and an
-    NS are added); None instead of records makes a zone that is answered with SERVFAIL."""
+    NS are added), or Signed; None instead of records makes a zone that is answered with SERVFAIL.
+    `anchor`: the file of all that is signed."""
 
     def __init__(self, workshop, zones):
         self.workshop = workshop
@@ -482,15 +484,21 @@ class Nsd:
         self.port = workshop.free_port()
         self.state = workshop.make_dir("nsd.state")
         self.zones = zones
+        self.anchor = workshop.path("nsd.anchor")
         self.daemon = None
 
     def start(self):
         conf = _NSD_CONF.format(port=self.port, state=self.state)
+        anchors = ""
         for zone, records in self.zones.items():
             file = self.state / f"{zone.strip('.') or 'root'}.zone"
-            if records is not None:
-                file.write_text(_zone_text(zone, records))
+            if isinstance(records, Signed):
+                file, anchor = sign_zone(self.workshop, zone, records, self.state)
+                anchors += anchor
+            elif records is not None:
+                file.write_text(zone_text(zone, records))
             conf += f'zone:\n    name: "{zone}"\n    zonefile: "{file}"\n'
+        self.anchor.write_text(anchors)
         conf_file = self.workshop.write("nsd.conf", conf)
         libraries = f"{self.root}/usr/lib/x86_64-linux-gnu"
         self.daemon = self.workshop.start(
@@ -502,9 +510,3 @@ class Nsd:
 
     def stop(self):
         self.daemon.stop()
-
-
-def _zone_text(zone, records):
-    origin = zone.strip(".") + "."
-    return (f"$ORIGIN {origin}\n$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n"
-            f"@ IN NS ns\nns IN A 127.0.0.1\n{records}\n")
