@@ -37,7 +37,9 @@ static int session_made(SSL *ssl, SSL_SESSION *session)
         return 0;
     tls->tickets_kept++;
     int64_t now_ms = tls->client->wall_ms();
-    int64_t last_ms = SSL_session_reused(ssl) ? tls->ticket_last_ms : now_ms + TICKET_LIFE_MS;
+    int64_t last_ms = tls->ticket_last_ms;
+    if (!SSL_session_reused(ssl))
+        last_ms = least(now_ms + TICKET_LIFE_MS, verify_until_ms(tls));
     last_ms = least(last_ms, tls->tickets_until_ms);
     struct session_head head = {
         .until_ms = session_until_ms(session, last_ms, now_ms),
@@ -96,7 +98,9 @@ void tls_resume(struct tls *tls, const struct tls_wants *wants)
     tls->ticket_key = span_copy(wants->ticket_key);
     tls->ticket_key_length = wants->ticket_key.length;
     tls->tickets_until_ms = wants->tickets_until_ms > 0 ? wants->tickets_until_ms : INT64_MAX;
-    char *ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);
+    char *ticket = NULL;
+    if (!wants->full)
+        ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);
     if (ticket == NULL)
         return;
     show_ticket(tls, (struct span){ticket, length});

@@ -73,5 +73,8 @@ void verify_shows(struct tls *tls, bool held); /* that session is the one that i
 /* What was asked for holds, as far as the handshake has come: for the sessions that it makes. */
 bool verify_held(const struct tls *tls);
 
+/* When that ends to be so by itself, for the certificate is out of date: ms since 1970. */
+int64_t verify_until_ms(const struct tls *tls);
+
 /* The last word at the end of a handshake, full or resumed: false when it does not count. */
 bool verify_ends(struct tls *tls);

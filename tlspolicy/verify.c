@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -412,6 +413,16 @@ bool verify_held(const struct tls *tls)
     const struct verification *verification = tls->verification;
     return verification != NULL && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
            (SSL_session_reused(tls->ssl) ? verification->ticket_held : verification->held);
+}
+
+int64_t verify_until_ms(const struct tls *tls)
+{
+    struct tm date;
+    const X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    bool dated = tls->verification != NULL && tls->verification->check == TLS_CHECK_NAMES;
+    if (!dated || certificate == NULL || !ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &date))
+        return INT64_MAX;
+    return (int64_t)timegm(&date) * 1000;
 }
 
 bool verify_ends(struct tls *tls)

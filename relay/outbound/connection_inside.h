@@ -57,6 +57,8 @@ struct connection {
     struct race race;                  /* to that host */
     struct lane lanes[RACE_LANES];
     unsigned address_at; /* of that host: which won */
+    struct ip source;    /* while `bound`: from where; else the machine chose */
+    bool bound;
     struct peer *peer;   /* where the channel counts */
     unsigned tries;      /* addresses tried since it was opened */
     unsigned hosts_seen; /* that took a session, for the envelope in hand */

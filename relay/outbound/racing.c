@@ -93,6 +93,8 @@ static void win(struct connection *connection, struct lane *lane)
     race_won(&connection->race, lane->address);
     family_worked(&connection->worker->families, address_of(connection, lane->address)->family);
     connection->address_at = lane->address;
+    connection->source = lane->source;
+    connection->bound = lane->bound;
     channel_open(&connection->channel, socket);
     connection->channel.watcher.ready = connection_ready;
     os_rewatch(connection->worker->loop, socket, &connection->channel.watcher);

@@ -67,11 +67,16 @@ void connection_tell_tls(struct connection *connection)
 
 /* ---- the handshake ---- */
 
-/* Everything that must be the same for a ticket to be used again. */
-static void ticket_key(const struct connection *connection, struct buffer *key)
+/* For the key of its tickets: to whom, from where, and what it wants. The next hop is in there as
+ * far as it matters, by the names that its policy looks for: destinations that share a site share
+ * its connections, and so these. */
+static void ticket_key(const struct connection *connection, const struct tls_wants *wants,
+                       struct buffer *key)
 {
-    const struct tls_config *tls = site_of(connection)->terms.tls;
-    buffer_print(key, "%s|%d|%d|", connection->host_text, (int)tls->least, (int)tls->most);
+    char from[IP_TEXT_MAX];
+    buffer_print(key, "%s from %s ", connection->host_text,
+                 connection->bound ? ip_format(&connection->source, from) : "any");
+    wants_key(wants, key);
     terms_key(terms_of(connection), key);
 }
 
@@ -84,10 +89,10 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
                                   "the server sent more than its reply to STARTTLS");
         return true;
     }
-    if (!connection->without_ticket)
-        ticket_key(connection, &key);
     struct tls_wants wants = wants_of(terms_of(connection), tls);
+    ticket_key(connection, &wants, &key);
     wants.ticket_key = buffer_span(&key);
+    wants.full = connection->without_ticket;
     connection->handshake_us = os_now_us();
     connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
     channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));

@@ -1,6 +1,9 @@
 #include "relay/outbound/wants.h"
 
 #include "base/must.h"
+#include "tlspolicy/trust.h"
+
+#include <inttypes.h>
 
 static enum tls_check check_of(const struct tls_terms *terms)
 {
@@ -35,4 +38,13 @@ struct tls_wants wants_of(const struct tls_terms *terms, const struct tls_config
         .fingerprint_count = terms->fingerprint_count,
         .trust = tls->trust,
     };
+}
+
+void wants_key(const struct tls_wants *wants, struct buffer *key)
+{
+    uint64_t trust = 0; /* nobody is asked */
+    if (wants->check == TLS_CHECK_NAMES)
+        trust = tls_trust_generation(wants->trust);
+    buffer_print(key, "versions=%d-%d ciphers=%s ca=%016" PRIx64 " ", (int)wants->least,
+                 (int)wants->most, wants->ciphers ? wants->ciphers : "", trust);
 }

@@ -579,6 +579,24 @@ START_TEST(tickets_expire_with_what_was_checked)
 }
 END_TEST
 
+START_TEST(a_full_handshake_is_to_be_had)
+{
+    begin(TLS_VERSION_1_3, 1);
+    struct tls_wants wants = {.ticket_key = SPAN("key"), .full = true};
+    for (unsigned i = 0; i < 2; i++) {
+        ours = tls_connect(client, &wants);
+        theirs = tls_accept(server);
+        ck_assert(shake(ALL));
+        read_tickets();
+        ck_assert(!is_resumed());
+        ck_assert_uint_eq(tickets_now(), i + 1);
+        hang_up();
+    }
+    ck_assert(talk("key"));
+    end();
+}
+END_TEST
+
 /* The keys are the process's: each test that looks at their age begins with a fresh one. */
 START_TEST(ticket_keys_grow_old)
 {
@@ -681,6 +699,6 @@ TEST_MAIN("tlspolicy/tls", versions, handshakes_in_pieces, names_are_sent_and_ad
           no_resumption_without_tickets, every_server_of_a_certificate_knows_its_tickets,
           a_refused_ticket_costs_only_the_round, tickets_expire_by_our_clock,
           a_day_after_a_full_handshake_there_is_another, tickets_expire_with_what_was_checked,
-          ticket_keys_grow_old, a_connection_brings_so_many_tickets,
+          a_full_handshake_is_to_be_had, ticket_keys_grow_old, a_connection_brings_so_many_tickets,
           a_handshake_that_fails_with_a_ticket_forgets_its_key,
           a_failure_without_a_ticket_forgets_nothing, versions_as_text)

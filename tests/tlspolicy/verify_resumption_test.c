@@ -1,6 +1,8 @@
 /* What was checked when a session was made holds for those that resume it, and no more. */
 #include "tests/tlspolicy/checked.h"
 
+#include <time.h>
+
 static const char *const right_name = "mx.example.test";
 static const char *const wrong_name = "mx.other.test";
 
@@ -145,6 +147,44 @@ START_TEST(a_stored_session_says_what_it_proves)
 }
 END_TEST
 
+static int64_t moved_ms;
+
+static int64_t moved_clock_ms(void)
+{
+    return moved_ms;
+}
+
+/* A full handshake at `before_s` seconds before the certificate goes out of date, and whether one
+ * is resumed so many seconds later. */
+static bool resumes_later(enum tls_check check, int64_t before_s, int64_t later_s)
+{
+    struct tm date;
+    struct tls_wants wants = want(check, "key");
+    ck_assert(ASN1_TIME_to_tm(X509_get0_notAfter(leaves[GOOD].certificate), &date));
+    moved_ms = ((int64_t)timegm(&date) - before_s) * 1000;
+    tickets_purge(tickets, SPAN("key"));
+    ck_assert(talk(&wants) && !facts().resumed);
+    moved_ms += later_s * 1000;
+    ck_assert(talk(&wants));
+    return facts().resumed;
+}
+
+START_TEST(a_ticket_outlives_no_certificate_that_was_checked)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    tls_client_destroy(&client);
+    client = tls_client_create(tickets, moved_clock_ms);
+    for (size_t i = 0; i < countof(most); i++) {
+        serve_leaf(GOOD, most[i]);
+        ck_assert(resumes_later(TLS_CHECK_NAMES, 3600, 3599));
+        ck_assert(!resumes_later(TLS_CHECK_NAMES, 3600, 3600));
+        ck_assert(resumes_later(TLS_CHECK_NOTHING, 3600, 3600));
+        ck_assert(!resumes_later(TLS_CHECK_NAMES, -1, 0)); /* by our clock it is too late at once */
+    }
+}
+END_TEST
+
 CHECKED_MAIN("tlspolicy/verify_resumption", a_resumed_session_is_as_good_as_the_full_one,
              an_unchecked_session_is_no_proof, what_did_not_hold_is_told_again,
-             no_session_is_kept_of_a_handshake_that_failed, a_stored_session_says_what_it_proves)
+             no_session_is_kept_of_a_handshake_that_failed, a_stored_session_says_what_it_proves,
+             a_ticket_outlives_no_certificate_that_was_checked)

@@ -71,8 +71,9 @@ class Relay:
     """`millrace run` with a configuration file of its own in the workshop.
 
     route: the hosts that all mail goes to, as "[127.0.0.1]:2526"; None: MX lookups
-    level: of the `tls "*"` section
+    level, tls: of the `tls "*"` section, and more lines for it
     top, destination: more lines for the file and for the section `destination "*"`
+    connections: to a site, at most
     back_off: the first back-off of a site that cannot be reached
     relay_from: who may relay, in the configuration's words
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
@@ -81,7 +82,7 @@ class Relay:
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
                  destination="", retry="", back_off="1s", relay_from=LOOPBACK, certificate=None,
-                 listen="", spool=None, port=None):
+                 listen="", tls="", connections=20, spool=None, port=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -92,7 +93,8 @@ class Relay:
         self._starts = 0
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
                          "retry": retry, "back_off": back_off, "relay_from": relay_from,
-                         "certificate": certificate, "listen": listen, "hostname": RELAY_NAME}
+                         "certificate": certificate, "listen": listen, "tls": tls,
+                         "connections": connections, "hostname": RELAY_NAME}
         self.configure()
 
     @property
@@ -105,18 +107,18 @@ class Relay:
         self.config.write_text(self._text(**self.settings))
 
     def _text(self, route, level, top, destination, retry, back_off, relay_from, certificate,
-              listen, hostname):
+              listen, tls, connections, hostname):
         control = self.workshop.path(f"{self.name}.sock")
-        tls = ""
+        starttls = ""
         if certificate:
-            tls = f'tls = "offered" certificate = "{certificate[0]}" key = "{certificate[1]}"'
+            starttls = f'tls = "offered" certificate = "{certificate[0]}" key = "{certificate[1]}"'
         lines = [
             f'hostname = "{hostname}"', f'spool = "{self.spool}"', f'control = "{control}"',
-            "workers = 2", top, f'listen "{self.address}" {{ {tls} {listen} }}',
+            "workers = 2", top, f'listen "{self.address}" {{ {starttls} {listen} }}',
             f'relay-from = {{ {relay_from} }}',
-            f'tls "*" {{ level = "{level}" }}',
+            f'tls "*" {{ level = "{level}" {tls} }}',
             'retry "*" { ' + (retry or "first = 1s factor = 2 longest = 5s give-up = 5d") + " }",
-            f'destination "*" {{ max-connections = 20 idle = 30s back-off = {back_off} '
+            f'destination "*" {{ max-connections = {connections} idle = 30s back-off = {back_off} '
             + destination + " }",
         ]
         if route:
