@@ -80,6 +80,14 @@ static bool starts_with(const struct ip *ip, uint8_t first, uint8_t second, uint
     return ip->bytes[0] == first && (ip->bytes[1] & second_mask) == second;
 }
 
+bool ip_is_private(const struct ip *ip)
+{
+    if (ip->family == 4)
+        return ip->bytes[0] == 10 || starts_with(ip, 172, 16, 0xf0) ||
+               starts_with(ip, 192, 168, 0xff) || starts_with(ip, 100, 64, 0xc0);
+    return ip->family == 6 && (ip->bytes[0] & 0xfe) == 0xfc;
+}
+
 static bool is_ipv4_compatible(const struct ip *ip) /* ::192.0.2.1, RFC 4291 2.5.5.1 */
 {
     static const uint8_t zero[12];

@@ -30,6 +30,8 @@ bool ip_equal(const struct ip *a, const struct ip *b);
 uint64_t ip_hash(const struct ip *ip);
 bool ip_is_loopback(const struct ip *ip);
 bool ip_is_unspecified(const struct ip *ip);
+/* Of somebody's own network: RFC 1918, RFC 4193, and RFC 6598. */
+bool ip_is_private(const struct ip *ip);
 /* Whether one can connect to it: not to link-local (which says nothing without an interface),
  * multicast, broadcast or reserved addresses; private ones and those above are. */
 bool ip_is_reachable(const struct ip *ip);

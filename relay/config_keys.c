@@ -116,6 +116,8 @@ static const struct key top_keys[] = {
     {"trust-anchor", KEY_PATH, AT(config, trust_anchor)},
     {"smtp-port", KEY_PORT, AT(config, smtp_port), .least = 1, .most = UINT16_MAX},
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
+    {"mta-sts-ca-file", KEY_PATH, AT(config, mta_sts_ca_file)},
+    {"mta-sts-port", KEY_PORT, AT(config, mta_sts_port), .least = 1, .most = UINT16_MAX},
     {"tls-required-header", KEY_WORD, AT(config, tls_required), .words = tls_required_words},
     {"builtin-rules", KEY_FLAG, AT(config, builtin_rules)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},

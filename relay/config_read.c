@@ -237,6 +237,7 @@ static void set_defaults(struct config *config)
         .map_bytes = SPOOL_MAP_DEFAULT,
         .min_free_bytes = SPOOL_MIN_FREE_DEFAULT,
         .smtp_port = 25,
+        .mta_sts_port = 443,
         .builtin_rules = true,
         .drain_ms = 30000,
         .limits = {.connections = 2000,

@@ -45,6 +45,10 @@ enum metric {
     METRIC_INBOUND_HANDSHAKES_RESUMED_1_2,
     METRIC_INBOUND_HANDSHAKES_RESUMED_1_3,
     METRIC_INBOUND_HANDSHAKES_FAILED,
+    METRIC_STS_FETCHED, /* policies; then what went wrong, in the order of enum sts_failure */
+    METRIC_STS_FETCH_ERROR,
+    METRIC_STS_WEBPKI_INVALID,
+    METRIC_STS_POLICY_INVALID,
     METRIC_AUTH_FAILED,           /* attempts to authenticate */
     METRIC_THROTTLED_CONNECTIONS, /* refused: limits.connections */
     METRIC_THROTTLED_CLIENT,      /* refused: limits.connections-per-client */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define SECOND_MS 1000
+#define REFRESH_AGAIN_MS 3600000
 
 bool sts_in_force(const struct sts_policy *policy, int64_t now_ms)
 {
@@ -16,6 +17,14 @@ int64_t sts_refresh_ms(const struct sts_policy *policy, struct random_state *ran
     if (after_ms > STS_REFRESH_MOST_MS)
         after_ms = STS_REFRESH_MOST_MS;
     return policy->fetched_ms + after_ms - (int64_t)random_below(random, (uint64_t)after_ms / 4);
+}
+
+int64_t sts_refresh_again_ms(const struct sts_policy *policy, int64_t now_ms)
+{
+    int64_t after_ms = (policy->expires_ms - now_ms) / 2;
+    if (after_ms > REFRESH_AGAIN_MS)
+        after_ms = REFRESH_AGAIN_MS;
+    return now_ms + (after_ms > STS_FAILED_WAIT_MS ? after_ms : STS_FAILED_WAIT_MS);
 }
 
 static bool has_failed_lately(const struct sts_memory *memory, const char *id, int64_t now_ms)

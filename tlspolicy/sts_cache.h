@@ -27,6 +27,9 @@ bool sts_in_force(const struct sts_policy *policy, int64_t now_ms);
  * quarter of that by chance, so that what came together does not come again together. */
 int64_t sts_refresh_ms(const struct sts_policy *policy, struct random_state *random);
 
+/* The same after a refresh that led nowhere: in an hour, or while there is time. */
+int64_t sts_refresh_again_ms(const struct sts_policy *policy, int64_t now_ms);
+
 /* Whether to fetch now, the domain's TXT record having this id. */
 bool sts_wants_fetch(const struct sts_memory *memory, const char *id, int64_t now_ms);
 

@@ -140,6 +140,25 @@ START_TEST(what_can_be_another_host)
 }
 END_TEST
 
+START_TEST(networks_of_somebody)
+{
+    static const char *const private[] = {"10.0.0.1",    "172.16.0.1",   "172.31.255.255",
+                                          "192.168.9.1", "100.64.0.1",   "100.127.0.1",
+                                          "fc00::1",     "fd12:3456::1", "::ffff:10.0.0.1"};
+    static const char *const public[] = {
+        "9.255.255.255", "11.0.0.0",    "172.15.0.1", "172.32.0.0",  "192.167.0.1", "192.169.0.1",
+        "100.63.0.1",    "100.128.0.0", "127.0.0.1",  "2001:db8::1", "fe00::1",     "::1"};
+    for (size_t i = 0; i < countof(private); i++) {
+        struct ip ip = ip_of(private[i]);
+        ck_assert_msg(ip_is_private(&ip), "%s", private[i]);
+    }
+    for (size_t i = 0; i < countof(public); i++) {
+        struct ip ip = ip_of(public[i]);
+        ck_assert_msg(!ip_is_private(&ip), "%s", public[i]);
+    }
+}
+END_TEST
+
 START_TEST(endpoints)
 {
     static const struct {
@@ -254,4 +273,5 @@ START_TEST(equal_endpoints)
 END_TEST
 
 TEST_MAIN("base/ip", addresses, no_address, sameness, special_addresses, what_can_be_another_host,
-          endpoints, longest_texts_fit, networks, networks_refused, equal_endpoints)
+          networks_of_somebody, endpoints, longest_texts_fit, networks, networks_refused,
+          equal_endpoints)

@@ -19,7 +19,8 @@ START_TEST(all_values)
         "workers = 3 durability = \"none\" /* several\n"
         "on a line */ log = \"json\"\n"
         "map-size = 1G min-free = 100m resolver = \"[::1]:5353\"\n"
-        "smtp-port = 2526 allow-loopback = yes drain = 250ms\n"
+        "smtp-port = 2526 allow-loopback = yes drain = 250ms "
+        "mta-sts-ca-file = \"ca.pem\" mta-sts-port = 8443\n"
         "relay-from = { 10.0.0.0/8, \"2001:db8::/32\", }\n"
         "listen \"0.0.0.0:25\" { bare-newlines = \"normalise\" }\n"
         "listen \"[::]:587\" { certificate = \"c.pem\" key = \"k.pem\" }\n"
@@ -58,6 +59,8 @@ START_TEST(all_values)
     ck_assert_uint_eq(c->min_free_bytes, 100u << 20);
     ck_assert_str_eq(c->resolver, "[::1]:5353");
     ck_assert(c->smtp_port == 2526 && c->allow_loopback && c->drain_ms == 250);
+    ck_assert_str_eq(c->mta_sts_ca_file, "ca.pem");
+    ck_assert_uint_eq(c->mta_sts_port, 8443);
     ck_assert_uint_eq(c->relay_from.count, 2);
 
     ck_assert_uint_eq(c->listen_count, 2);
@@ -163,6 +166,7 @@ START_TEST(defaults)
     ck_assert(!c->tlsrpt.on && !c->tlsrpt.send);
     ck_assert(config_retry(c, SPAN("x.test"))->warn_ms == 4 * 3600000);
     ck_assert(c->smtp_port == 25 && !c->allow_loopback && c->drain_ms == 30000);
+    ck_assert(c->mta_sts_ca_file == NULL && c->mta_sts_port == 443);
     ck_assert_uint_eq(c->listen_count, 1);
     ck_assert(c->listen[0].at.port == 2525 && ip_is_loopback(&c->listen[0].at.ip));
     ck_assert(c->admin.on && c->admin.at.port == 8025 && ip_is_loopback(&c->admin.at.ip));

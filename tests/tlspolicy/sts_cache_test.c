@@ -56,6 +56,15 @@ START_TEST(it_is_refreshed_ahead_with_jitter)
 }
 END_TEST
 
+START_TEST(a_refresh_that_led_nowhere_is_tried_again)
+{
+    struct sts_policy week = policy_of(604800), hour = policy_of(3600);
+    ck_assert_int_eq(sts_refresh_again_ms(&week, NOW), NOW + 3600000);
+    ck_assert_int_eq(sts_refresh_again_ms(&hour, NOW), NOW + 1800000);
+    ck_assert_int_eq(sts_refresh_again_ms(&hour, NOW + 3590000), NOW + 3590000 + 300000);
+}
+END_TEST
+
 START_TEST(when_it_is_fetched)
 {
     struct sts_policy policy = policy_of(604800);
@@ -160,5 +169,6 @@ START_TEST(a_copy_stands_alone)
 END_TEST
 
 TEST_MAIN("tlspolicy/sts_cache", it_is_in_force_until_it_expires, it_is_refreshed_ahead_with_jitter,
-          when_it_is_fetched, a_failed_fetch_is_not_repeated_at_once, a_record_comes_back_as_it_was,
-          damaged_records, a_copy_stands_alone);
+          a_refresh_that_led_nowhere_is_tried_again, when_it_is_fetched,
+          a_failed_fetch_is_not_repeated_at_once, a_record_comes_back_as_it_was, damaged_records,
+          a_copy_stands_alone);
