@@ -147,6 +147,7 @@ void running_reload(struct running *running)
     running_log_doubts(config);
     log_set_format(config->log);
     health_configure(&running->health, config);
+    discoverer_reconfigure(running->relay.discoverer, config);
     dispatch_reconfigure(running->relay.dispatch, config);
     reports_reconfigure(running->relay.reports, config);
     for (unsigned i = 0; i < running->worker_count; i++)

@@ -153,6 +153,8 @@ static void stop(struct running *running)
     if (running->restore != NULL)
         restore_stop(&running->restore);
     stop_threads(running);
+    if (running->relay.discoverer != NULL)
+        discoverer_stop(running->relay.discoverer);
     if (running->resolve != NULL)
         resolve_destroy(&running->resolve);
     settle(running);
@@ -168,6 +170,7 @@ static void stop(struct running *running)
         worker_destroy(&running->workers[i]);
     if (running->relay.dispatch != NULL)
         dispatch_destroy(&running->relay.dispatch);
+    discoverer_destroy(&running->relay.discoverer);
     notifier_destroy(&running->relay.notifier);
     reports_destroy(&running->relay.reports);
     inbound_unshare(&running->relay);

@@ -1,3 +1,4 @@
+#include "relay/discovery.h"
 #include "relay/inbound/passwords.h"
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
@@ -188,6 +189,13 @@ static bool open_listeners(struct running *running)
     return fine || fail(running, EX_UNAVAILABLE);
 }
 
+static void create_discoverer(struct running *running)
+{
+    const struct discoverer_parts parts = {
+        .resolve = running->resolve, .store = running->relay.store, .config = running->config};
+    running->relay.discoverer = discoverer_create(&parts);
+}
+
 static void create_dispatch(struct running *running)
 {
     struct dispatch_parts parts = {
@@ -195,6 +203,7 @@ static void create_dispatch(struct running *running)
         .spool = running->relay.spool,
         .committer = running->relay.committer,
         .resolve = running->resolve,
+        .discoverer = running->relay.discoverer,
         .workers = running->mailboxes,
         .worker_count = running->worker_count,
         .open = connection_open,
@@ -229,6 +238,7 @@ static bool create_workers(struct running *running)
     running->resolve = resolve_create(&settings, running->why, sizeof(running->why));
     if (running->resolve == NULL)
         return fail(running, EX_CONFIG);
+    create_discoverer(running);
     create_dispatch(running);
     create_reports(running);
     return open_listeners(running);
@@ -265,6 +275,7 @@ static bool start_http(struct running *running)
 static void start_threads(struct running *running)
 {
     running->threads = must_calloc(running->worker_count + 5, sizeof(*running->threads));
+    discoverer_start(running->relay.discoverer);
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++)

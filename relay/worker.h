@@ -16,6 +16,7 @@
 #include "relay/os.h"
 #include "tlspolicy/tls.h"
 
+struct discoverer;
 struct dispatch;
 struct envelope;
 struct inbound;
@@ -32,6 +33,7 @@ struct relay {
     struct store *store;     /* of TLS policy; NULL: nothing is kept over a restart */
     struct tickets *tickets; /* all workers' */
     struct dispatch *dispatch;
+    struct discoverer *discoverer; /* what domains publish of their TLS */
     struct notifier *notifier;
     struct inbound_clients *clients; /* how many connections each client has, */
     struct failures *failures;       /* and how many failed attempts to authenticate */

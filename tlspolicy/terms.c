@@ -108,6 +108,49 @@ struct tls_terms terms_of_policy(const struct tls_policy *policy, const char *ho
     return terms;
 }
 
+/* ---- MTA-STS ---- */
+
+/* Two steps (RFC 8461 4): the MX's name matches the policy, and the certificate carries the MX's
+ * name. A pattern is never held against a certificate. */
+static void enforce_sts(struct tls_terms *terms, bool matches, const char *next_hop,
+                        const char *host, struct arena *arena)
+{
+    terms->level = TLS_VERIFY;
+    terms->source = TLS_FROM_STS;
+    terms->sni = arena_copy(arena, span_of(host));
+    terms->name_count = 0;
+    terms_add_name(terms, host, arena);
+    if (!matches)
+        terms->refused =
+            arena_print(arena, "its name matches no mx of the MTA-STS policy of %s", next_hop);
+}
+
+static void test_sts(struct tls_terms *terms, bool matches, const char *next_hop, const char *host,
+                     struct arena *arena)
+{
+    terms->check_only = true;
+    terms->sni = arena_copy(arena, span_of(host));
+    terms->name_count = 0;
+    terms_add_name(terms, host, arena);
+    if (!matches)
+        terms->doubted = arena_print(
+            arena, "its name matches no mx of the MTA-STS policy of %s (testing)", next_hop);
+}
+
+void terms_apply_sts(struct tls_terms *terms, const struct sts_policy *policy, const char *next_hop,
+                     const char *host, struct arena *arena)
+{
+    bool matches = sts_matches(policy, span_of(host));
+    if (terms->refused != NULL || tls_level_authenticates(terms->level) || terms->level == TLS_NONE)
+        return;
+    switch (policy->mode) {
+    case STS_NONE: return;
+    case STS_TESTING: test_sts(terms, matches, next_hop, host, arena); return;
+    case STS_ENFORCE: enforce_sts(terms, matches, next_hop, host, arena); return;
+    }
+    must_not_reach();
+}
+
 /* ---- the key ---- */
 
 static void print_bytes(struct buffer *key, const void *data, size_t length)
@@ -139,6 +182,8 @@ void terms_key(const struct tls_terms *terms, struct buffer *key)
         buffer_print(key, " sha256=");
         print_bytes(key, terms->fingerprints[i].sha256, FINGERPRINT_BYTES);
     }
+    if (terms->doubted != NULL)
+        buffer_print(key, " doubted=%s", terms->doubted);
     if (terms->refused != NULL)
         buffer_print(key, " refused=%s", terms->refused);
 }

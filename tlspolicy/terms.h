@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "tlspolicy/policy.h"
+#include "tlspolicy/sts.h"
 
 enum tls_source {                  /* what raised or lowered the level to what it is */
                   TLS_FROM_TABLE,  /* the operator's `tls` section */
@@ -44,6 +45,8 @@ struct tls_terms {
     const struct fingerprint *fingerprints;
     unsigned fingerprint_count;
     enum tls_requiretls requiretls;
+    const char *doubted; /* not NULL: with a policy that is only being tested (RFC 8461 5) the
+                            host would not be used, and this is why */
     const char *refused; /* not NULL: the host may not be used, and this is why (4.7.5) */
 };
 
@@ -52,6 +55,11 @@ struct tls_terms {
  * of TLSA records. */
 struct tls_terms terms_of_policy(const struct tls_policy *policy, const char *host,
                                  const char *next_hop, struct arena *arena);
+
+/* What the next hop's MTA-STS policy adds for this MX (RFC 8461 4). Hosts that must show more, or
+ * may not be used, as they are: DANE comes first (RFC 8461 2), and what the operator wants too. */
+void terms_apply_sts(struct tls_terms *terms, const struct sts_policy *policy, const char *next_hop,
+                     const char *host, struct arena *arena);
 
 /* One more name. */
 void terms_add_name(struct tls_terms *terms, const char *name, struct arena *arena);

@@ -36,6 +36,7 @@ struct attempt {
     struct applied_rule *rulings; /* one per recipient; in the arena; NULL: nobody looked yet */
 
     /* What its sender is told. */
+    bool last_look;       /* it would have expired, but something may have changed: once more */
     bool looked;          /* nothing was tried: it has waited for long, and goes on waiting */
     bool warns;           /* it has waited so long that this is told */
     enum notice *notices; /* one per recipient; in the arena */

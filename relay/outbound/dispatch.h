@@ -16,6 +16,7 @@
 #include "queue/loader.h"
 #include "queue/scheduler.h"
 #include "relay/config.h"
+#include "relay/discovery.h"
 #include "relay/outbound/site.h"
 #include "relay/resolve.h"
 
@@ -26,6 +27,7 @@ struct dispatch_parts {
     struct spool *spool;
     struct committer *committer;
     struct resolve *resolve;
+    struct discoverer *discoverer;
     struct mailbox *workers; /* one per worker; mails to worker n are delivered there */
     unsigned worker_count;
     /* Runs on a worker (as `deliver` of a mail it got), with that worker as `taker`. */
@@ -125,6 +127,11 @@ void dispatch_back_off(struct dispatch *dispatch, const struct entry *entry, int
 
 /* A woken connection: its wake has come. */
 void dispatch_woken(struct dispatch *dispatch, struct slot *slot);
+
+/* Whether an envelope that is OUT may be failed for good. Where an MTA-STS policy holds for its
+ * destination, a newer one is looked for first (RFC 8461 5.1): false, that has begun, and the
+ * envelope is to be tried once more in a moment. */
+bool dispatch_may_give_up(struct dispatch *dispatch, const struct entry *entry);
 
 /* It was looked at, and goes on waiting where it was. */
 void dispatch_looked(struct dispatch *dispatch, struct entry *entry);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAST_LOOK_HOLDS_MS 600000 /* so long nobody need look again before mail is given up */
+
 /* A search under way. It outlives a change of configuration: its answer is then thrown away. */
 struct searching {
     struct route_search search;
@@ -158,6 +160,7 @@ static void search_failed(struct dispatch *dispatch, struct searching *searching
 }
 
 static void search_answered(struct mail *mail, void *taker);
+static void search_discovered(struct mail *mail, void *taker);
 
 static void step_search(struct dispatch *dispatch, struct searching *searching)
 {
@@ -172,8 +175,21 @@ static void step_search(struct dispatch *dispatch, struct searching *searching)
         resolve_post(dispatch->parts.resolve, question);
         return;
     }
+    case SEARCH_DISCOVER: {
+        struct discovery *question = searching->search.discovery;
+        question->context = searching;
+        question->mail.deliver = search_discovered;
+        question->reply_to = &dispatch->parts.workers[searching->prefer];
+        searching->search.discovery = NULL;
+        discoverer_post(dispatch->parts.discoverer, question);
+        return;
+    }
     case SEARCH_FOUND: search_found(dispatch, searching); break;
     case SEARCH_FAILED: search_failed(dispatch, searching); break;
+    }
+    if (searching->search.anew) {
+        route->look_anew = false;
+        route->looked_anew_ms = os_wall();
     }
     route->searching = NULL;
     searching_free(searching);
@@ -186,21 +202,17 @@ static void begin_search(struct dispatch *dispatch, struct route *route, unsigne
     searching->config = config_keep(dispatch->parts.config);
     searching->prefer = prefer;
     route_search_init(&searching->search, route, searching->config);
+    searching->search.anew = route->look_anew;
     route->state = ROUTE_RESOLVING;
     route->searching = searching;
     step_search(dispatch, searching);
 }
 
-/* On a worker's thread. */
-static void search_answered(struct mail *mail, void *taker)
+/* The answer is in the search. */
+static void go_on(struct searching *searching)
 {
-    struct resolution *answer = container_of(mail, struct resolution, mail);
-    struct searching *searching = answer->context;
     struct dispatch *dispatch = searching->dispatch;
-    (void)taker;
-    lock(dispatch);
     struct route *route = searching->search.route;
-    searching->search.resolution = answer;
     unsigned prefer = searching->prefer;
     if (dispatch->draining) { /* nobody waits for it, and nothing more may be asked */
         route->searching = NULL;
@@ -213,7 +225,57 @@ static void search_answered(struct mail *mail, void *taker)
         begin_search(dispatch, route, prefer);
     }
     serve(dispatch, route->destination, prefer);
+}
+
+/* On a worker's thread. */
+static void search_answered(struct mail *mail, void *taker)
+{
+    struct resolution *answer = container_of(mail, struct resolution, mail);
+    struct searching *searching = answer->context;
+    struct dispatch *dispatch = searching->dispatch;
+    (void)taker;
+    lock(dispatch);
+    searching->search.resolution = answer;
+    go_on(searching);
     unlock(dispatch);
+}
+
+static void search_discovered(struct mail *mail, void *taker)
+{
+    struct discovery *answer = container_of(mail, struct discovery, mail);
+    struct searching *searching = answer->context;
+    struct dispatch *dispatch = searching->dispatch;
+    (void)taker;
+    lock(dispatch);
+    searching->search.discovery = answer;
+    go_on(searching);
+    unlock(dispatch);
+}
+
+/* ---- the last look ---- */
+
+static bool is_under_sts(const struct site *site)
+{
+    for (unsigned i = 0; i < site->host_count; i++)
+        if (site->hosts[i].tls.source == TLS_FROM_STS)
+            return true;
+    return false;
+}
+
+bool dispatch_may_give_up(struct dispatch *dispatch, const struct entry *entry)
+{
+    lock(dispatch);
+    struct route *route = entry->destination->route;
+    bool may = true;
+    if (route != NULL && route->site != NULL && is_under_sts(route->site)) {
+        int64_t since_ms = os_wall() - route->looked_anew_ms;
+        may = since_ms >= 0 && since_ms < LAST_LOOK_HOLDS_MS;
+        route->look_anew = !may;
+        if (!may && route->searching == NULL && !dispatch->draining)
+            begin_search(dispatch, route, next_worker(dispatch));
+    }
+    unlock(dispatch);
+    return may;
 }
 
 static void end_next(struct dispatch *dispatch, struct route *route, unsigned worker)

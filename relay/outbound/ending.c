@@ -1,6 +1,8 @@
 /* What becomes of each recipient: policy for mail in doubt, expiry, and the rest that stays. */
 #include "relay/outbound/attempt_inside.h"
 
+#define LAST_LOOK_MS 2000 /* an answer of the discoverer is there by then, or soon after */
+
 /* ---- in doubt ---- */
 
 static void fail_in_doubt(struct attempt *attempt, struct verdict *verdict)
@@ -37,12 +39,23 @@ static bool apply_in_doubt(struct attempt *attempt)
 
 /* ---- expiry ---- */
 
+static bool any_stays(const struct attempt *attempt)
+{
+    for (unsigned i = 0; i < attempt->envelope->count; i++)
+        if (verdict_stays(&attempt->delivery.verdicts[i]))
+            return true;
+    return false;
+}
+
 static void expire(struct attempt *attempt, const struct retry *retry)
 {
     const struct message *message = attempt->envelope->message;
     int64_t last_ms = retry_last_ms(retry, message);
     bool by_sender = (message->flags & MESSAGE_BY_RETURN) && last_ms == message->deliver_by_ms;
-    if (attempt->worker->wall_ms < last_ms)
+    if (attempt->worker->wall_ms < last_ms || !any_stays(attempt))
+        return;
+    attempt->last_look = !dispatch_may_give_up(attempt->worker->relay->dispatch, attempt->entry);
+    if (attempt->last_look)
         return;
     for (unsigned i = 0; i < attempt->envelope->count; i++) {
         struct verdict *verdict = &attempt->delivery.verdicts[i];
@@ -102,8 +115,8 @@ static void set_due(struct attempt *attempt, const struct retry *retry)
     struct worker *worker = attempt->worker;
     struct envelope *rest = attempt->rest;
     rest->attempts = attempt->envelope->attempts;
-    rest->due_ms = worker->wall_ms;
-    if (attempt->looked || goes_on_at_once(attempt))
+    rest->due_ms = worker->wall_ms + (attempt->last_look ? LAST_LOOK_MS : 0);
+    if (attempt->last_look || attempt->looked || goes_on_at_once(attempt))
         return;
     rest->attempts++;
     int64_t rests_ms = attempt_rests_ms(attempt);

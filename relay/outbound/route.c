@@ -32,6 +32,8 @@ void route_search_free(struct route_search *search)
     arena_free(&search->arena);
     if (search->resolution != NULL)
         resolution_free(&search->resolution);
+    if (search->discovery != NULL)
+        discovery_free(&search->discovery);
 }
 
 /* ---- which addresses of a host ---- */
@@ -258,6 +260,48 @@ static enum search_state by_configured_hosts(struct route_search *search)
     return SEARCH_FAILED;
 }
 
+/* ---- what the domain publishes of its hosts' TLS (RFC 8461) ---- */
+
+static bool leaves_room(const struct tls_policy *policy)
+{
+    switch (policy->level) {
+    case TLS_MAY:
+    case TLS_ENCRYPT:
+    case TLS_DANE: return policy->mta_sts;
+    case TLS_NONE:
+    case TLS_DANE_ONLY:
+    case TLS_FINGERPRINT:
+    case TLS_VERIFY:
+    case TLS_SECURE: return false;
+    }
+    must_not_reach();
+}
+
+static enum search_state discover(struct route_search *search)
+{
+    if (!leaves_room(&search->terms.tls->policy))
+        return SEARCH_FOUND;
+    search->discovery = must_calloc(1, sizeof(*search->discovery));
+    search->discovery->domain = must_strdup(search->route->destination->name);
+    search->discovery->wants_sts = true;
+    search->discovery->anew = search->anew;
+    search->discovering = true;
+    return SEARCH_DISCOVER;
+}
+
+static enum search_state take_published(struct route_search *search)
+{
+    const struct discovery *answer = search->discovery;
+    for (unsigned i = 0; i < search->count && answer->sts != NULL; i++) {
+        struct site_host *host = &search->hosts[i];
+        terms_apply_sts(&host->tls, answer->sts, search->route->destination->name, host->name,
+                        &host->arena);
+    }
+    if (answer->ttl_ms < search->ttl_ms)
+        search->ttl_ms = answer->ttl_ms;
+    return SEARCH_FOUND;
+}
+
 /* ---- by MX ---- */
 
 /* By our name, or by an address at which we listen. */
@@ -307,11 +351,13 @@ static enum search_state take_mx_hosts(struct route_search *search, struct resol
         return fail(search, VERDICT_BOUNCED, (struct status){5, 4, 4},
                     "none of the domain's mail hosts has an address that mail may be sent to");
     search->ttl_ms = answer->ttl_ms;
-    return SEARCH_FOUND;
+    return discover(search);
 }
 
 static enum search_state by_mx(struct route_search *search)
 {
+    if (search->discovering)
+        return take_published(search);
     if (!search->asked)
         return ask(search, search->route->destination->name, RESOLVE_MX, search->config->smtp_port);
     struct resolution *answer = search->resolution;

@@ -106,6 +106,8 @@ struct route {
     struct arena arena;
     struct pace pace;
     struct heap_node wake_up;
+    bool look_anew;              /* the next search is: what the domain publishes may be newer */
+    int64_t looked_anew_ms;      /* the last one of these ended: since 1970 */
     bool ending;                 /* a worker is ending its envelopes one by one */
     struct searching *searching; /* while RESOLVING: dispatch's */
 };
