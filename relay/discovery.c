@@ -199,6 +199,7 @@ struct discoverer *discoverer_create(const struct discoverer_parts *parts)
     discoverer->resolve = parts->resolve;
     discoverer->store = parts->store;
     discoverer->config = config_keep(parts->config);
+    discoverer->quiet = parts->quiet;
     discoverer->https = https_create();
     discoverer->wall_ms = os_wall();
     os_random(&discoverer->random, sizeof(discoverer->random));

@@ -49,6 +49,7 @@ struct discoverer_parts {
     struct resolve *resolve; /* outlives the thread */
     struct store *store;     /* the same; NULL: policies do not outlive the relay */
     struct config *config;   /* a reference is kept */
+    bool quiet;              /* nothing is logged: who asks tells */
 };
 
 /* Reads what the store has kept. Then `start` begins the thread. */

@@ -144,7 +144,7 @@ void domain_take_policy(struct discoverer *discoverer, struct domain *domain,
 {
     struct buffer record CLEANUP(buffer_free) = {0};
     bool lasts = sts_in_force(policy, discoverer->wall_ms);
-    if (!says_the_same(domain->sts.policy, policy))
+    if (!discoverer->quiet && !says_the_same(domain->sts.policy, policy))
         log_change(domain, policy);
     if (lasts)
         sts_record_write(policy, &record);

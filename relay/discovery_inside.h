@@ -18,6 +18,7 @@ struct discoverer {
     struct resolve *resolve;
     struct store *store;
     struct config *config; /* one reference */
+    bool quiet;
     struct https *https;
     struct mailbox box;
     struct random_state random;

@@ -109,7 +109,8 @@ static void fail(struct look *look, enum sts_failure failure, const char *why)
     sts_note_failure(&domain->sts, look->id, look->discoverer->wall_ms);
     domain_set_failure(domain, failure, why);
     count_fetch(failure);
-    log_failure(look, failure, why);
+    if (!look->discoverer->quiet)
+        log_failure(look, failure, why);
     end_look(look);
 }
 

@@ -279,7 +279,7 @@ static bool leaves_room(const struct tls_policy *policy)
 
 static enum search_state discover(struct route_search *search)
 {
-    if (!leaves_room(&search->terms.tls->policy))
+    if (!leaves_room(&search->policy))
         return SEARCH_FOUND;
     search->discovery = must_calloc(1, sizeof(*search->discovery));
     search->discovery->domain = must_strdup(search->route->destination->name);

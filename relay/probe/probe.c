@@ -77,6 +77,14 @@ static void resolved(struct mail *mail, void *taker)
     desk->answered = true;
 }
 
+static void discovered(struct mail *mail, void *taker)
+{
+    struct discovery *answer = container_of(mail, struct discovery, mail);
+    struct desk *desk = taker;
+    desk->probe->search.discovery = answer;
+    desk->answered = true;
+}
+
 static void wait_for_answer(struct desk *desk)
 {
     struct os_event events[OS_EVENTS_MAX];
@@ -86,7 +94,8 @@ static void wait_for_answer(struct desk *desk)
     }
 }
 
-static bool search_hosts(struct probe *probe, struct desk *desk, struct resolve *resolve)
+static bool search_hosts(struct probe *probe, struct desk *desk, struct resolve *resolve,
+                         struct discoverer *discoverer)
 {
     for (;;) {
         switch (route_search_next(&probe->search)) {
@@ -96,6 +105,15 @@ static bool search_hosts(struct probe *probe, struct desk *desk, struct resolve 
             question->reply_to = &desk->box;
             probe->search.resolution = NULL;
             resolve_post(resolve, question);
+            wait_for_answer(desk);
+            break;
+        }
+        case SEARCH_DISCOVER: {
+            struct discovery *question = probe->search.discovery;
+            question->mail.deliver = discovered;
+            question->reply_to = &desk->box;
+            probe->search.discovery = NULL;
+            discoverer_post(discoverer, question);
             wait_for_answer(desk);
             break;
         }
@@ -126,9 +144,15 @@ static bool find_hosts(struct probe *probe, char *why, size_t why_size)
     const struct resolve_settings settings = {.server = probe->options.config->resolver};
     struct resolve *resolve = resolve_create(&settings, why, why_size);
     if (resolve != NULL) {
+        const struct discoverer_parts parts = {
+            .resolve = resolve, .config = probe->options.config, .quiet = true};
+        struct discoverer *discoverer = discoverer_create(&parts);
+        discoverer_start(discoverer);
         begin_search(probe);
-        probe->found = search_hosts(probe, &desk, resolve);
+        probe->found = search_hosts(probe, &desk, resolve, discoverer);
+        discoverer_stop(discoverer);
         resolve_destroy(&resolve);
+        discoverer_destroy(&discoverer);
     }
     os_loop_destroy(&desk.loop);
     return why[0] == '\0';

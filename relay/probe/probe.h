@@ -15,7 +15,7 @@
 #define PROBE_DEADLINE_MS 30000 /* for one connection to one host; default of --timeout */
 
 struct probe_options {
-    const struct config *config;
+    struct config *config;
     const char *target;          /* "example.test", "mx.example.test:587", "[192.0.2.1]:25" */
     const enum tls_level *level; /* instead of the one that the configuration has; NULL: that */
     int64_t deadline_ms;         /* for one connection */

@@ -142,7 +142,7 @@ START_TEST(each_mx_for_itself)
     begin("a.test", NULL, TLS_DANE);
     ck_assert_int_eq(route_search_next(&search), SEARCH_ASK);
     answer(hosts, countof(hosts), "real.test");
-    tls.policy.mta_sts = false;
+    search.policy.mta_sts = false;
     ck_assert_int_eq(route_search_next(&search), SEARCH_FOUND);
     ck_assert_uint_eq(search.count, 3);
     ck_assert_int_eq(search.hosts[0].tls.level, TLS_DANE);
