@@ -71,6 +71,8 @@ static void give_up(struct connection *connection)
     connection->phase = PHASE_CLOSED;
     if (connection->crowded && connection->failure.kind == VERDICT_NONE)
         dispatch_crowded(dispatch_of(connection), &connection->slot);
+    else if (connection_lacks_tls(connection))
+        dispatch_lacking(dispatch_of(connection), &connection->slot, &connection->failure);
     else
         dispatch_failed(dispatch_of(connection), &connection->slot, &connection->failure, false);
     connection_die(connection);
@@ -108,6 +110,7 @@ void connection_cannot_connect(struct connection *connection, const char *host, 
                               .text = span_of(why),
                               .host = span_of(host)};
     log_host_failed(connection, &verdict);
+    connection->may_recover = true;
     if (tells || connection->failure.kind == VERDICT_NONE)
         remember_failure(connection, &verdict);
 }
@@ -141,6 +144,7 @@ static void pass_over(struct connection *connection, const struct site_host *hos
     log_string(&line, "outcome", "policy");
     log_text(&line, "why", verdict.text);
     log_end(&line);
+    connection->may_recover = true;
     remember_failure(connection, &verdict);
 }
 
@@ -158,6 +162,7 @@ static bool go_to_host(struct connection *connection, unsigned at)
 void connection_try_on(struct connection *connection)
 {
     while (!connection_race_on(connection)) {
+        connection->may_recover |= connection->tries >= TRIES_MAX;
         if (connection->tries >= TRIES_MAX || !go_to_host(connection, connection->host_at + 1)) {
             give_up(connection);
             return;
@@ -169,7 +174,7 @@ void connection_try_on(struct connection *connection)
 void connection_start(struct connection *connection)
 {
     connection->tries = connection->served = connection->hosts_seen = 0;
-    connection->one_shot = false;
+    connection->one_shot = connection->may_recover = false;
     connection->opened_ms = connection->worker->now_ms;
     order_hosts(connection);
     if (!go_to_host(connection, 0)) {
@@ -182,6 +187,7 @@ void connection_start(struct connection *connection)
 
 void connection_host_went_away(struct connection *connection)
 {
+    connection->may_recover = true;
     remember_failure(connection, &connection->attempt->delivery.verdicts[0]);
     log_host_failed(connection, &connection->failure);
     if (connection->attempt->entry->returned || session_in_doubt(&connection->session))
@@ -215,6 +221,8 @@ void connection_host_failed(struct connection *connection)
     connection->without_ticket = anew;
     if (plain_anew || anew)
         connection_race_repeat(connection);
+    else
+        connection_weigh_failure(connection);
     if (later)
         give_up(connection);
     else
@@ -249,7 +257,8 @@ bool connection_moves_on(struct connection *connection)
     struct attempt *attempt = connection->attempt;
     unsigned next = find_host(connection, connection->host_at + 1);
     if (attempt == NULL || next >= site_of(connection)->host_count ||
-        connection->hosts_seen >= HOSTS_PER_ATTEMPT || !another_host_may_help(attempt))
+        (connection->hosts_seen >= HOSTS_PER_ATTEMPT && !connection_requires_tls(connection)) ||
+        !another_host_may_help(attempt))
         return false;
     unsigned count = attempt->envelope->count;
     connection->earlier = arena_take(&attempt->arena, count * sizeof(struct verdict));

@@ -73,8 +73,10 @@ void connection_set_deadline(struct connection *connection, int64_t ms)
 
 void connection_end_attempt(struct connection *connection)
 {
-    if (connection->attempt != NULL)
+    if (connection->attempt != NULL) {
+        connection_soften(connection);
         attempt_end(&connection->attempt);
+    }
     connection->earlier = NULL;
 }
 

@@ -1,7 +1,7 @@
-/* The inside of a connection, for its own six files: connecting.c (which host, and how to get
- * to one that takes mail), racing.c (to which of its addresses), securing.c (TLS), sending.c (a
- * body on its way out), parting.c (how it ends, and what that says) and connection.c (claiming,
- * talking, idling). */
+/* The inside of a connection, for its own seven files: connecting.c (which host, and how to get
+ * to one that takes mail), racing.c (to which of its addresses), securing.c (TLS), requiring.c (who
+ * lacks it), sending.c (a body on its way out), parting.c (how it ends, and what that says) and
+ * connection.c (claiming, talking, idling). */
 #pragma once
 
 #include "queue/loader.h"
@@ -66,6 +66,8 @@ struct connection {
     bool without_ticket; /* one was shown and TLS failed: a full handshake, on this new socket */
     bool one_shot;       /* a lesser host, for one envelope that a better one deferred */
     bool turned_away;    /* the last host to see mail ended it, before any mail was through */
+    bool may_recover;    /* some host failed for a reason that may pass: what the others lack is not
+                            the last word */
     bool crowded;        /* some address was passed over for the limit of its peer */
     bool given_back;     /* the slot: only the reply to QUIT is waited for */
     char host_text[HOST_TEXT_MAX];
@@ -146,6 +148,19 @@ void connection_host_went_away(struct connection *connection);
 /* It answered, and ended it all by 421 or against the rules before any mail was through: what it
  * said of the mail holds, and if no other host does better it is held against the site. */
 void connection_turned_away(struct connection *connection);
+
+/* requiring.c */
+
+/* Nothing goes to these hosts but with REQUIRETLS. */
+bool connection_requires_tls(const struct connection *connection);
+/* The session failed before it was ready: may that pass? */
+void connection_weigh_failure(struct connection *connection);
+/* Every host has been tried, and none has the TLS that REQUIRETLS asks for: `failure` is then the
+ * bounce of all that goes there. */
+bool connection_lacks_tls(struct connection *connection);
+/* Before the attempt ends: that a host lacks REQUIRETLS is no bounce as long as another might have
+ * it. */
+void connection_soften(struct connection *connection);
 
 /* parting.c */
 

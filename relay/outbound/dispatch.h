@@ -120,6 +120,11 @@ void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
 void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict,
                      bool told);
 
+/* No host of the site will do for the mail that goes there, now or when tried again: the verdict, a
+ * bounce, holds for all that waits for it, and for what comes until its routes are searched for
+ * anew. The slot is given back. */
+void dispatch_lacking(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict);
+
 /* Nothing new goes to the site that this entry's destination leads to, until then: a rule says so.
  * What is under way there ends as it ends. ms since 1970. */
 void dispatch_back_off(struct dispatch *dispatch, const struct entry *entry, int64_t until_ms,

@@ -301,6 +301,20 @@ void dispatch_failed(struct dispatch *dispatch, struct slot *slot, const struct 
     unlock(dispatch);
 }
 
+void dispatch_lacking(struct dispatch *dispatch, struct slot *slot, const struct verdict *verdict)
+{
+    lock(dispatch);
+    struct site *site = slot->site;
+    if (slot->probe) /* of a mail it found nothing out */
+        back_off(dispatch, site);
+    give_reserved(dispatch, slot);
+    slot_move(slot, SLOT_LEFT);
+    if (site->connections == 0) /* else the envelopes have a way out */
+        fail_routes(dispatch, site, verdict, slot->worker);
+    site_release(dispatch, site);
+    unlock(dispatch);
+}
+
 struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *site, unsigned host)
 {
     lock(dispatch);

@@ -71,6 +71,9 @@ void sites_init(struct dispatch *dispatch);
 void site_release(struct dispatch *dispatch, struct site *site);
 /* The destination has ready envelopes: whatever its route's state asks for is done. */
 void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer);
+/* What waits for this site gets the verdict, and whatever comes in the next minute. */
+void fail_routes(struct dispatch *dispatch, struct site *site, const struct verdict *verdict,
+                 unsigned worker);
 void turn_routes(struct dispatch *dispatch, int64_t now_ms);
 /* Forgets destinations that are empty and whose knowledge is old, in steps: true once all have been
  * looked at. */

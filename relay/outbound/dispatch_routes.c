@@ -316,6 +316,21 @@ void serve(struct dispatch *dispatch, struct destination *destination, unsigned 
     }
 }
 
+void fail_routes(struct dispatch *dispatch, struct site *site, const struct verdict *verdict,
+                 unsigned worker)
+{
+    for (struct list_node *node; (node = list_first(&site->turn)) != NULL;) {
+        struct route *route = container_of(node, struct route, turn);
+        detach(dispatch, route);
+        if (route->state != ROUTE_KNOWN)
+            continue; /* a new answer is on its way */
+        keep_verdict(route, verdict);
+        route->state = ROUTE_FAILED;
+        route->known_until_ms = os_wall() + RESOLVE_TTL_LEAST_MS;
+        serve(dispatch, route->destination, worker);
+    }
+}
+
 void turn_routes(struct dispatch *dispatch, int64_t now_ms)
 {
     for (int i = 0; i < DUE_AT_ONCE; i++) {

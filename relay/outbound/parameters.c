@@ -66,10 +66,25 @@ static bool too_late(const struct session *session, struct verdict *verdict)
                               (long long)left, session->extensions.least_by));
 }
 
+/* RFC 8689 4.2.1 */
+static bool lacks_requiretls(const struct session *session, struct verdict *verdict)
+{
+    if (session->delivery->envelope->security != SECURITY_REQUIRED)
+        return false;
+    if (!session->promises)
+        return refuse(session, verdict, (struct status){5, 7, 10},
+                      "the message came with REQUIRETLS, and the server is not authenticated");
+    if (has(session, EXTENSION_REQUIRETLS))
+        return false;
+    return refuse(session, verdict, (struct status){5, 7, 30},
+                  "the message came with REQUIRETLS, and the server does not offer it");
+}
+
 bool cannot_take(const struct session *session, struct verdict *verdict)
 {
     uint32_t flags = message_of(session)->flags;
-    if (too_large(session, verdict) || too_late(session, verdict))
+    if (lacks_requiretls(session, verdict) || too_large(session, verdict) ||
+        too_late(session, verdict))
         return true;
     if ((flags & MESSAGE_SMTPUTF8) && !has(session, EXTENSION_SMTPUTF8))
         return refuse(session, verdict, (struct status){5, 6, 7}, /* RFC 6531 3.5 */
@@ -133,6 +148,9 @@ void write_mail(struct session *session)
         buffer_append(session->out, SPAN(" SMTPUTF8"));
     write_mail_dsn(session);
     write_by(session);
+    if ((message->flags & MESSAGE_REQUIRETLS) && session->promises &&
+        has(session, EXTENSION_REQUIRETLS))
+        buffer_append(session->out, SPAN(" REQUIRETLS"));
     buffer_append(session->out, SPAN("\r\n"));
 }
 

@@ -148,7 +148,7 @@ static void start_attempt(struct connection *connection, unsigned address)
     lane->address = address;
     lane->peer = dispatch_reach(dispatch_of(connection), &connection->slot, &to);
     if (lane->peer == NULL) {
-        connection->crowded = true;
+        connection->crowded = connection->may_recover = true;
         race_failed(&connection->race, address);
         return;
     }

@@ -109,6 +109,8 @@ static bool secured(struct connection *connection)
     snprintf(connection->tls_text, sizeof(connection->tls_text), "%s:%s:%s:%s",
              facts.verified ? "verify" : "encrypt", tls_source_name(terms_of(connection)->source),
              facts.version, facts.resumed ? "resumed" : "full");
+    connection->session.promises =
+        facts.verified && terms_of(connection)->requiretls != REQUIRETLS_NEVER;
     return facts.fault == TLS_FAULT_NONE;
 }
 

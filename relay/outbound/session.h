@@ -102,6 +102,8 @@ struct session {
     /* What it has found out. */
     struct extensions extensions; /* rcpt_max may be lowered by a 452 */
     bool secure;                  /* inside TLS */
+    bool promises;                /* and its connection knows that it is one of the next hop's, and
+                                     who it is: REQUIRETLS may be said to it (RFC 8689 2) */
     bool ready;                   /* mail may be sent */
     bool decided;                 /* `outcome` holds: STARTTLS came to an end on this connection */
     enum tls_outcome outcome;

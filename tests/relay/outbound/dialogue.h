@@ -49,6 +49,7 @@ struct dialogue {
     void (*prepare)(struct message *message, struct envelope *envelope);
     struct tls_policy policy; /* level 0: TLS_NONE */
     struct tls_history history;
+    bool promises;   /* the server is authenticated, and one of the next hop's */
     bool only_whole; /* what comes behind a reply must come with it */
     struct step steps[STEPS_MAX];
     const char *failure; /* at the end; NULL: none */
@@ -136,6 +137,7 @@ static inline void play_begin(struct play *play)
     play_make_mail(play);
     session_init(&play->session, "relay.test", HOST, &play->dialogue->policy,
                  &play->dialogue->history, play->dialogue->discarded, &play->out);
+    play->session.promises = play->dialogue->promises;
 }
 
 static inline void play_end(struct play *play)

@@ -254,5 +254,73 @@ START_TEST(deliver_by)
 }
 END_TEST
 
+/* ---- REQUIRETLS (RFC 8689) ---- */
+
+static void from_nobody(struct message *message, struct envelope *envelope)
+{
+    message->sender = "";
+    envelope->security = message_security(message);
+}
+
+#define NOT_OFFERED "5.7.30 the message came with REQUIRETLS, and the server does not offer it"
+
+START_TEST(requiretls)
+{
+    static const struct dialogue table[] = {
+        {.name = "it goes on with the message",
+         .ehlo = OFFERS2("SIZE", "REQUIRETLS"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS,
+         .promises = true,
+         BEGINS(MAIL(" SIZE=0 REQUIRETLS"))},
+        {.name = "nobody else's message gets it",
+         .ehlo = OFFERS("REQUIRETLS"),
+         .recipients = 1,
+         .flags = MESSAGE_TLS_OPTIONAL,
+         .promises = true,
+         BEGINS(MAIL(""))},
+        {.name = "not to a host that does not offer it",
+         .ehlo = OFFERS("8BITMIME"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS,
+         .promises = true,
+         REFUSED(NOT_OFFERED)},
+        {.name = "whatever else it lacks",
+         .ehlo = OFFERS("SIZE 10"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS | MESSAGE_SMTPUTF8,
+         .length = 11,
+         .promises = true,
+         REFUSED(NOT_OFFERED)},
+        {.name = "nor to one that is not known for who it is (2)",
+         .ehlo = OFFERS("REQUIRETLS"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS,
+         REFUSED("5.7.10 the message came with REQUIRETLS, and the server is not authenticated")},
+        {.name = "a notification goes with it",
+         .ehlo = OFFERS("REQUIRETLS"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS | MESSAGE_BOUNCE,
+         .prepare = from_nobody,
+         .promises = true,
+         BEGINS("MAIL FROM:<> REQUIRETLS\r\n")},
+        {.name = "and without it where it is not offered (5)",
+         .ehlo = OFFERS("8BITMIME"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS | MESSAGE_BOUNCE,
+         .prepare = from_nobody,
+         .promises = true,
+         BEGINS("MAIL FROM:<>\r\n")},
+        {.name = "or the host is not known for who it is (2)",
+         .ehlo = OFFERS("REQUIRETLS"),
+         .recipients = 1,
+         .flags = MESSAGE_REQUIRETLS | MESSAGE_BOUNCE,
+         .prepare = from_nobody,
+         BEGINS("MAIL FROM:<>\r\n")},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
 TEST_MAIN("relay/outbound/session_parameters", dsn_options_go_as_they_came,
-          an_original_recipient_in_utf8, body_types, smtputf8, deliver_by)
+          an_original_recipient_in_utf8, body_types, smtputf8, deliver_by, requiretls)
