@@ -67,6 +67,15 @@ void terms_prefer(struct tls_terms *terms, const char *host, bool proven, struct
     look_for_host(terms, host, arena);
 }
 
+struct tls_policy policy_with_requiretls(const struct tls_policy *policy)
+{
+    struct tls_policy raised = *policy;
+    if (!tls_level_authenticates(raised.level))
+        raised.level = TLS_DANE;
+    raised.mta_sts = true;
+    return raised;
+}
+
 struct tls_policy policy_without_tls_required(const struct tls_policy *policy)
 {
     struct tls_policy lowered = *policy;

@@ -5,6 +5,10 @@
 
 #include "tlspolicy/terms.h"
 
+/* Under which policy hosts are looked for then: TLSA records and what the domain publishes may
+ * authenticate them, if the operator's section does not. */
+struct tls_policy policy_with_requiretls(const struct tls_policy *policy);
+
 /* RFC 8689 4.2.1: the host must be authenticated, and be known for one of the next hop's. `proven`:
  * DNSSEC says so, or the operator's own route. An enforced MTA-STS policy, TLSA records, and a
  * certificate that the operator's section ties to the next hop itself are as good. False: the host

@@ -10,6 +10,18 @@
 
 #define CONFIGURED_TTL_MS RESOLVE_TTL_MOST_MS /* addresses in the configuration change with it */
 
+/* The operator's, as far as the mail itself leaves it (RFC 8689). */
+static struct tls_policy policy_for(const struct tls_policy *policy, enum security security)
+{
+    switch (security) {
+    case SECURITY_USUAL:
+    case SECURITY_PREFERRED: return *policy;
+    case SECURITY_REQUIRED: return policy_with_requiretls(policy);
+    case SECURITY_OPTIONAL: return policy_without_tls_required(policy);
+    }
+    must_not_reach();
+}
+
 void route_search_init(struct route_search *search, struct route *route,
                        const struct config *config)
 {
@@ -21,9 +33,7 @@ void route_search_init(struct route_search *search, struct route *route,
         .configured = config_route(config, name),
         .ttl_ms = CONFIGURED_TTL_MS,
     };
-    search->policy = search->terms.tls->policy;
-    if (route->destination->security == SECURITY_OPTIONAL)
-        search->policy = policy_without_tls_required(&search->policy);
+    search->policy = policy_for(&search->terms.tls->policy, route->destination->security);
 }
 
 void route_search_free(struct route_search *search)

@@ -134,5 +134,18 @@ START_TEST(what_the_header_leaves)
 }
 END_TEST
 
+START_TEST(what_may_authenticate_a_host)
+{
+    for (int level = 0; level < TLS_LEVELS; level++) {
+        struct tls_policy policy = TLS_POLICY_DEFAULT;
+        policy.level = (enum tls_level)level;
+        policy.mta_sts = false;
+        struct tls_policy raised = policy_with_requiretls(&policy);
+        ck_assert_int_eq((int)raised.level, (int)(level > TLS_DANE ? level : TLS_DANE));
+        ck_assert(raised.mta_sts);
+    }
+}
+END_TEST
+
 TEST_MAIN("tlspolicy/requiretls", what_requiretls_asks_of_a_host, another_refusal_stays,
-          what_is_preferred, what_the_header_leaves)
+          what_is_preferred, what_the_header_leaves, what_may_authenticate_a_host)
