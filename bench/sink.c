@@ -30,6 +30,7 @@ static const char help[] =
     "      SHARE  0 to 1, or 0% to 100%\n"
     "  --delay WHERE:MS         wait before what happens there\n"
     "  --no-extension NAME      do not offer it, as CHUNKING; again and again\n"
+    "  --requiretls             offer REQUIRETLS inside TLS (RFC 8689)\n"
     "  --limits LIMITS          offer and keep them, as \"RCPTMAX=20 MAILMAX=5\"\n"
     "  --messages N             end after N messages; else on SIGINT or SIGTERM\n"
     "  --ledger FILE            append the Message-ID of each message, before its 250\n"
@@ -108,6 +109,7 @@ static int read_options(int argc, char **argv, struct sink_options *options)
         {"--fault", ARGUMENT_CALL, .to = &options->faults, .call = add_fault},
         {"--delay", ARGUMENT_CALL, .to = &options->faults, .call = add_delay},
         {"--no-extension", ARGUMENT_CALL, .to = &options->extensions, .call = drop_extension},
+        {"--requiretls", ARGUMENT_FLAG, .to = &options->requiretls},
         {"--limits", ARGUMENT_CALL, .to = options, .call = read_limits},
         {"--dump", ARGUMENT_TEXT, .to = &options->dump},
         {"--ledger", ARGUMENT_TEXT, .to = &options->ledger},
@@ -254,6 +256,7 @@ static struct sink_totals sum(const struct sink *sink, const struct sink_worker 
         all.handshakes += one->handshakes;
         all.resumed += one->resumed;
         all.duplicates += one->duplicates;
+        all.requiretls += one->requiretls;
         if (one->last_message_ms > all.last_message_ms)
             all.last_message_ms = one->last_message_ms;
         for (unsigned row = 0; row < FAULTS_MAX; row++)
@@ -269,10 +272,15 @@ static void print(const struct sink *sink, const struct sink_totals *totals)
         const char *name;
         uint64_t value;
     } rows[] = {
-        {"messages", totals->messages},     {"recipients", totals->recipients},
-        {"bytes", totals->bytes},           {"connections", totals->connections},
-        {"handshakes", totals->handshakes}, {"resumed", totals->resumed},
-        {"duplicates", totals->duplicates}, {"last_message_ms", totals->last_message_ms},
+        {"messages", totals->messages},
+        {"recipients", totals->recipients},
+        {"bytes", totals->bytes},
+        {"connections", totals->connections},
+        {"handshakes", totals->handshakes},
+        {"resumed", totals->resumed},
+        {"duplicates", totals->duplicates},
+        {"requiretls", totals->requiretls},
+        {"last_message_ms", totals->last_message_ms},
     };
     char name[FAULT_NAME_MAX];
     printf("%s", json ? "{" : "");

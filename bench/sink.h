@@ -35,11 +35,13 @@ struct sink_options {
     const char *dump, *ledger;
     struct faults faults;
     unsigned extensions;      /* offered: enum extension bits; STARTTLS goes by the certificate */
+    bool requiretls;          /* REQUIRETLS as well, inside TLS (RFC 8689) */
     struct extensions limits; /* its mail_max, rcpt_max and rcpt_domain_max are kept to */
 };
 
 struct sink_totals {
     uint64_t messages, recipients, bytes, connections, handshakes, resumed, duplicates;
+    uint64_t requiretls;         /* of the messages: those that came with it */
     uint64_t last_message_ms;    /* when the last message was taken: ms since 1970; 0: never */
     uint64_t faults[FAULTS_MAX]; /* by row of options.faults */
 };

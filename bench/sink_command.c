@@ -19,6 +19,12 @@ static const struct sink_options *options_of(const struct sink_session *session)
     return &session->worker->sink->options;
 }
 
+static unsigned offered_now(const struct sink_session *session)
+{
+    bool requiretls = options_of(session)->requiretls && is_secured(session);
+    return options_of(session)->extensions | (requiretls ? EXTENSION_REQUIRETLS : 0u);
+}
+
 static void offer_limits(struct sink_session *session)
 {
     const struct extensions *limits = &options_of(session)->limits;
@@ -40,7 +46,7 @@ static void offer_limits(struct sink_session *session)
 static void on_ehlo(struct sink_session *session, const struct command *command)
 {
     (void)command;
-    unsigned offered = options_of(session)->extensions;
+    unsigned offered = offered_now(session);
     bool starttls = session->worker->sink->tls && !is_secured(session);
     sink_session_reset(session);
     session->greeted = true;
@@ -85,8 +91,7 @@ static bool at_limit(unsigned most, size_t count)
 static void on_mail(struct sink_session *session, const struct command *command)
 {
     struct mail_parameters parameters;
-    enum parameter_result result =
-        mail_read(command->argument, options_of(session)->extensions, &parameters);
+    enum parameter_result result = mail_read(command->argument, offered_now(session), &parameters);
     if (!session->greeted || session->has_mail) {
         sink_session_say(session, SPAN("503 5.5.1 Bad sequence of commands\r\n"));
     } else if (result != PARAMETERS_OK) {
@@ -100,6 +105,7 @@ static void on_mail(struct sink_session *session, const struct command *command)
         session->has_mail = true;
         session->utf8 = parameters.utf8;
         session->binary = parameters.body == BODY_BINARYMIME;
+        session->requiretls = parameters.requires_tls;
         sink_session_say(session, SPAN("250 2.1.0 Ok\r\n"));
     }
 }
@@ -288,6 +294,7 @@ static void take(struct sink_session *session, uint64_t number)
     const struct sink_options *options = &worker->sink->options;
     struct span id = {session->id, session->id_length};
     worker->totals.messages++;
+    worker->totals.requiretls += session->requiretls;
     worker->totals.recipients += recipient_count(session);
     worker->totals.bytes += session->size;
     worker->totals.last_message_ms = (uint64_t)os_wall();

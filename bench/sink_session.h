@@ -34,7 +34,7 @@ struct sink_session {
     bool unread;  /* the socket holds bytes that are not in the channel yet */
     enum sink_state state;
     bool greeted, has_mail;
-    bool utf8, binary;                 /* MAIL said SMTPUTF8, BODY=BINARYMIME */
+    bool utf8, binary, requiretls;     /* MAIL said SMTPUTF8, BODY=BINARYMIME, REQUIRETLS */
     bool chunked, chunk_last;          /* a BDAT came in this transaction; it said LAST */
     bool chunk_unfit;                  /* it has no business here: it is read and refused */
     uint64_t chunk_left;               /* octets of it still to come */
