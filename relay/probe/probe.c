@@ -134,6 +134,7 @@ static void begin_search(struct probe *probe)
         probe->tls = *probe->search.terms.tls;
         probe->tls.policy.level = *probe->options.level;
         probe->search.terms.tls = &probe->tls;
+        probe->search.policy = probe->tls.policy;
     }
 }
 
