@@ -61,6 +61,17 @@ void tls_tell(struct tls *tls, enum tls_fault fault, const char *format, ...)
     tls->fault = fault;
 }
 
+/* Those of TLS 1.3 have no words in OpenSSL 3.0 (RFC 8446 6). */
+static const char *alert_name(int alert)
+{
+    switch (alert) {
+    case 109: return "missing extension";
+    case 116: return "certificate required";
+    case 120: return "no application protocol";
+    default: return SSL_alert_desc_string_long(alert);
+    }
+}
+
 void tls_tell_openssl(struct tls *tls)
 {
     unsigned long code = ERR_peek_error();
@@ -71,8 +82,7 @@ void tls_tell_openssl(struct tls *tls)
     int alert = reason >= SSL_AD_REASON_OFFSET ? reason - SSL_AD_REASON_OFFSET : 0;
     char text[TLS_WHY_MAX];
     if (alert > 0 || closed) {
-        tls_tell(tls, TLS_FAULT_ALERT, "peer alert: %s (%d)", SSL_alert_desc_string_long(alert),
-                 alert);
+        tls_tell(tls, TLS_FAULT_ALERT, "peer alert: %s (%d)", alert_name(alert), alert);
         return;
     }
     openssl_reason(text, sizeof(text));

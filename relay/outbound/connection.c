@@ -218,7 +218,8 @@ void connection_wake(struct mail *slot_wake, void *taker)
 
 void connection_lost(struct connection *connection, const char *why)
 {
-    connection_act(connection, session_lost(&connection->session, why));
+    enum tls_outcome outcome = connection_tls_outcome(connection);
+    connection_act(connection, session_broke(&connection->session, outcome, why));
 }
 
 /* ---- talking ---- */
@@ -254,7 +255,8 @@ static bool await_reply(struct connection *connection, enum session_ask *ask)
     connection_set_deadline(connection, session_timeout_ms(&connection->session));
     if (channel_flush(&connection->channel) != CHANNEL_FAILED)
         return false;
-    *ask = session_lost(&connection->session, channel_why(&connection->channel));
+    *ask = session_broke(&connection->session, connection_tls_outcome(connection),
+                         channel_why(&connection->channel));
     return true;
 }
 

@@ -134,10 +134,13 @@ void connection_host_failed(struct connection *connection);
  * there is none. */
 bool connection_moves_on(struct connection *connection);
 
-/* securing.c: both return true when *ask is to be carried out next; false: an event must come first
- */
+/* securing.c */
+
+/* Both return true when *ask is to be carried out next; false: an event must come first. */
 bool connection_start_handshake(struct connection *connection, enum session_ask *ask);
 bool connection_handshake(struct connection *connection, enum session_ask *ask);
+/* What it is, if its channel is broken, and that ends the handshake. */
+enum tls_outcome connection_tls_outcome(const struct connection *connection);
 /* Tells dispatch and log how STARTTLS ended, once per socket. */
 void connection_tell_tls(struct connection *connection);
 

@@ -115,33 +115,35 @@ static bool secured(struct connection *connection)
 }
 
 /* A certificate is only shown where the ticket was passed over, so the ticket is not why. */
-static enum tls_outcome outcome_of(const struct tls_facts *facts)
+enum tls_outcome connection_tls_outcome(const struct connection *connection)
 {
-    switch (facts->fault) {
+    struct tls_facts facts = {0};
+    if (connection->channel.tls != NULL)
+        tls_facts(connection->channel.tls, &facts);
+    switch (facts.fault) {
     case TLS_FAULT_NONE: /* the connection was lost */
-    case TLS_FAULT_PROTOCOL: return facts->ticket_shown ? TLS_TICKET_REFUSED : TLS_HANDSHAKE_FAILED;
-    case TLS_FAULT_ALERT: return facts->ticket_shown ? TLS_TICKET_REFUSED : TLS_ALERT;
+    case TLS_FAULT_PROTOCOL: return facts.ticket_shown ? TLS_TICKET_REFUSED : TLS_HANDSHAKE_FAILED;
+    case TLS_FAULT_ALERT: return facts.ticket_shown ? TLS_TICKET_REFUSED : TLS_ALERT;
     case TLS_FAULT_NAME:
     case TLS_FAULT_EXPIRED:
     case TLS_FAULT_CHAIN:
     case TLS_FAULT_TLSA:
-    case TLS_FAULT_FINGERPRINT: return TLS_UNTRUSTED;
+    case TLS_FAULT_FINGERPRINT: break;
     }
-    must_not_reach();
+    /* After the handshake it is what was only told, and not why the connection was lost. */
+    return connection->session.secure ? TLS_HANDSHAKE_FAILED : TLS_UNTRUSTED;
 }
 
 bool connection_handshake(struct connection *connection, enum session_ask *ask)
 {
-    struct tls_facts facts;
     char why[TLS_WHY_MAX + 32];
     switch (channel_handshake(&connection->channel)) {
     case TLS_MORE: return false;
     case TLS_DONE: *ask = session_secured(&connection->session, secured(connection)); return true;
     case TLS_CLOSED:
     case TLS_FAILED:
-        tls_facts(connection->channel.tls, &facts);
         snprintf(why, sizeof(why), "TLS handshake failed: %s", channel_why(&connection->channel));
-        *ask = session_tls_failed(&connection->session, outcome_of(&facts), why);
+        *ask = session_tls_failed(&connection->session, connection_tls_outcome(connection), why);
         return true;
     }
     must_not_reach();

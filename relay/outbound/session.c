@@ -140,6 +140,13 @@ enum session_ask session_lost(struct session *session, const char *why)
     return ASK_CLOSE;
 }
 
+enum session_ask session_broke(struct session *session, enum tls_outcome outcome, const char *why)
+{
+    if (session->secure && is_owed(session, STEP_EHLO))
+        return session_tls_failed(session, outcome, why);
+    return session_lost(session, why);
+}
+
 enum session_ask session_timed_out(struct session *session)
 {
     char why[80];
@@ -368,6 +375,7 @@ enum session_ask session_tls_failed(struct session *session, enum tls_outcome ou
     struct verdict verdict =
         local_verdict(session, &session->arena, VERDICT_DEFERRED, tls_status(outcome), why);
     session->closing = true; /* this socket is spoilt: nothing more is said on it */
+    session->secure = false;
     return tls_ended(session, outcome, &verdict);
 }
 

@@ -174,6 +174,10 @@ enum session_ask session_body_sent(struct session *session);
 /* The connection broke: `why` in our words. Recipients without a verdict are deferred; or in
  * doubt, when the whole body was out. What broke in STARTTLS is its outcome. */
 enum session_ask session_lost(struct session *session, const char *why);
+/* The same, of a channel. A server of TLS 1.3 judges our end of the handshake when we have long
+ * taken it for done, and what it thinks of it comes in place of the first reply inside TLS: then
+ * `outcome` is that of STARTTLS after all (RFC 8446 4.4.2.4, RFC 8460 4.3). */
+enum session_ask session_broke(struct session *session, enum tls_outcome outcome, const char *why);
 /* Before session_lost: the last of what was sent is known not to have arrived. */
 void session_not_received(struct session *session);
 /* After ASK_CLOSE: the delivery that was under way is in doubt. */

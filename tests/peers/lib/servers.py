@@ -60,14 +60,16 @@ def make_ca(workshop, name="ca"):
     return cert, key
 
 
-def sign_certificate(workshop, ca, name, host):
-    """A certificate for `host`, signed by `ca` (as make_ca gave it); (certificate, key)."""
+def sign_certificate(workshop, ca, name, host, *, days=30, bits=None):
+    """A certificate for `host`, signed by `ca` (as make_ca gave it); (certificate, key). `days` may
+    be -1: it has expired. `bits`: RSA, not P-256."""
     request, cert, key = (workshop.path(f"{name}{end}") for end in (".csr", ".pem", ".key"))
-    run_command(["openssl", "req", *_EC, "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out",
+    kind = ["-newkey", f"rsa:{bits}"] if bits else _EC
+    run_command(["openssl", "req", *kind, "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out",
                  request])
     extensions = workshop.write(f"{name}.ext", f"subjectAltName=DNS:{host}\n")
     run_command(["openssl", "x509", "-req", "-in", request, "-CA", ca[0], "-CAkey", ca[1],
-                 "-CAcreateserial", "-days", "30", "-extfile", extensions, "-out", cert])
+                 "-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", cert])
     key.chmod(0o600)
     return cert, key
 
