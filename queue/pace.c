@@ -49,14 +49,20 @@ static int64_t jitter(int64_t delay, struct random_state *random)
     return delay - swing + (int64_t)random_below(random, (uint64_t)swing * 2 + 1);
 }
 
-void pace_failed(struct pace *pace, int64_t now_ms, int64_t first_ms, struct random_state *random)
+/* Many connections fail at once when a site dies: that is one death, not many. */
+bool pace_is_resting(const struct pace *pace)
 {
-    /* Many connections fail at once when a site dies: that is one death, not many. */
-    if (is_dead(pace) && !pace->probing)
-        return;
+    return is_dead(pace) && !pace->probing;
+}
+
+bool pace_failed(struct pace *pace, int64_t now_ms, int64_t first_ms, struct random_state *random)
+{
+    if (pace_is_resting(pace))
+        return false;
     pace->probing = false;
     pace->failures++;
     if (is_dead(pace))
         pace->retry_at_ms =
             now_ms + jitter(back_off(pace->failures, first_ms ? first_ms : PACE_FIRST_MS), random);
+    return is_dead(pace);
 }

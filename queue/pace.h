@@ -36,5 +36,9 @@ void pace_succeeded(struct pace *pace);
  * `asked_ms`, so that one command for a thousand envelopes makes one probe. */
 bool pace_hurry(struct pace *pace, int64_t now_ms, int64_t asked_ms);
 
-/* `first_ms` 0 means PACE_FIRST_MS: the operator's `back-off` may shorten it. */
-void pace_failed(struct pace *pace, int64_t now_ms, int64_t first_ms, struct random_state *random);
+/* Not before retry_at_ms: what fails now set out before, and says nothing new. */
+bool pace_is_resting(const struct pace *pace);
+
+/* `first_ms` 0 means PACE_FIRST_MS: the operator's `back-off` may shorten it. True when a back-off
+ * begins with it. */
+bool pace_failed(struct pace *pace, int64_t now_ms, int64_t first_ms, struct random_state *random);

@@ -61,6 +61,10 @@ void answer_dest_pause(struct answer *answer, const struct request *request); /*
 /* The name as the dispatch has it: lower case. False when it is none. */
 bool destination_name(const char *what, char name[DOMAIN_MAX_BYTES + 1]);
 
+/* control_failures.c */
+struct dispatch;
+json_t *failures_json(struct dispatch *dispatch, const char *destination);
+
 /* control_explain.c */
 void answer_explain(struct answer *answer, const struct request *request);
 

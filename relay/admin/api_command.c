@@ -85,6 +85,7 @@ static const struct field {
     {"older-than", "older_than_ms", FIELD_DURATION, false},
     {"limit", "limit", FIELD_NUMBER, false},
     {"busiest", "busiest", FIELD_FLAG, false},
+    {"last-failures", "last_failures", FIELD_FLAG, false},
     {"what", "what", FIELD_TEXT, false},
     {"reason", "reason", FIELD_TEXT, true},
     {"for", "for_ms", FIELD_DURATION, true},

@@ -15,7 +15,7 @@
 
 static const char help[] =
     "usage: millrace dest list [--domain NAME] [--limit N] [--json]\n"
-    "       millrace dest show NAME [--json]\n"
+    "       millrace dest show NAME [--last-failures] [--json]\n"
     "       millrace dest pause NAME --reason TEXT [--for TIME]\n"
     "       millrace dest resume NAME\n"
     "\n"
@@ -25,6 +25,7 @@ static const char help[] =
     "      --domain NAME       that one; .NAME for all that lie below it\n"
     "      --for TIME          how long it is paused: 30m, 4h, 2d; else until it is resumed\n"
     "      --reason TEXT       why; list, show and explain tell it\n"
+    "      --last-failures     what was said in the last sessions that failed, and why they did\n"
     "      --limit N           at most so many\n"
     "      --json              a line of JSON for each destination\n"
     "  -c, --config FILE       the relay's configuration, which names its control socket\n"
@@ -35,6 +36,7 @@ static const char help[] =
 enum {
     OPTION_DOMAIN = 256,
     OPTION_FOR,
+    OPTION_LAST_FAILURES,
     OPTION_LIMIT,
     OPTION_REASON,
 };
@@ -42,6 +44,7 @@ enum {
 static const struct option names[] = {
     {"domain", required_argument, NULL, OPTION_DOMAIN},
     {"for", required_argument, NULL, OPTION_FOR},
+    {"last-failures", no_argument, NULL, OPTION_LAST_FAILURES},
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"reason", required_argument, NULL, OPTION_REASON},
     CLIENT_OPTIONS,
@@ -104,6 +107,9 @@ static int take_option(struct options *options, int option)
     case OPTION_DOMAIN: return put_text(options, "domain", optarg);
     case OPTION_REASON: return put_text(options, "reason", optarg);
     case OPTION_FOR: return put_for(options, optarg);
+    case OPTION_LAST_FAILURES:
+        json_object_set_new(options->request, "last_failures", json_true());
+        return OPTION_END;
     case OPTION_LIMIT: return put_limit(options, optarg);
     case 'h': fputs(help, stdout); return EX_OK;
     default: return client_option(&options->client, option) ? OPTION_END : EX_USAGE;

@@ -14,7 +14,7 @@
  *     queue release, drop: the same               {"count", "loading"}
  *     queue hold, fail: the same, and "reason"
  *     dest list    ["domain"] ["limit"] ["busiest"]  an object per destination, {"count", "more"}
- *     dest show    "what": NAME                 an object
+ *     dest show    "what", ["last_failures"]    an object for each security of its mail
  *     dest pause   "what", "reason", ["for_ms"] an object, once it is durable
  *     dest resume  "what"                       the same
  *     explain      "what": ID or NAME           {"what", "explanation": [SENTENCE, …]}, each

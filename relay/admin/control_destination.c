@@ -52,6 +52,9 @@ static json_t *hosts_json(const struct destination_look *look)
         json_put_number(host, "preference", seen->preference);
         json_put_number(host, "port", seen->port);
         json_put(host, "addresses", addresses);
+        json_put_text(host, "tls", tls_level_name(seen->level));
+        json_put_text(host, "tls_source", tls_source_name(seen->source));
+        json_put_text(host, "refused", seen->refused);
         json_array_append_new(hosts, host);
     }
     return hosts;
@@ -191,6 +194,8 @@ void answer_dest_show(struct answer *answer, const struct request *request)
     json_t *object = whole_json(answer, look), *others = others_json(answer, name);
     if (others != NULL)
         json_put(object, "others", others);
+    if (request->last_failures)
+        json_put(object, "last_failures", failures_json(answer->parts->dispatch, name));
     answer_object(answer, object);
 }
 

@@ -180,6 +180,16 @@ static void say_way(struct explanation *explanation)
         say_site(explanation);
 }
 
+/* The level that holds for it may be another than the section's. */
+static void say_host(struct explanation *explanation, const struct look_host *host)
+{
+    say(explanation, "  %u %s:%u, %u address%s, TLS: %s (%s)", host->preference, host->name,
+        host->port, host->count, host->count == 1 ? "" : "es", tls_level_name(host->level),
+        tls_source_name(host->source));
+    if (host->refused[0] != '\0')
+        say(explanation, "    It is not used: %s.", host->refused);
+}
+
 static void say_rules(struct explanation *explanation)
 {
     struct span name = span_of(explanation->look->name);
@@ -191,8 +201,7 @@ static void say_rules(struct explanation *explanation)
     else if (look->name[0] != '[')
         say(explanation, "Its hosts are its MX hosts.");
     for (unsigned i = 0; i < look->host_count; i++)
-        say(explanation, "  %u %s:%u, %u address%s", look->hosts[i].preference, look->hosts[i].name,
-            look->hosts[i].port, look->hosts[i].count, look->hosts[i].count == 1 ? "" : "es");
+        say_host(explanation, &look->hosts[i]);
     say(explanation, "TLS: %s, as tls \"%s\" says.", tls_level_name(tls->policy.level), tls->name);
 }
 

@@ -29,6 +29,17 @@ char *destination_state(const json_t *object, char text[DESTINATION_STATE_MAX])
 
 /* ---- one ---- */
 
+/* What it must show. */
+static void print_terms(const json_t *host)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "%.40s, by %.40s", json_text_of(host, "tls"),
+             json_text_of(host, "tls_source"));
+    print_field("", "  tls ", text, "");
+    if (json_text_of(host, "refused")[0] != '\0')
+        print_field("", "  not used: ", json_text_of(host, "refused"), "");
+}
+
 static void print_hosts(const json_t *hosts)
 {
     for (size_t i = 0; i < json_array_size(hosts); i++) {
@@ -42,6 +53,7 @@ static void print_hosts(const json_t *hosts)
             at += (size_t)snprintf(text + at, sizeof(text) - at, " %.50s",
                                    json_string_value(json_array_get(addresses, j)));
         print_field(i == 0 ? "hosts" : "", "", text, "");
+        print_terms(host);
     }
 }
 
@@ -92,6 +104,8 @@ void destination_print(json_t *object, void *unused)
     {
         print_one(other);
     }
+    if (json_object_get(object, "last_failures") != NULL)
+        failures_print(json_object_get(object, "last_failures"));
 }
 
 /* ---- the list ---- */

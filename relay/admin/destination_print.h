@@ -7,6 +7,9 @@
 /* Some lines of text. */
 void destination_print(json_t *object, void *unused);
 
+/* Of an answer with "last_failures": what was said, session by session. */
+void failures_print(const json_t *failures);
+
 /* "paused until 14:00 …", "backs off until …", "": one state at a glance. */
 #define DESTINATION_STATE_MAX 64
 char *destination_state(const json_t *object, char text[DESTINATION_STATE_MAX]);

@@ -177,12 +177,13 @@ bool request_read(json_t *from, struct request *request, char *why, size_t why_s
     json_int_t limit = 0, older_than_ms = 0, for_ms = 0;
     *request = (struct request){0};
     if (json_unpack_ex(from, &error, JSON_STRICT,
-                       "{s:s, s?o, s?s, s?s, s?s, s?s, s?I, s?I, s?b, s?s, s?s, s?I, s?b}",
+                       "{s:s, s?o, s?s, s?s, s?s, s?s, s?I, s?I, s?b, s?s, s?s, s?I, s?b, s?b}",
                        "command", &request->name, "ids", &ids, "domain", &request->filter.domain,
                        "sender", &request->filter.sender, "recipient", &request->filter.recipient,
                        "state", &request->filter.state, "older_than_ms", &older_than_ms, "limit",
                        &limit, "all", &request->all, "reason", &request->reason, "what",
-                       &request->what, "for_ms", &for_ms, "busiest", &request->busiest) != 0) {
+                       &request->what, "for_ms", &for_ms, "busiest", &request->busiest,
+                       "last_failures", &request->last_failures) != 0) {
         snprintf(why, why_size, "the request is not understood: %.150s", error.text);
         return false;
     }

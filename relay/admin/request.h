@@ -54,9 +54,10 @@ struct request {
     uint64_t limit; /* 0: none */
     int all;        /* as jansson unpacks a boolean */
     const char *reason;
-    const char *what; /* dest: a destination's name; explain: that or an id */
-    int64_t for_ms;   /* dest pause: how long; 0: until it is resumed */
-    int busiest;      /* dest list: those with most envelopes first, `limit` of them */
+    const char *what;  /* dest: a destination's name; explain: that or an id */
+    int64_t for_ms;    /* dest pause: how long; 0: until it is resumed */
+    int last_failures; /* dest show: how the last sessions failed, too */
+    int busiest;       /* dest list: those with most envelopes first, `limit` of them */
 };
 
 #define STATE_LOADING "loading" /* beside the entry_state_name()s */

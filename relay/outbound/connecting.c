@@ -36,6 +36,7 @@ static void remember_failure(struct connection *connection, const struct verdict
     arena_free(&connection->failure_arena); /* after the copy: it may be a copy of itself */
     connection->failure_arena = arena;
     connection->failure = copy;
+    connection->failure_recorded = false;
 }
 
 static void log_host_failed(const struct connection *connection, const struct verdict *failure)
@@ -63,6 +64,8 @@ static void end_with_earlier(struct connection *connection)
 /* Every host has been tried. */
 static void give_up(struct connection *connection)
 {
+    if (!connection->failure_recorded && connection->failure.kind != VERDICT_NONE)
+        connection_record_unreached(connection, &connection->failure);
     if (connection->attempt != NULL) {
         end_with_earlier(connection);
         connection_leave(connection);
@@ -94,6 +97,8 @@ void connection_begin_session(struct connection *connection)
                  &policy, &history, site_of(connection)->terms.limits->discarded,
                  &connection->channel.out);
     connection->replies_seen = 0;
+    connection->out_noted = 0;
+    transcript_begin(&connection->transcript, connection->worker->now_ms);
     connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "none:%s",
              tls_source_name(host_of(connection)->tls.source));
@@ -213,9 +218,13 @@ void connection_host_failed(struct connection *connection)
     bool plain_anew = session->decided && session->next_step == TLS_GO_PLAIN_ANEW;
     bool anew = session->decided && session->next_step == TLS_GO_ANEW;
     bool later = session->decided && session->next_step == TLS_RETRY_LATER;
+    bool told = session->decided && session->next_step != TLS_GO_ENCRYPTED; /* as TLS's failure */
     remember_failure(connection, &session->failure);
-    if (!session->decided)
+    if (!told) {
         log_host_failed(connection, &connection->failure);
+        connection_record(connection, "connect-failed", &connection->failure);
+    }
+    connection->failure_recorded = true;
     connection_close_channel(connection);
     connection->plain = plain_anew;
     connection->without_ticket = anew;

@@ -36,6 +36,7 @@ void connection_die(struct connection *connection)
     wheel_clear(&connection->worker->wheel, &connection->deadline);
     list_remove(&connection->node);
     arena_free(&connection->failure_arena);
+    transcript_free(&connection->transcript);
     slot_forget(&connection->slot);
     worker_bury(connection->worker, &connection->grave, bury);
 }
@@ -240,10 +241,13 @@ static bool delivery_ended(struct connection *connection, enum session_ask *ask)
 {
     if (connection_answered(connection))
         connection_tell_alive(connection);
-    if (connection_was_stale(connection))
+    if (connection_was_stale(connection)) {
         attempt_return(&connection->attempt);
-    else if (connection_moves_on(connection))
-        return false;
+    } else {
+        connection_record_mail(connection);
+        if (connection_moves_on(connection))
+            return false;
+    }
     connection_end_attempt(connection);
     return claim(connection, ask);
 }
@@ -253,7 +257,7 @@ static bool await_reply(struct connection *connection, enum session_ask *ask)
     connection->phase = PHASE_TALKING;
     connection->replies_seen = connection->session.replies;
     connection_set_deadline(connection, session_timeout_ms(&connection->session));
-    if (channel_flush(&connection->channel) != CHANNEL_FAILED)
+    if (connection_flush(connection) != CHANNEL_FAILED)
         return false;
     *ask = session_broke(&connection->session, connection_tls_outcome(connection),
                          channel_why(&connection->channel));
@@ -262,6 +266,7 @@ static bool await_reply(struct connection *connection, enum session_ask *ask)
 
 static bool carry_out(struct connection *connection, enum session_ask *ask)
 {
+    connection_note_said(connection);
     switch (*ask) {
     case ASK_BYTES: return await_reply(connection, ask);
     case ASK_TLS: return connection_start_handshake(connection, ask);
@@ -281,6 +286,15 @@ void connection_act(struct connection *connection, enum session_ask ask)
         ;
 }
 
+/* The session has taken so much of what came in; where it ends, the rest may be why. */
+static void heard(struct connection *connection, enum session_ask ask, size_t used)
+{
+    struct span in = buffer_span(&connection->channel.in);
+    size_t shown = ask == ASK_CLOSE ? in.length : used;
+    connection_note(connection, TRANSCRIPT_SERVER, (struct span){in.data, shown});
+    buffer_consume(&connection->channel.in, used);
+}
+
 /* Everything that has come in is answered, as far as the phase allows. */
 static void read_replies(struct connection *connection)
 {
@@ -289,7 +303,7 @@ static void read_replies(struct connection *connection)
     while (buffer_length(&channel->in) > 0 && connection->phase == PHASE_TALKING) {
         enum session_ask ask =
             session_receive(&connection->session, buffer_span(&channel->in), &used);
-        buffer_consume(&channel->in, used);
+        heard(connection, ask, used);
         if (ask != ASK_BYTES) {
             connection_act(connection, ask);
             continue;
@@ -308,7 +322,7 @@ static void read_unasked(struct connection *connection)
         return;
     enum session_ask ask =
         session_receive(&connection->session, buffer_span(&connection->channel.in), &used);
-    buffer_consume(&connection->channel.in, used);
+    heard(connection, ask, used);
     if (ask == ASK_CLOSE)
         connection_act(connection, ask);
 }
@@ -351,12 +365,11 @@ void connection_catch_up(struct connection *connection)
 
 static void write_channel(struct connection *connection)
 {
-    struct channel *channel = &connection->channel;
     if (connection->phase == PHASE_SENDING)
         connection_go_on_sending(connection);
-    else if (channel_flush(channel) == CHANNEL_FAILED && connection->phase != PHASE_LOADING &&
+    else if (connection_flush(connection) == CHANNEL_FAILED && connection->phase != PHASE_LOADING &&
              connection->phase != PHASE_HANDSHAKING)
-        connection_lost(connection, channel_why(channel));
+        connection_lost(connection, channel_why(&connection->channel));
 }
 
 void connection_ready(struct watcher *watcher, unsigned what)

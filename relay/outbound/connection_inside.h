@@ -1,7 +1,8 @@
-/* The inside of a connection, for its own seven files: connecting.c (which host, and how to get
+/* The inside of a connection, for its own eight files: connecting.c (which host, and how to get
  * to one that takes mail), racing.c (to which of its addresses), securing.c (TLS), requiring.c (who
- * lacks it), sending.c (a body on its way out), parting.c (how it ends, and what that says) and
- * connection.c (claiming, talking, idling). */
+ * lacks it), sending.c (a body on its way out), parting.c (how it ends, and what that says),
+ * recording.c (what is kept of it for the operator) and connection.c (claiming, talking, idling).
+ */
 #pragma once
 
 #include "queue/loader.h"
@@ -10,6 +11,7 @@
 #include "relay/outbound/connection.h"
 #include "relay/outbound/dispatch.h"
 #include "relay/outbound/race.h"
+#include "relay/outbound/transcript.h"
 #include "relay/smtp/data.h"
 #include "relay/worker.h"
 
@@ -49,7 +51,9 @@ struct connection {
     struct channel channel;
     struct session session;
     struct timer deadline;
-    unsigned replies_seen; /* session.replies when the deadline was last set */
+    struct transcript transcript; /* of the session */
+    size_t out_noted;             /* bytes of channel.out that are in it, or are none of its */
+    unsigned replies_seen;        /* session.replies when the deadline was last set */
 
     /* Which host. */
     unsigned order[RESOLVE_HOSTS_MAX]; /* the site's hosts in the order of trying */
@@ -71,8 +75,9 @@ struct connection {
     bool crowded;        /* some address was passed over for the limit of its peer */
     bool given_back;     /* the slot: only the reply to QUIT is waited for */
     char host_text[HOST_TEXT_MAX];
-    int64_t handshake_us;   /* monotonic: when the handshake began */
-    int64_t opened_ms;      /* monotonic: when it began to connect; 0 once told */
+    int64_t handshake_us; /* monotonic: when the handshake began */
+    int64_t opened_ms;    /* monotonic: when it began to connect; 0 once told */
+    bool failure_recorded;
     struct verdict failure; /* of the last host that did not work; texts in the arena */
     struct arena failure_arena;
 
@@ -164,6 +169,22 @@ bool connection_lacks_tls(struct connection *connection);
 /* Before the attempt ends: that a host lacks REQUIRETLS is no bounce as long as another might have
  * it. */
 void connection_soften(struct connection *connection);
+
+/* recording.c */
+
+/* Into the transcript. */
+void connection_note(struct connection *connection, enum transcript_by by, struct span bytes);
+/* What the session has just written. */
+void connection_note_said(struct connection *connection);
+/* channel_flush: in place of it wherever a transcript is kept. */
+enum channel_result connection_flush(struct connection *connection);
+/* The session failed: `what` is the word of the event. */
+void connection_record(struct connection *connection, const char *what,
+                       const struct verdict *verdict);
+/* There was none: the last host could not be connected to, or may not be used. */
+void connection_record_unreached(struct connection *connection, const struct verdict *verdict);
+/* This host did not take all of the mail in hand. */
+void connection_record_mail(struct connection *connection);
 
 /* parting.c */
 

@@ -17,6 +17,7 @@ struct dispatch *dispatch_create(const struct dispatch_parts *parts)
     peers_init(&dispatch->peers);
     list_init(&dispatch->crowded);
     suspensions_init(dispatch);
+    recorder_init(&dispatch->recorder);
     orders_init(dispatch);
     os_random(&dispatch->random, sizeof(dispatch->random));
     return dispatch;
@@ -28,6 +29,7 @@ void dispatch_destroy(struct dispatch **dispatch)
     routes_free(self);
     peers_free(&self->peers);
     suspensions_free(self);
+    recorder_free(&self->recorder);
     orders_free(self);
     scheduler_free(&self->scheduler);
     heap_free(&self->site_wake_ups);

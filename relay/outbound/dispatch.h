@@ -17,6 +17,7 @@
 #include "queue/scheduler.h"
 #include "relay/config.h"
 #include "relay/discovery.h"
+#include "relay/outbound/recorder.h"
 #include "relay/outbound/site.h"
 #include "relay/resolve.h"
 
@@ -113,6 +114,10 @@ bool dispatch_leave(struct dispatch *dispatch, struct slot *slot);
 
 /* The host answered about a mail, or would have if there had been one: the site is alive. */
 void dispatch_alive(struct dispatch *dispatch, struct slot *slot);
+
+/* A session failed: of the mail for one destination, or (NULL) before any mail was in hand. */
+void dispatch_record(struct dispatch *dispatch, const struct site *site, const char *destination,
+                     struct failed_session *take);
 
 /* No host could be connected to, or kept the connection until a mail was through: the site backs
  * off, and the head of its queue is deferred with the verdict unless an envelope was `told`

@@ -94,8 +94,8 @@ void recruit(struct dispatch *dispatch, struct site *site, unsigned prefer)
 
 static void back_off(struct dispatch *dispatch, struct site *site)
 {
-    metric_add(METRIC_THROTTLED_BACK_OFF, 1);
-    pace_failed(&site->pace, os_wall(), site->terms.limits->back_off_ms, &dispatch->random);
+    if (pace_failed(&site->pace, os_wall(), site->terms.limits->back_off_ms, &dispatch->random))
+        metric_add(METRIC_THROTTLED_BACK_OFF, 1);
     set_wake_up(dispatch, site);
 }
 
@@ -331,7 +331,9 @@ void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned
     struct site_host *at = &site->hosts[host];
     at->history.offered = outcome != TLS_NOT_OFFERED && outcome != TLS_WITHDRAWN;
     switch (outcome) {
-    case TLS_TEMPORARY: at->history.temporary++; break;
+    case TLS_TEMPORARY: /* in a storm of them only the first counts: the site backs off once */
+        at->history.temporary += !pace_is_resting(&site->pace);
+        break;
     case TLS_ALERT:
     case TLS_HANDSHAKE_FAILED:
     case TLS_STALLED:

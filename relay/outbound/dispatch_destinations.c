@@ -267,6 +267,10 @@ static void look_at_hosts(const struct site *site, struct destination_look *look
         seen->port = host->port;
         for (unsigned j = 0; j < host->count; j++)
             seen->addresses[seen->count++] = host->addresses[j];
+        seen->level = host->tls.level;
+        seen->source = host->tls.source;
+        snprintf(seen->refused, sizeof(seen->refused), "%s",
+                 host->tls.refused ? host->tls.refused : "");
     }
 }
 

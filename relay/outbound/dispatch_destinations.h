@@ -27,6 +27,9 @@ struct look_host {
     uint16_t preference, port;
     unsigned count;
     struct ip addresses[CONFIG_ADDRESSES_MAX];
+    enum tls_level level;   /* what it must show, … */
+    enum tls_source source; /* … who says so, */
+    char refused[256];      /* and why it may not be used at all; "" when it may */
 };
 
 struct destination_look {
@@ -54,6 +57,9 @@ struct destination_look {
  * no suspension of the domain. */
 bool dispatch_look_at(struct dispatch *dispatch, const char *destination, enum security security,
                       struct destination_look *look);
+/* How its last sessions failed, the last one first: how many. With a reference to each. */
+unsigned dispatch_recorded(struct dispatch *dispatch, const char *destination,
+                           struct recorded found[RECORDER_SESSIONS_MAX]);
 void look_free(struct destination_look **look); /* of a malloc'd one: they are large */
 
 /* The configuration in effect: a reference for the caller. */

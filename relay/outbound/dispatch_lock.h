@@ -1,7 +1,8 @@
 /* The inside of the dispatch, for its own files: dispatch.c (envelopes, time),
  * dispatch_connections.c (connections, and limits on them), dispatch_routes.c (which way a
- * destination goes), dispatch_destinations.c (one looked at, or suspended), dispatch_look.c and
- * dispatch_operator.c (what people see and ask). Everything here is called with the lock held. */
+ * destination goes), dispatch_destinations.c (one looked at, or suspended), dispatch_recorder.c
+ * (how sessions failed), dispatch_look.c and dispatch_operator.c (what people see and ask).
+ * Everything here is called with the lock held. */
 #pragma once
 
 #include "relay/outbound/dispatch.h"
@@ -21,6 +22,7 @@ struct dispatch {
     struct list crowded;         /* sites that wait for a place at a peer, the first come first */
     struct map suspensions;      /* by destination */
     struct heap suspension_ends; /* ms since 1970 */
+    struct recorder recorder;    /* how the last sessions failed */
     struct map failing;          /* by id and number: to be returned */
     struct random_state random;
     unsigned last_worker;

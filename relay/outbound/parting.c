@@ -83,6 +83,8 @@ void connection_over(struct connection *connection)
         connection_host_failed(connection);
         return;
     }
+    if (!connection_was_stale(connection))
+        connection_record_mail(connection);
     if (went_away_early(connection)) {
         connection_host_went_away(connection);
         return;

@@ -21,8 +21,10 @@ static void log_failure(const struct connection *connection)
     log_string(&line, "level", tls_level_name(session->policy.level));
     log_string(&line, "source", tls_source_name(terms_of(connection)->source));
     log_string(&line, "outcome", tls_outcome_name(session->outcome));
-    if (session->failure.text.length > 0)
-        log_text(&line, "why", session->failure.text);
+    if (session->tls_failure.code != 0)
+        log_number(&line, "code", session->tls_failure.code);
+    if (session->tls_failure.text.length > 0)
+        log_text(&line, "why", session->tls_failure.text);
     log_end(&line);
 }
 
@@ -61,6 +63,7 @@ void connection_tell_tls(struct connection *connection)
     if (session->next_step == TLS_GO_PLAIN && session->outcome <= TLS_WITHDRAWN)
         return; /* nothing failed: the host has no TLS, and none was asked for */
     log_failure(connection);
+    connection_record(connection, "tls-failed", &session->tls_failure);
     if (is_failed_handshake(session->outcome) && !session->secure)
         metric_add(METRIC_HANDSHAKES_FAILED, 1);
 }

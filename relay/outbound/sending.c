@@ -61,7 +61,7 @@ static bool send_piece(struct connection *connection, enum session_ask *ask)
         bool whole = write_piece(connection);
         if (connection->phase == PHASE_LOADING)
             return false;
-        if (channel_flush(&connection->channel) == CHANNEL_FAILED) {
+        if (connection_flush(connection) == CHANNEL_FAILED) {
             *ask =
                 session_lost(&connection->session, "the connection broke while the body was sent");
             return true;

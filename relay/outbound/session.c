@@ -286,6 +286,7 @@ static enum session_ask tls_ended(struct session *session, enum tls_outcome outc
     session->decided = true;
     session->outcome = outcome;
     session->next_step = tls_policy_step(&session->policy, outcome, &session->history);
+    session->tls_failure = *verdict; /* told even where it goes on all the same */
     if (session->next_step == TLS_GO_PLAIN && session->closing)
         session->next_step = TLS_GO_PLAIN_ANEW; /* the server has closed this channel */
     switch (session->next_step) {

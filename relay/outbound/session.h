@@ -107,7 +107,8 @@ struct session {
     bool ready;                   /* mail may be sent */
     bool decided;                 /* `outcome` holds: STARTTLS came to an end on this connection */
     enum tls_outcome outcome;
-    enum tls_step next_step; /* what the policy said to that outcome */
+    enum tls_step next_step;    /* what the policy said to that outcome */
+    struct verdict tls_failure; /* why it was another than established; its texts in the arena */
 
     /* Replies owed: a ring. */
     struct expected expected[SESSION_EXPECTED_MAX];

@@ -78,17 +78,20 @@ class Relay:
     relay_from: who may relay, in the configuration's words
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
     listen: more of the section `listen`
+    env: more of its environment
     """
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
                  destination="", retry="", back_off="1s", relay_from=LOOPBACK, certificate=None,
-                 listen="", tls="", connections=20, spool=None, port=None):
+                 listen="", tls="", connections=20, spool=None, port=None,
+                 env=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
         self.port = port or workshop.free_port()
         self.spool = spool or workshop.path(f"{name}.spool")
         self.config = workshop.path(f"{name}.conf")
+        self.env = env
         self.daemon = None
         self._starts = 0
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
@@ -130,7 +133,7 @@ class Relay:
         """Start it and wait until it greets. May be called again after stop or kill."""
         self._starts += 1
         self.daemon = self.workshop.start(f"{self.name}.{self._starts}",
-                                          [binary(), "run", "-c", self.config])
+                                          [binary(), "run", "-c", self.config], env=self.env)
         wait_until(lambda: greets(self.host, self.port), f"the relay greets on {self.address}",
                    alive=[self.daemon])
         return self

@@ -10,6 +10,7 @@
 #include "relay/os.h"
 #include "relay/outbound/dispatch_destinations.h"
 #include "relay/outbound/dispatch_operator.h"
+#include "relay/outbound/transcript.h"
 #include "tests/queue/scratch.h"
 #include "tlspolicy/tlsrpt.h"
 
@@ -330,6 +331,9 @@ bool dispatch_look_at(struct dispatch *dispatch, const char *destination, enum s
     look->hosts[0].preference = 10;
     look->hosts[0].port = 25;
     look->hosts[0].count = 1;
+    look->hosts[0].level = TLS_VERIFY;
+    look->hosts[0].source = TLS_FROM_STS;
+    snprintf(look->hosts[0].refused, sizeof(look->hosts[0].refused), "not in its policy");
     look->hosts[0].addresses[0] = (struct ip){.family = 4, .bytes = {192, 0, 2, 1}};
     return true;
 }
@@ -348,6 +352,34 @@ void dispatch_destinations(struct dispatch *dispatch, struct destination_names *
 void destination_names_free(struct destination_names *names)
 {
     free(names->items);
+}
+
+unsigned dispatch_recorded(struct dispatch *dispatch, const char *destination,
+                           struct recorded found[RECORDER_SESSIONS_MAX])
+{
+    struct transcript said = {0};
+    (void)dispatch;
+    if (strcmp(destination, "one.test") != 0)
+        return 0;
+    transcript_begin(&said, 0);
+    transcript_add(&said, TRANSCRIPT_SERVER, 0, SPAN("220 mx\x1b[2J\r\n"));
+    transcript_add(&said, TRANSCRIPT_RELAY, 1500, SPAN("STARTTLS\r\n"));
+    struct failed_session failed = {
+        .what = "tls-failed",
+        .outcome = "stalled",
+        .level = "verify",
+        .tls = "none:sts",
+        .connection = 7,
+        .began_ms = NOW_MS - 60000,
+        .ends_ms = NOW_MS,
+        .verdict = {.status = {4, 7, 5},
+                    .text = SPAN("timed out in the TLS handshake"),
+                    .host = SPAN("mx.one.test[192.0.2.1]:25")},
+        .notes = buffer_span(&said.notes),
+    };
+    found[0] = (struct recorded){failed_session_create(&failed), 3, NOW_MS - 5000};
+    transcript_free(&said);
+    return 1;
 }
 
 void look_free(struct destination_look **look)

@@ -49,6 +49,9 @@ START_TEST(one_destination_in_full)
     const json_t *hosts = json_object_get(json_array_get(all, 0), "hosts");
     const json_t *host = json_array_get(hosts, 0);
     ck_assert_str_eq(json_string_value(json_object_get(host, "name")), "mx.one.test");
+    assert_text(hosts, 0, "tls", "verify");
+    assert_text(hosts, 0, "tls_source", "sts");
+    assert_text(hosts, 0, "refused", "not in its policy");
     ck_assert_str_eq(json_string_value(json_array_get(json_object_get(host, "addresses"), 0)),
                      "192.0.2.1");
     json_decref(all);
@@ -72,6 +75,40 @@ START_TEST(mail_of_another_security_is_shown_apart)
     json_decref(all);
     all = ask("{\"command\":\"dest show\",\"what\":\"one.test\"}");
     ck_assert_ptr_null(json_object_get(json_array_get(all, 0), "others"));
+    json_decref(all);
+    end();
+}
+END_TEST
+
+/* What was said there is told when it is asked for, and harmless. */
+START_TEST(how_sessions_failed)
+{
+    begin();
+    json_t *all = ask("{\"command\":\"dest show\",\"what\":\"one.test\"}");
+    ck_assert_ptr_null(json_object_get(json_array_get(all, 0), "last_failures"));
+    json_decref(all);
+    all = ask("{\"command\":\"dest show\",\"what\":\"one.test\",\"last_failures\":true}");
+    const json_t *failures = json_object_get(json_array_get(all, 0), "last_failures");
+    ck_assert_uint_eq(json_array_size(failures), 1);
+    assert_text(failures, 0, "time", "2026-11-21T13:00:05.123Z");
+    assert_text(failures, 0, "event", "tls-failed");
+    assert_text(failures, 0, "outcome", "stalled");
+    assert_text(failures, 0, "relay", "mx.one.test[192.0.2.1]:25");
+    assert_text(failures, 0, "status", "4.7.5");
+    assert_text(failures, 0, "why", "timed out in the TLS handshake");
+    assert_text(failures, 0, "tls", "none:sts");
+    assert_text(failures, 0, "tls_required", "verify");
+    assert_number(failures, 0, "times", 3);
+    const json_t *lines = json_object_get(json_array_get(failures, 0), "dialogue");
+    assert_text(lines, 0, "by", "server");
+    assert_text(lines, 0, "line", "220 mx?[2J");
+    assert_text(lines, 1, "by", "relay");
+    assert_text(lines, 1, "line", "STARTTLS");
+    assert_number(lines, 1, "ms", 1500);
+    ck_assert_uint_eq(json_array_size(lines), 2);
+    json_decref(all);
+    all = ask("{\"command\":\"dest show\",\"what\":\"two.test\",\"last_failures\":true}");
+    ck_assert_uint_eq(json_array_size(json_object_get(json_array_get(all, 0), "last_failures")), 0);
     json_decref(all);
     end();
 }
@@ -134,7 +171,8 @@ START_TEST(what_is_explained)
         {"0000000000068", 0, "A connection has it in hand now"},
         {"000000000009C", 0, "still reading its spool"},
         {"one.test", 0, "Of its envelopes 1 wait for their time, 1 are ready, 1 are out"},
-        {"one.test", 0, "10 mx.one.test:25, 1 address"},
+        {"one.test", 0, "10 mx.one.test:25, 1 address, TLS: verify (sts)"},
+        {"one.test", 0, "It is not used: not in its policy."},
         {"sub.one.test", 0, "those of route \".one.test\""},
         {"nothing.test", 0, "No mail for it is queued"},
         {"apart.test", 0, "security \"required\" (RFC 8689) goes there apart"},
@@ -213,5 +251,6 @@ START_TEST(a_message_byte_by_byte)
 END_TEST
 
 TEST_MAIN("relay/admin/destination", destinations_are_listed, one_destination_in_full,
-          mail_of_another_security_is_shown_apart, a_pause_is_told_when_it_is_durable,
-          what_is_explained, a_pause_is_explained, a_message_byte_by_byte)
+          how_sessions_failed, mail_of_another_security_is_shown_apart,
+          a_pause_is_told_when_it_is_durable, what_is_explained, a_pause_is_explained,
+          a_message_byte_by_byte)
