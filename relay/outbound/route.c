@@ -1,26 +1,14 @@
 #include "relay/outbound/route.h"
 
 #include "relay/outbound/route_dane.h"
+#include "relay/outbound/route_security.h"
 #include "relay/smtp/address.h"
-#include "tlspolicy/requiretls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONFIGURED_TTL_MS RESOLVE_TTL_MOST_MS /* addresses in the configuration change with it */
-
-/* The operator's, as far as the mail itself leaves it (RFC 8689). */
-static struct tls_policy policy_for(const struct tls_policy *policy, enum security security)
-{
-    switch (security) {
-    case SECURITY_USUAL:
-    case SECURITY_PREFERRED: return *policy;
-    case SECURITY_REQUIRED: return policy_with_requiretls(policy);
-    case SECURITY_OPTIONAL: return policy_without_tls_required(policy);
-    }
-    must_not_reach();
-}
 
 void route_search_init(struct route_search *search, struct route *route,
                        const struct config *config)
@@ -33,7 +21,7 @@ void route_search_init(struct route_search *search, struct route *route,
         .configured = config_route(config, name),
         .ttl_ms = CONFIGURED_TTL_MS,
     };
-    search->policy = policy_for(&search->terms.tls->policy, route->destination->security);
+    search->policy = route_policy(&search->terms.tls->policy, route->destination->security);
 }
 
 void route_search_free(struct route_search *search)
@@ -289,7 +277,7 @@ static bool leaves_room(const struct tls_policy *policy)
 
 static enum search_state discover(struct route_search *search)
 {
-    if (!leaves_room(&search->policy))
+    if (!leaves_room(&search->policy) && !route_needs_published(search))
         return SEARCH_FOUND;
     search->discovery = must_calloc(1, sizeof(*search->discovery));
     search->discovery->domain = must_strdup(search->route->destination->name);
@@ -386,43 +374,6 @@ static enum search_state by_mx(struct route_search *search)
     must_not_reach();
 }
 
-/* ---- what the mail asks for (RFC 8689) ---- */
-
-/* How many of the hosts may be used at all. */
-static unsigned require_tls(struct route_search *search, bool proven)
-{
-    unsigned usable = 0;
-    for (unsigned i = 0; i < search->count; i++) {
-        struct site_host *host = &search->hosts[i];
-        usable += terms_require(&host->tls, host->name, proven, &host->arena);
-    }
-    return usable;
-}
-
-static enum search_state secure_hosts(struct route_search *search)
-{
-    bool by_mx = search->configured == NULL && search->resolution != NULL;
-    bool proven = by_mx ? search->resolution->secure : search->configured != NULL;
-    switch (search->route->destination->security) {
-    case SECURITY_USUAL: return SEARCH_FOUND;
-    case SECURITY_REQUIRED:
-        if (require_tls(search, proven) > 0)
-            return SEARCH_FOUND;
-        return fail(search, VERDICT_BOUNCED, (struct status){5, 7, 10}, /* RFC 8689 4.2.1 */
-                    search->hosts[0].tls.refused);
-    case SECURITY_PREFERRED:
-        for (unsigned i = 0; i < search->count; i++)
-            terms_prefer(&search->hosts[i].tls, search->hosts[i].name, proven,
-                         &search->hosts[i].arena);
-        return SEARCH_FOUND;
-    case SECURITY_OPTIONAL:
-        for (unsigned i = 0; i < search->count; i++)
-            search->hosts[i].tls.source = TLS_FROM_HEADER;
-        return SEARCH_FOUND;
-    }
-    must_not_reach();
-}
-
 static enum search_state find_hosts(struct route_search *search)
 {
     struct ip ip;
@@ -436,5 +387,7 @@ static enum search_state find_hosts(struct route_search *search)
 enum search_state route_search_next(struct route_search *search)
 {
     enum search_state state = find_hosts(search);
-    return state == SEARCH_FOUND ? secure_hosts(search) : state;
+    if (state != SEARCH_FOUND)
+        return state;
+    return route_secure_hosts(search) ? SEARCH_FOUND : SEARCH_FAILED;
 }

@@ -20,6 +20,8 @@ struct row {
     enum tls_level level;
     const struct route_config *route; /* NULL: by MX, or literal */
     bool secure;                      /* DNSSEC proves the MX */
+    const struct sts_policy *sts;     /* what the domain publishes; NULL: nothing, … */
+    const char *why;                  /* … or it could not be had, for this reason */
     const char *wanted; /* "HOST LEVEL:SOURCE[:check] REQUIRETLS[ refused]" a line each,
                            or "KIND STATUS" */
 };
@@ -35,6 +37,13 @@ static void answer(struct resolution *to, bool secure)
     to->hosts[0] = (struct resolved_host){.name = "mx.b.test", .preference = 10, .count = 1};
     to->hosts[0].addresses = arena_take(&to->arena, sizeof(struct ip));
     to->hosts[0].addresses[0] = (struct ip){.family = 4, .bytes = {192, 0, 2, 1}};
+}
+
+static void publish(struct discovery *to, const struct row *row)
+{
+    to->sts = row->sts;
+    to->why = row->why ? row->why : "";
+    to->ttl_ms = RESOLVE_TTL_LEAST_MS;
 }
 
 static void tell(const struct route_search *search, enum search_state state, struct buffer *got)
@@ -73,9 +82,12 @@ static void search_row(const struct row *row)
         names_add(&config.routes, span_of(row->route->name), (void *)(uintptr_t)row->route);
     route_search_init(&search, &route, &config);
     enum search_state state;
-    while ((state = route_search_next(&search)) == SEARCH_ASK || state == SEARCH_DISCOVER)
-        if (state == SEARCH_ASK) /* and of MTA-STS it publishes nothing */
+    while ((state = route_search_next(&search)) == SEARCH_ASK || state == SEARCH_DISCOVER) {
+        if (state == SEARCH_ASK)
             answer(search.resolution, row->secure);
+        else
+            publish(search.discovery, row);
+    }
     tell(&search, state, &got);
     ck_assert_msg(span_equal(buffer_span(&got), span_of(row->wanted)), "%s %s %s:\n%.*s\nnot\n%s",
                   row->destination, security_name(row->security), tls_level_name(row->level),
@@ -97,18 +109,56 @@ static void search_all(const struct row *rows, size_t count)
 START_TEST(the_way_must_be_proven)
 {
     static const struct row rows[] = {
-        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, true, "mx.b.test verify:requiretls 2\n"},
-        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, false, "bounced 5.7.10"},
-        {"a.test", SECURITY_REQUIRED, TLS_VERIFY, NULL, false, "bounced 5.7.10"},
-        {"a.test", SECURITY_REQUIRED, TLS_SECURE, NULL, false, "mx.b.test secure:table 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, true,
+         .wanted = "mx.b.test verify:requiretls 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, false, .wanted = "bounced 5.7.10"},
+        {"a.test", SECURITY_REQUIRED, TLS_VERIFY, NULL, false, .wanted = "bounced 5.7.10"},
+        {"a.test", SECURITY_REQUIRED, TLS_SECURE, NULL, false,
+         .wanted = "mx.b.test secure:table 2\n"},
         /* the operator's route is no look-up */
-        {"a.test", SECURITY_REQUIRED, TLS_MAY, &by_name, false, "mx.c.test verify:requiretls 2\n"},
-        {"a.test", SECURITY_REQUIRED, TLS_NONE, &by_name, false, "mx.c.test verify:requiretls 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, &by_name, false,
+         .wanted = "mx.c.test verify:requiretls 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_NONE, &by_name, false,
+         .wanted = "mx.c.test verify:requiretls 2\n"},
         /* an address carries no name to be held against a certificate */
-        {"a.test", SECURITY_REQUIRED, TLS_MAY, &by_address, false, "bounced 5.7.10"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, &by_address, false, .wanted = "bounced 5.7.10"},
         {"a.test", SECURITY_REQUIRED, TLS_MAY, &by_both, false,
-         "mx.c.test verify:requiretls 2\n[192.0.2.9] may:table 2 refused\n"},
-        {LITERAL, SECURITY_REQUIRED, TLS_MAY, NULL, true, "bounced 5.7.10"},
+         .wanted = "mx.c.test verify:requiretls 2\n[192.0.2.9] may:table 2 refused\n"},
+        {LITERAL, SECURITY_REQUIRED, TLS_MAY, NULL, true, .wanted = "bounced 5.7.10"},
+    };
+    search_all(rows, countof(rows));
+}
+END_TEST
+
+/* RFC 8461 4.1 in place of DNSSEC, where it is enforced; what cannot be had now may be had later.
+ */
+START_TEST(mta_sts_proves_it_as_well)
+{
+    static const char *const patterns[] = {"mx.b.test"}, *const others[] = {"mx.z.test"};
+    static const struct sts_policy enforced = {
+        .mode = STS_ENFORCE, .count = 1, .patterns = patterns};
+    static const struct sts_policy tested = {.mode = STS_TESTING, .count = 1, .patterns = patterns};
+    static const struct sts_policy of_others = {
+        .mode = STS_ENFORCE, .count = 1, .patterns = others};
+    static const struct row rows[] = {
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, false, .sts = &enforced,
+         .wanted = "mx.b.test verify:sts 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_NONE, NULL, false, .sts = &enforced,
+         .wanted = "mx.b.test verify:sts 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_VERIFY, NULL, false, .sts = &enforced,
+         .wanted = "mx.b.test verify:table 2\n"},
+        {"a.test", SECURITY_REQUIRED, TLS_VERIFY, NULL, false, .sts = &of_others,
+         .wanted = "bounced 5.7.10"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, false, .sts = &of_others,
+         .wanted = "mx.b.test verify:sts 2 refused\n"}, /* as all mail: it waits (RFC 8461 5) */
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, false, .sts = &tested,
+         .wanted = "bounced 5.7.10"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, false, .why = "timed out",
+         .wanted = "deferred 4.7.10"},
+        {"a.test", SECURITY_REQUIRED, TLS_MAY, NULL, true, .why = "timed out",
+         .wanted = "mx.b.test verify:requiretls 2\n"},
+        {"a.test", SECURITY_PREFERRED, TLS_MAY, NULL, false, .sts = &enforced,
+         .wanted = "mx.b.test verify:sts 1\n"},
     };
     search_all(rows, countof(rows));
 }
@@ -118,10 +168,12 @@ END_TEST
 START_TEST(a_notification_finds_its_way)
 {
     static const struct row rows[] = {
-        {"a.test", SECURITY_PREFERRED, TLS_MAY, NULL, true, "mx.b.test may:table:check 1\n"},
-        {"a.test", SECURITY_PREFERRED, TLS_MAY, NULL, false, "mx.b.test may:table 0\n"},
-        {"a.test", SECURITY_PREFERRED, TLS_VERIFY, &by_name, false, "mx.c.test verify:table 1\n"},
-        {LITERAL, SECURITY_PREFERRED, TLS_MAY, NULL, false, LITERAL " may:table 0\n"},
+        {"a.test", SECURITY_PREFERRED, TLS_MAY, NULL, true,
+         .wanted = "mx.b.test may:table:check 1\n"},
+        {"a.test", SECURITY_PREFERRED, TLS_MAY, NULL, false, .wanted = "mx.b.test may:table 0\n"},
+        {"a.test", SECURITY_PREFERRED, TLS_VERIFY, &by_name, false,
+         .wanted = "mx.c.test verify:table 1\n"},
+        {LITERAL, SECURITY_PREFERRED, TLS_MAY, NULL, false, .wanted = LITERAL " may:table 0\n"},
     };
     search_all(rows, countof(rows));
 }
@@ -131,16 +183,18 @@ END_TEST
 START_TEST(the_header_lowers_the_level)
 {
     static const struct row rows[] = {
-        {"a.test", SECURITY_OPTIONAL, TLS_SECURE, NULL, false, "mx.b.test may:header 0\n"},
-        {"a.test", SECURITY_OPTIONAL, TLS_DANE_ONLY, NULL, true, "mx.b.test may:header 0\n"},
+        {"a.test", SECURITY_OPTIONAL, TLS_SECURE, NULL, false,
+         .wanted = "mx.b.test may:header 0\n"},
+        {"a.test", SECURITY_OPTIONAL, TLS_DANE_ONLY, NULL, true,
+         .wanted = "mx.b.test may:header 0\n"},
         {"a.test", SECURITY_OPTIONAL, TLS_MAY, &by_both, false,
-         "mx.c.test may:header 0\n[192.0.2.9] may:header 0\n"},
-        {"a.test", SECURITY_OPTIONAL, TLS_NONE, NULL, false, "mx.b.test none:header 0\n"},
-        {"a.test", SECURITY_USUAL, TLS_MAY, NULL, true, "mx.b.test may:table 0\n"},
+         .wanted = "mx.c.test may:header 0\n[192.0.2.9] may:header 0\n"},
+        {"a.test", SECURITY_OPTIONAL, TLS_NONE, NULL, false, .wanted = "mx.b.test none:header 0\n"},
+        {"a.test", SECURITY_USUAL, TLS_MAY, NULL, true, .wanted = "mx.b.test may:table 0\n"},
     };
     search_all(rows, countof(rows));
 }
 END_TEST
 
-TEST_MAIN("relay/outbound/route_security", the_way_must_be_proven, a_notification_finds_its_way,
-          the_header_lowers_the_level)
+TEST_MAIN("relay/outbound/route_security", the_way_must_be_proven, mta_sts_proves_it_as_well,
+          a_notification_finds_its_way, the_header_lowers_the_level)
