@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -324,6 +325,21 @@ static void tell_records(struct buffer *text, const struct verification *verific
     }
 }
 
+/* In an operator's words where OpenSSL's are for those who wrote it. */
+static const char *reason_of(int error)
+{
+    switch (error) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return "its issuer is not among the CAs, nor was it sent";
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        return "the chain ends with it, and it is not among the CAs";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: return "it is self-signed, and not among the CAs";
+    default: return X509_verify_cert_error_string(error);
+    }
+}
+
 /* `bad` is the certificate of the chain that the fault is with. */
 static void tell_chain(struct buffer *text, int error, const struct tls_certificate *bad)
 {
@@ -335,8 +351,7 @@ static void tell_chain(struct buffer *text, int error, const struct tls_certific
     else
         buffer_print(text, "the certificate of %s, issued by %s, is not trusted: %s",
                      bad->subject[0] ? bad->subject : "(no subject)",
-                     bad->issuer[0] ? bad->issuer : "(no issuer)",
-                     X509_verify_cert_error_string(error));
+                     bad->issuer[0] ? bad->issuer : "(no issuer)", reason_of(error));
 }
 
 static void tell_fault(struct tls *tls, X509_STORE_CTX *store, int error)

@@ -21,8 +21,10 @@ enum way { /* how STARTTLS comes to its end */
            STALLED_IN_HANDSHAKE,
            RESIDUE,
            ESTABLISHED,
+           ALERT_AFTERWARDS,  /* of a server of TLS 1.3, RFC 8446 4.4.2.4 */
+           SILENT_AFTERWARDS, /* that is a deferral like any other */
 };
-#define WAYS 12
+#define WAYS 14
 
 static const char *const words[WAYS] = {
     [REPLY_454] = "454 4.7.0 not now\r\n", [REPLY_451] = "451 4.3.0 hm\r\n",
@@ -59,6 +61,10 @@ static const struct cell cells[] = {
      "deferred 0 4.7.5 why\n"},
     {RESIDUE, TLS_MAY, ASK_CLOSE, "", TLS_RESIDUE, TLS_GO_PLAIN_ANEW, "deferred 0 4.7.5 why\n"},
     {ESTABLISHED, TLS_MAY, ASK_BYTES, EHLO, TLS_ESTABLISHED, TLS_GO_ENCRYPTED, ""},
+    {ALERT_AFTERWARDS, TLS_MAY, ASK_CLOSE, EHLO, TLS_ALERT, TLS_GO_PLAIN_ANEW,
+     "deferred 0 4.7.5 why\n"},
+    {SILENT_AFTERWARDS, TLS_MAY, ASK_CLOSE, EHLO, TLS_ESTABLISHED, TLS_GO_ENCRYPTED,
+     "deferred 0 4.4.2 timed out waiting for the reply to EHLO\n"},
 
     {UNOFFERED, TLS_ENCRYPT, ASK_CLOSE, "QUIT\r\n", TLS_NOT_OFFERED, TLS_NEXT_HOST, NOT_OFFERED},
     {REPLY_454, TLS_ENCRYPT, ASK_CLOSE, "QUIT\r\n", TLS_TEMPORARY, TLS_NEXT_HOST,
@@ -81,6 +87,10 @@ static const struct cell cells[] = {
      "deferred 0 4.7.5 why\n"},
     {RESIDUE, TLS_ENCRYPT, ASK_CLOSE, "", TLS_RESIDUE, TLS_NEXT_HOST, "deferred 0 4.7.5 why\n"},
     {ESTABLISHED, TLS_ENCRYPT, ASK_BYTES, EHLO, TLS_ESTABLISHED, TLS_GO_ENCRYPTED, ""},
+    {ALERT_AFTERWARDS, TLS_ENCRYPT, ASK_CLOSE, EHLO, TLS_ALERT, TLS_NEXT_HOST,
+     "deferred 0 4.7.5 why\n"},
+    {SILENT_AFTERWARDS, TLS_ENCRYPT, ASK_CLOSE, EHLO, TLS_ESTABLISHED, TLS_GO_ENCRYPTED,
+     "deferred 0 4.4.2 timed out waiting for the reply to EHLO\n"},
 };
 
 /* Up to the reply to STARTTLS, or to where its lack shows. */
@@ -109,8 +119,14 @@ static enum session_ask end_there(struct play *play, enum way way)
     if (way == STALLED_WAITING)
         return session_timed_out(session);
     ck_assert_int_eq(play_server(play, "220 go\r\n"), ASK_TLS);
-    if (way == ESTABLISHED)
-        return session_secured(session, true);
+    if (way == ESTABLISHED || way == ALERT_AFTERWARDS || way == SILENT_AFTERWARDS) {
+        enum session_ask ask = session_secured(session, true);
+        if (way == ALERT_AFTERWARDS)
+            ask = session_broke(session, TLS_ALERT, "why");
+        if (way == SILENT_AFTERWARDS)
+            ask = session_timed_out(session);
+        return ask;
+    }
     enum tls_outcome outcome = way == HANDSHAKE ? TLS_HANDSHAKE_FAILED
                                : way == RESIDUE ? TLS_RESIDUE
                                                 : TLS_STALLED;
@@ -138,7 +154,8 @@ START_TEST(every_cell_of_the_table)
                       tls_outcome_name(play.session.outcome));
         ck_assert_msg(play.session.next_step == cell->step, "%s", name);
         ck_assert_int_eq(play.session.ready, cell->ask == ASK_CLAIM);
-        ck_assert_int_eq(play.session.secure, cell->way == ESTABLISHED);
+        ck_assert_int_eq(play.session.secure,
+                         cell->way == ESTABLISHED || cell->way == SILENT_AFTERWARDS);
         play_expect_failure(&play);
         play_end(&play);
         seen |= 1u << cell->way;
