@@ -118,13 +118,14 @@ enum stage {
     STAGE_CONNECT,
     STAGE_GREETING,
     STAGE_EHLO,
-    STAGE_STARTTLS,
+    STAGE_STARTTLS, /* or TLS that comes first */
+    STAGE_AUTH,
     STAGE_MAIL,
     STAGE_RCPT,
     STAGE_DATA,
     STAGE_END_OF_DATA, /* the content: the final dot, or BDAT */
 };
-#define STAGES 9
+#define STAGES 10
 
 /* What became of one recipient in one attempt. Local failures (no DNS, refused, timeout,
  * TLS) have code 0 and our own words. Spans belong to the attempt's arena. */

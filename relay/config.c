@@ -3,6 +3,8 @@
 #include "relay/config.h"
 
 #include "relay/os.h"
+#include "relay/outbound/login.h"
+#include "relay/secret.h"
 #include "relay/smtp/address.h"
 #include "relay/users.h"
 #include "tlspolicy/trust.h"
@@ -42,10 +44,13 @@ void config_drop(struct config **config)
     names_free(&dropped->tls);
     names_free(&dropped->destinations);
     names_free(&dropped->retries);
+    names_free(&dropped->logins);
     names_free(&dropped->user_names);
     users_drop(&dropped->users);
     for (unsigned i = 0; i < dropped->tls_count; i++)
         tls_trust_release(&dropped->tls_list[i].trust);
+    for (unsigned i = 0; i < dropped->login_count; i++)
+        login_free(&dropped->login_list[i].login);
     for (unsigned i = 0; i < dropped->rule_count; i++)
         pattern_free(&dropped->rules[i].pattern);
     arena_free(&dropped->arena);
@@ -66,6 +71,16 @@ struct resolve_settings config_resolver(const struct config *config)
 const struct route_config *config_route(const struct config *config, struct span domain)
 {
     return names_find(&config->routes, domain);
+}
+
+bool config_is_implicit(const struct route_config *route, const struct next_hop_host *host)
+{
+    switch (route->tls) {
+    case ROUTE_TLS_BY_PORT: return host->port == PORT_SMTPS;
+    case ROUTE_TLS_STARTTLS: return false;
+    case ROUTE_TLS_IMPLICIT: return true;
+    }
+    must_not_reach();
 }
 
 const struct tls_config *config_tls(const struct config *config, struct span domain)
@@ -338,6 +353,18 @@ static bool check_sources(const struct addresses *sources, struct buffer *doubts
     return fine;
 }
 
+/* The relay reads it again before each use; until it can, the mail that needs it waits. */
+static bool check_secret(const struct login_config *login, struct buffer *doubts)
+{
+    static const struct exchange_want as_it_is;
+    char why[LOGIN_WHY_MAX];
+    char *secret CLEANUP(secret_free) = login_secret(login->login, &as_it_is, why);
+    if (secret == NULL)
+        buffer_print(doubts, "%s: login \"%s\" cannot be used: %s\n", login->where, login->name,
+                     why);
+    return secret != NULL;
+}
+
 bool config_doubts(const struct config *config, struct buffer *doubts)
 {
     bool fine = true;
@@ -348,6 +375,8 @@ bool config_doubts(const struct config *config, struct buffer *doubts)
         if (i == 0 || sources->list != config->destination_list[0].sources.list) /* its own */
             fine &= check_sources(sources, doubts);
     }
+    for (unsigned i = 0; i < config->login_count; i++)
+        fine &= check_secret(&config->login_list[i], doubts);
     return fine;
 }
 

@@ -34,6 +34,7 @@
 #define CONFIG_USER_MAX 32      /* bytes of the name of a user of this machine */
 #define CONFIG_SOCKET_MAX 107   /* bytes of a unix socket's path: sun_path less its NUL */
 
+struct login;
 struct users;
 
 enum listen_tls {
@@ -75,12 +76,43 @@ struct next_hop_host { /* "[192.0.2.1]:2526", "mail1.example:587", "mx.example" 
     uint16_t port;
 };
 
+#define PORT_SMTPS 465      /* TLS from the first byte on (RFC 8314 3.3) */
+#define PORT_SUBMISSION 587 /* STARTTLS (RFC 6409) */
+
+enum route_tls {
+    ROUTE_TLS_BY_PORT, /* implicit at port 465; the default */
+    ROUTE_TLS_STARTTLS,
+    ROUTE_TLS_IMPLICIT, /* from the first byte on, and so never in clear */
+};
+
+enum route_fallback { /* where a host is to be reached by implicit TLS, and cannot be */
+                      FALLBACK_NONE,
+                      FALLBACK_STARTTLS, /* it is tried at `fallback_port`; not in clear either */
+};
+
+/* A `login "NAME"` section: who the relay is at a provider's hosts. The secret is in a file. */
+struct login_config {
+    const char *name;
+    const char *user;
+    const char *password_file, *token_file; /* one of them; the other is NULL */
+    unsigned mechanisms;                    /* that may be used: see relay/smtp/auth.h */
+    bool in_clear;                          /* without TLS, too; default: false */
+    bool unverified;     /* where nobody has asked whose certificate it is, too; default: false */
+    struct login *login; /* never NULL */
+    const char *where;   /* "FILE:LINE" */
+};
+
 struct route_config { /* a `route "NAME"` section; tried in order */
     const char *name;
     struct next_hop_host *hosts;
     unsigned count;
     struct addresses sources; /* used in turn; none: the destination's */
     const char *hello;        /* the name in EHLO; NULL: the destination's */
+    enum route_tls tls;
+    enum route_fallback fallback;
+    uint16_t fallback_port;           /* default 587 */
+    const char *login_name;           /* NULL: none */
+    const struct login_config *login; /* of that name */
 };
 
 /* Of these three kinds there is always a section "*"; what another section leaves out is as in
@@ -239,6 +271,7 @@ struct config {
     struct names tls;          /* struct tls_config; "*" always there */
     struct names destinations; /* struct destination_config; "*" always there */
     struct names retries;      /* struct retry_config; "*" always there */
+    struct names logins;       /* struct login_config; may be empty */
     struct names user_names;   /* struct user_config; "*" always there; by config_user() */
 
     /* The same once more, in the order of the file; "*", where it is always there, first. */
@@ -247,7 +280,9 @@ struct config {
     struct destination_config *destination_list;
     struct retry_config *retry_list;
     struct user_config *user_list;
-    unsigned route_count, tls_count, destination_count, retry_count, user_count, rule_count;
+    struct login_config *login_list;
+    unsigned route_count, tls_count, destination_count, retry_count, user_count, login_count,
+        rule_count;
 
     struct arena arena;
 };
@@ -273,12 +308,14 @@ void config_dump(const struct config *config, struct buffer *to);
 bool config_check_files(struct config *config, struct buffer *errors);
 
 /* What is wrong now, but may come right while the relay runs: an address in `source` that is not on
- * this machine. True when there is nothing. */
+ * this machine, a login's file that cannot be used. True when there is nothing. */
 bool config_doubts(const struct config *config, struct buffer *doubts);
 
 struct resolve_settings config_resolver(const struct config *config);
 
 const struct route_config *config_route(const struct config *config, struct span domain);
+/* Whether TLS comes first there, on this route. */
+bool config_is_implicit(const struct route_config *route, const struct next_hop_host *host);
 const struct tls_config *config_tls(const struct config *config, struct span domain);
 const struct destination_config *config_destination(const struct config *config,
                                                     struct span domain);

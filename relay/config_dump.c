@@ -1,5 +1,6 @@
 #include "relay/config_keys.h"
 #include "relay/config_value.h"
+#include "relay/smtp/auth.h"
 #include "relay/smtp/extension.h"
 
 #include <inttypes.h>
@@ -94,6 +95,19 @@ static void print_prints(const struct tls_policy *policy, struct buffer *to)
     buffer_print(to, " }");
 }
 
+static void print_mechanisms(unsigned set, struct buffer *to)
+{
+    const char *before = " ";
+    buffer_print(to, "{");
+    for (unsigned i = 0; i < AUTH_MECHANISMS; i++) {
+        if (!(set & AUTH_BIT(i)))
+            continue;
+        buffer_print(to, "%s\"%s\"", before, auth_name((enum auth_mechanism)i));
+        before = ", ";
+    }
+    buffer_print(to, " }");
+}
+
 /* Any sender will do, names are as the level has them: no list says that. */
 static bool is_unsaid(const struct key *key, const void *item)
 {
@@ -126,6 +140,9 @@ static void print_key(const struct key *key, const void *item, struct buffer *to
         print_users(item, &value);
     else if (key->kind == KEY_EXTENSIONS)
         print_extensions(*(const unsigned *)(const void *)((const char *)item + key->offset),
+                         &value);
+    else if (key->kind == KEY_MECHANISMS)
+        print_mechanisms(*(const unsigned *)(const void *)((const char *)item + key->offset),
                          &value);
     else if (key->kind == KEY_SCHEDULE)
         print_schedule((const void *)((const char *)item + key->offset), &value);
@@ -184,4 +201,6 @@ void config_dump(const struct config *config, struct buffer *to)
         print_section(SECTION_REPLY, config->rules[i].name, &config->rules[i], to);
     for (unsigned i = 0; i < config->user_count; i++)
         print_section(SECTION_USER, config->user_list[i].name, &config->user_list[i], to);
+    for (unsigned i = 0; i < config->login_count; i++)
+        print_section(SECTION_LOGIN, config->login_list[i].name, &config->login_list[i], to);
 }

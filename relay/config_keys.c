@@ -47,6 +47,14 @@ static const char *const listen_tls_words[] = {
     [LISTEN_TLS_REQUIRED] = "required", [LISTEN_TLS_IMPLICIT] = "implicit",
     [LISTEN_TLS_IMPLICIT + 1] = NULL,
 };
+static const char *const route_tls_words[] = {
+    [ROUTE_TLS_BY_PORT] = "by-port",
+    [ROUTE_TLS_STARTTLS] = "starttls",
+    [ROUTE_TLS_IMPLICIT] = "implicit",
+    [ROUTE_TLS_IMPLICIT + 1] = NULL,
+};
+static const char *const fallback_words[] = {
+    [FALLBACK_NONE] = "none", [FALLBACK_STARTTLS] = "starttls", [FALLBACK_STARTTLS + 1] = NULL};
 static const char *const level_words[] = {
     [TLS_NONE] = "none",           [TLS_MAY] = "may",
     [TLS_ENCRYPT] = "encrypt",     [TLS_DANE] = "dane",
@@ -79,9 +87,16 @@ static const char *const in_doubt_words[] = {
 };
 
 static const char *const stage_words[] = {
-    [STAGE_NONE] = "any",  [STAGE_CONNECT] = "connect",   [STAGE_GREETING] = "greeting",
-    [STAGE_EHLO] = "ehlo", [STAGE_STARTTLS] = "starttls", [STAGE_MAIL] = "mail",
-    [STAGE_RCPT] = "rcpt", [STAGE_DATA] = "data",         [STAGE_END_OF_DATA] = "end-of-data",
+    [STAGE_NONE] = "any",
+    [STAGE_CONNECT] = "connect",
+    [STAGE_GREETING] = "greeting",
+    [STAGE_EHLO] = "ehlo",
+    [STAGE_STARTTLS] = "starttls",
+    [STAGE_AUTH] = "auth",
+    [STAGE_MAIL] = "mail",
+    [STAGE_RCPT] = "rcpt",
+    [STAGE_DATA] = "data",
+    [STAGE_END_OF_DATA] = "end-of-data",
     [STAGES] = NULL,
 };
 static const char *const rule_action_words[] = {
@@ -123,7 +138,6 @@ static const struct key top_keys[] = {
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},
     {"relay-from", KEY_NETWORKS, AT(config, relay_from)},
     {"xclient-from", KEY_NETWORKS, AT(config, xclient_from)},
-    LATER("login"),
 };
 
 static const struct key listen_keys[] = {
@@ -142,7 +156,19 @@ static const struct key route_keys[] = {
     {.name = "hosts", .kind = KEY_HOSTS},
     {"source", KEY_ADDRESSES, AT(route_config, sources)},
     {"hello", KEY_HOSTNAME, AT(route_config, hello)},
-    LATER("login"),
+    {"tls", KEY_WORD, AT(route_config, tls), .words = route_tls_words},
+    {"fallback", KEY_WORD, AT(route_config, fallback), .words = fallback_words},
+    {"fallback-port", KEY_PORT, AT(route_config, fallback_port), .least = 1, .most = UINT16_MAX},
+    {"login", KEY_TEXT, AT(route_config, login_name)},
+};
+
+static const struct key login_keys[] = {
+    {"user", KEY_TEXT, AT(login_config, user)},
+    {"password-file", KEY_PATH, AT(login_config, password_file)},
+    {"token-file", KEY_PATH, AT(login_config, token_file)},
+    {"mechanisms", KEY_MECHANISMS, AT(login_config, mechanisms)},
+    {"in-clear", KEY_FLAG, AT(login_config, in_clear)},
+    {"unverified", KEY_FLAG, AT(login_config, unverified)},
 };
 
 static const struct key tls_keys[] = {
@@ -248,6 +274,7 @@ static const struct section sections[] = {
     [SECTION_RETRY] = {"retry", true, retry_keys, countof(retry_keys)},
     [SECTION_LIMITS] = {"limits", false, limits_keys, countof(limits_keys)},
     [SECTION_USER] = {"user", true, user_keys, countof(user_keys)},
+    [SECTION_LOGIN] = {"login", true, login_keys, countof(login_keys)},
     [SECTION_BOUNCE] = {"bounce", false, bounce_keys, countof(bounce_keys)},
     [SECTION_REPLY] = {"reply", true, reply_keys, countof(reply_keys)},
     [SECTION_ADMIN] = {"admin", true, admin_keys, countof(admin_keys)},

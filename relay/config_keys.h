@@ -29,6 +29,7 @@ enum key_kind {
     KEY_MATCH,      /* const struct tls_match *: a name for a certificate */
     KEY_MATCHES,    /* list: struct tls_policy's matches */
     KEY_PRINTS,     /* list: struct tls_policy's fingerprints */
+    KEY_MECHANISMS, /* list: unsigned, of relay/smtp/auth.h */
     KEY_LATER,      /* a key or section of a later version: known, and refused */
 };
 
@@ -53,8 +54,9 @@ enum section_kind {
     SECTION_ADMIN,
     SECTION_USER,
     SECTION_TLSRPT,
+    SECTION_LOGIN,
 };
-#define SECTIONS 12
+#define SECTIONS 13
 
 struct section {
     const char *name; /* "" for the top level */
@@ -80,5 +82,6 @@ static inline bool key_is_list(const struct key *key)
 {
     return key->kind == KEY_HOSTS || key->kind == KEY_NETWORKS || key->kind == KEY_USERS ||
            key->kind == KEY_SCHEDULE || key->kind == KEY_ADDRESSES || key->kind == KEY_EXTENSIONS ||
-           key->kind == KEY_SENDERS || key->kind == KEY_MATCHES || key->kind == KEY_PRINTS;
+           key->kind == KEY_SENDERS || key->kind == KEY_MATCHES || key->kind == KEY_PRINTS ||
+           key->kind == KEY_MECHANISMS;
 }

@@ -2,6 +2,7 @@
 
 #include "relay/config_value.h"
 #include "relay/smtp/address.h"
+#include "relay/smtp/auth.h"
 #include "relay/smtp/extension.h"
 
 struct reading { /* of one list */
@@ -155,6 +156,21 @@ static void read_prints(const struct reading *reading, struct tls_policy *policy
     policy->fingerprint_count = count;
 }
 
+static void read_mechanisms(const struct reading *reading, unsigned *set)
+{
+    char known[AUTH_TEXT_MAX];
+    *set = 0;
+    for (unsigned i = 0; i < reading->list->count; i++) {
+        unsigned found = auth_find(span_of(reading->list->texts[i]));
+        *set |= found;
+        if (found == 0)
+            report_add(reading->report, reading->list->place,
+                       "%s: \"%.80s\" is not one of those that are known: %s", reading->name,
+                       reading->list->texts[i],
+                       auth_set_format(AUTH_BY_PASSWORD | AUTH_BY_TOKEN, known));
+    }
+}
+
 static void read_users(const struct reading *reading)
 {
     struct config *config = reading->config;
@@ -191,6 +207,8 @@ void list_read(const struct list_text *list, const struct key *key, void *item,
         read_matches(&reading, at);
     else if (key->kind == KEY_PRINTS)
         read_prints(&reading, at);
+    else if (key->kind == KEY_MECHANISMS)
+        read_mechanisms(&reading, at);
     else if (key->kind == KEY_USERS)
         read_users(&reading);
     else

@@ -259,6 +259,7 @@ static void set_defaults(struct config *config)
     names_init(&config->tls);
     names_init(&config->destinations);
     names_init(&config->retries);
+    names_init(&config->logins);
     names_init(&config->user_names);
 }
 

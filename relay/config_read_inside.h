@@ -1,6 +1,6 @@
 /* The inside of reading a configuration, for its own files: config_read.c (keys, listeners, the
- * top level), config_tables.c (the sections that go by names of domains) and config_rules.c (reply
- * patterns). */
+ * top level), config_tables.c (the sections that go by names of domains), config_login.c (who we
+ * are at other hosts), config_admin.c and config_rules.c (reply patterns). */
 #pragma once
 
 #include "relay/config.h"
@@ -50,6 +50,12 @@ void read_tables(struct reader *reader);
 /* config_dnssec.c: after the tables */
 
 void finish_dnssec(struct reader *reader);
+
+/* config_login.c: after the tables were read */
+
+void finish_logins(struct reader *reader);
+/* What a route's hosts must show before they are told a secret; the login it names. */
+void finish_routes(struct reader *reader);
 
 /* config_rules.c */
 

@@ -62,7 +62,7 @@ struct table {
     size_t item_size;     /* of a struct that begins with its name */
     const void *defaults; /* the section "*" when there is none; NULL: none is needed */
     void (*check)(struct reader *reader, size_t section, const void *item);
-    bool of_users; /* named by users, not by domains */
+    const char *(*name_fault)(const char *name); /* what it would have to be; NULL when it is */
 };
 
 bool name_is_valid(struct span name)
@@ -71,14 +71,22 @@ bool name_is_valid(struct span name)
     return span_equal(name, SPAN("*")) || domain_is_valid(below ? span_skip(name, 1) : name);
 }
 
-/* What a name would have to be; NULL when it is that. */
-static const char *name_fault(const struct table *table, const char *name)
+static const char *domain_fault(const char *name)
 {
-    if (!table->of_users)
-        return name_is_valid(span_of(name))
-                   ? NULL
-                   : "not a domain, as in example.com, .example.com (all below it) or *";
+    return name_is_valid(span_of(name))
+               ? NULL
+               : "not a domain, as in example.com, .example.com (all below it) or *";
+}
+
+static const char *user_fault(const char *name)
+{
     return user_name_fault(name) ? "not a user's name, or *" : NULL;
+}
+
+/* It stands in log lines. */
+static const char *login_fault(const char *name)
+{
+    return config_is_user(span_of(name)) ? NULL : "not a name of letters, digits, '.', '_' and '-'";
 }
 
 static bool is_star(const struct walk *walk)
@@ -96,10 +104,12 @@ static void read_item(struct reader *reader, const struct table *table, const st
     text_lower(name);
     memcpy(item, &name, sizeof(name));
     size_t problems = reader->report.count;
+    if (table->kind == SECTION_ROUTE)
+        ((struct route_config *)item)->fallback_port = PORT_SUBMISSION;
     read_keys(reader, walk->section, walk->cfg, item);
     if (table->kind == SECTION_TLS)
         ((struct tls_config *)item)->where = where(reader, walk->place);
-    const char *fault = name_fault(table, name);
+    const char *fault = table->name_fault(name);
     if (fault != NULL)
         report_add(&reader->report, walk->place, "%s \"%.80s\": %s", section, name, fault);
     else if (!names_add(table->names, span_of(name), item))
@@ -150,25 +160,34 @@ void read_tables(struct reader *reader)
                                                           .max_hosts = CONFIG_HOSTS_MAX,
                                                           .max_addresses = 10};
     static const struct user_config user = {.name = "*"};
+    config->login_list =
+        read_table(reader,
+                   &(struct table){SECTION_LOGIN, &config->logins, sizeof(struct login_config),
+                                   NULL, NULL, login_fault},
+                   &config->login_count);
     static const struct retry_config retry = {.name = "*", .retry = RETRY_DEFAULT};
     config->route_list =
         read_table(reader,
                    &(struct table){SECTION_ROUTE, &config->routes, sizeof(struct route_config),
-                                   NULL, check_route, false},
+                                   NULL, check_route, domain_fault},
                    &config->route_count);
     config->tls_list = read_table(
-        reader, &(struct table){SECTION_TLS, &config->tls, sizeof(tls), &tls, check_tls, false},
+        reader,
+        &(struct table){SECTION_TLS, &config->tls, sizeof(tls), &tls, check_tls, domain_fault},
         &config->tls_count);
     config->destination_list =
         read_table(reader,
                    &(struct table){SECTION_DESTINATION, &config->destinations, sizeof(destination),
-                                   &destination, NULL, false},
+                                   &destination, NULL, domain_fault},
                    &config->destination_count);
-    config->retry_list = read_table(
-        reader,
-        &(struct table){SECTION_RETRY, &config->retries, sizeof(retry), &retry, check_retry, false},
-        &config->retry_count);
+    config->retry_list = read_table(reader,
+                                    &(struct table){SECTION_RETRY, &config->retries, sizeof(retry),
+                                                    &retry, check_retry, domain_fault},
+                                    &config->retry_count);
     config->user_list = read_table(
-        reader, &(struct table){SECTION_USER, &config->user_names, sizeof(user), &user, NULL, true},
+        reader,
+        &(struct table){SECTION_USER, &config->user_names, sizeof(user), &user, NULL, user_fault},
         &config->user_count);
+    finish_logins(reader);
+    finish_routes(reader);
 }

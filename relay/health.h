@@ -12,7 +12,7 @@ struct dispatch;
     30000 /* a disk may take its time for a sync; tickets, reports: the same */
 #define HEALTH_PASSWORDS_MS 30000 /* for as many as may wait */
 #define HEALTH_DISPATCH_MS 10000  /* how late what is due may be looked at */
-#define HEALTH_PARTS_MAX (CONFIG_WORKERS_MAX + 5)
+#define HEALTH_PARTS_MAX (CONFIG_WORKERS_MAX + 6)
 #define HEALTH_WHY_MAX 128
 
 enum health_phase {

@@ -50,6 +50,7 @@ enum metric {
     METRIC_STS_WEBPKI_INVALID,
     METRIC_STS_POLICY_INVALID,
     METRIC_AUTH_FAILED,           /* attempts to authenticate */
+    METRIC_LOGINS_FAILED,         /* of our own, at other hosts */
     METRIC_THROTTLED_CONNECTIONS, /* refused: limits.connections */
     METRIC_THROTTLED_CLIENT,      /* refused: limits.connections-per-client */
     METRIC_THROTTLED_FULL,        /* 452 4.3.1 */

@@ -47,6 +47,7 @@ static const struct metric_row rows[] = {
     [METRIC_STS_POLICY_INVALID] = {"sts_policy_invalid", "sts_fetches_total",
                                    "result=\"policy-invalid\""},
     [METRIC_AUTH_FAILED] = {"auth_failed", "authentication_failures_total", NULL},
+    [METRIC_LOGINS_FAILED] = {"logins_failed", "login_failures_total", NULL},
     [METRIC_THROTTLED_CONNECTIONS] = {"throttled_connections", "throttled_total",
                                       "reason=\"connections\""},
     [METRIC_THROTTLED_CLIENT] = {"throttled_client", "throttled_total",
@@ -90,6 +91,7 @@ static const struct {
     {"inbound_tls_handshakes_total", "TLS handshakes with clients"},
     {"sts_fetches_total", "MTA-STS policies fetched, by how that went"},
     {"authentication_failures_total", "Attempts to authenticate that were refused"},
+    {"login_failures_total", "Connections that ended because a login of ours was not taken"},
     {"throttled_total", "Times that mail was held back by a limit"},
     {"body_memory_bytes", "Message bodies that are in memory while they come in"},
 };

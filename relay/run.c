@@ -3,6 +3,7 @@
 #include "relay/inbound/passwords.h"
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
+#include "relay/outbound/logins.h"
 #include "relay/outbound/notifier.h"
 #include "relay/reports/reports.h"
 #include "relay/restore.h"
@@ -140,6 +141,7 @@ static void settle(struct running *running)
         committer_step(running->relay.committer, 0);
         loader_step(running->relay.loader, 0);
         passwords_give_up(running->relay.passwords);
+        logins_give_up(running->relay.logins);
         for (unsigned i = 0; i < running->worker_count; i++)
             worker_step(running->workers[i], 0);
     }
@@ -173,6 +175,7 @@ static void stop(struct running *running)
     discoverer_destroy(&running->relay.discoverer);
     notifier_destroy(&running->relay.notifier);
     reports_destroy(&running->relay.reports);
+    logins_destroy(&running->relay.logins);
     inbound_unshare(&running->relay);
     if (running->relay.spool != NULL) {
         committer_destroy(&running->relay.committer);

@@ -37,7 +37,7 @@ struct running {
     unsigned worker_count;
     struct restore *restore;
     struct running_thread
-        *threads; /* workers, then committer, loader, passwords, tickets, reports */
+        *threads; /* workers, then committer, loader, passwords, logins, tickets, reports */
     unsigned thread_count;
     atomic_bool ending;
     atomic_bool broken; /* the spool */

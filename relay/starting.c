@@ -2,6 +2,7 @@
 #include "relay/inbound/passwords.h"
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
+#include "relay/outbound/logins.h"
 #include "relay/outbound/notifier.h"
 #include "relay/reports/reports.h"
 #include "relay/restore.h"
@@ -64,6 +65,16 @@ static void *run_passwords(void *argument)
     struct running_thread *thread = argument;
     while (!atomic_load(&thread->running->ending)) {
         passwords_step(thread->running->relay.passwords, STEP_MS);
+        health_beat(thread->health);
+    }
+    return NULL;
+}
+
+static void *run_logins(void *argument)
+{
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending)) {
+        logins_step(thread->running->relay.logins, STEP_MS);
         health_beat(thread->health);
     }
     return NULL;
@@ -231,6 +242,7 @@ static bool create_workers(struct running *running)
     running->workers = must_calloc(running->worker_count, sizeof(struct worker *));
     inbound_share(&running->relay);
     running->relay.notifier = notifier_create();
+    running->relay.logins = logins_create();
     for (unsigned i = 0; i < running->worker_count; i++)
         running->workers[i] =
             worker_create(&running->relay, i, &running->mailboxes[i], running->config);
@@ -274,7 +286,7 @@ static bool start_http(struct running *running)
 
 static void start_threads(struct running *running)
 {
-    running->threads = must_calloc(running->worker_count + 5, sizeof(*running->threads));
+    running->threads = must_calloc(running->worker_count + 6, sizeof(*running->threads));
     discoverer_start(running->relay.discoverer);
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
@@ -283,6 +295,7 @@ static void start_threads(struct running *running)
     start_thread(running, run_committer, NULL);
     start_thread(running, run_loader, NULL);
     start_thread(running, run_passwords, NULL);
+    start_thread(running, run_logins, NULL);
     start_thread(running, run_tickets, NULL);
     start_thread(running, run_reports, NULL);
 }
@@ -348,6 +361,7 @@ static void create_health(struct running *running)
     health_add(health, HEALTH_COMMITTER_MS, "committer");
     health_add(health, HEALTH_WORKER_MS, "loader");
     health_add(health, HEALTH_PASSWORDS_MS, "passwords");
+    health_add(health, HEALTH_PASSWORDS_MS, "logins");
     health_add(health, HEALTH_COMMITTER_MS, "tickets");
     health_add(health, HEALTH_COMMITTER_MS, "reports");
     health->bound_most_ms = service_watchdog_ms(running->service);

@@ -21,6 +21,7 @@ struct dispatch;
 struct envelope;
 struct inbound;
 struct listening;
+struct logins;
 struct notifier;
 struct reports;
 struct store;
@@ -40,6 +41,7 @@ struct relay {
     struct rates *rates;             /* how many messages each user has sent */
     struct passwords *passwords;     /* their thread */
     struct reports *reports;         /* of TLS sessions: counts, and a thread */
+    struct logins *logins;           /* and that of our own, at other hosts */
     _Atomic uint64_t connection_numbers;
 };
 

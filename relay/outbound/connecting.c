@@ -102,8 +102,15 @@ void connection_begin_session(struct connection *connection)
     connection->tls_told = connection->ready_told = connection->alive_told = false;
     snprintf(connection->tls_text, sizeof(connection->tls_text), "none:%s",
              tls_source_name(host_of(connection)->tls.source));
+    session_log_in(&connection->session, site_of(connection)->terms.login,
+                   host_of(connection)->name, host_of(connection)->port);
     connection->phase = PHASE_TALKING;
+    enum session_ask ask = ASK_BYTES;
+    if (host_of(connection)->implicit)
+        ask = session_begin_secure(&connection->session);
     connection_set_deadline(connection, session_timeout_ms(&connection->session));
+    if (ask != ASK_BYTES)
+        connection_act(connection, ask);
 }
 
 void connection_cannot_connect(struct connection *connection, const char *host, const char *why,
@@ -212,15 +219,28 @@ void connection_turned_away(struct connection *connection)
     connection->turned_away = true;
 }
 
+/* Another of its addresses would say the same. */
+static void leave_host(struct connection *connection)
+{
+    if (connection->tries >= TRIES_MAX || !go_to_host(connection, connection->host_at + 1)) {
+        give_up(connection);
+        return;
+    }
+    connection_race_begin(connection);
+    connection_try_on(connection);
+}
+
 void connection_host_failed(struct connection *connection)
 {
     struct session *session = &connection->session;
     bool plain_anew = session->decided && session->next_step == TLS_GO_PLAIN_ANEW;
     bool anew = session->decided && session->next_step == TLS_GO_ANEW;
     bool later = session->decided && session->next_step == TLS_RETRY_LATER;
-    bool told = session->decided && session->next_step != TLS_GO_ENCRYPTED; /* as TLS's failure */
     remember_failure(connection, &session->failure);
-    if (!told) {
+    bool refused = session->login.refused;
+    if (session->failure.stage == STAGE_AUTH) {
+        connection_tell_login(connection);
+    } else if (!connection_failed_at_tls(connection)) {
         log_host_failed(connection, &connection->failure);
         connection_record(connection, "connect-failed", &connection->failure);
     }
@@ -232,7 +252,9 @@ void connection_host_failed(struct connection *connection)
         connection_race_repeat(connection);
     else
         connection_weigh_failure(connection);
-    if (later)
+    if (refused)
+        leave_host(connection);
+    else if (later)
         give_up(connection);
     else
         connection_try_on(connection);

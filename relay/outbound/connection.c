@@ -270,6 +270,7 @@ static bool carry_out(struct connection *connection, enum session_ask *ask)
     switch (*ask) {
     case ASK_BYTES: return await_reply(connection, ask);
     case ASK_TLS: return connection_start_handshake(connection, ask);
+    case ASK_SECRET: connection_ask_secret(connection); return false;
     case ASK_CLAIM:
         return connection->ready_told ? delivery_ended(connection, ask)
                                       : became_ready(connection, ask);
@@ -291,7 +292,10 @@ static void heard(struct connection *connection, enum session_ask ask, size_t us
 {
     struct span in = buffer_span(&connection->channel.in);
     size_t shown = ask == ASK_CLOSE ? in.length : used;
-    connection_note(connection, TRANSCRIPT_SERVER, (struct span){in.data, shown});
+    if (connection->session.login.repeats)
+        connection_note(connection, TRANSCRIPT_SERVER, SPAN("..."));
+    else
+        connection_note(connection, TRANSCRIPT_SERVER, (struct span){in.data, shown});
     buffer_consume(&connection->channel.in, used);
 }
 
@@ -336,6 +340,12 @@ static void server_ended(struct connection *connection)
     connection_lost(connection, "the server closed the connection");
 }
 
+/* What comes meanwhile is looked at then: connection_catch_up(). */
+static bool waits_for_thread(const struct connection *connection)
+{
+    return connection->phase == PHASE_LOADING || connection->phase == PHASE_LOGGING_IN;
+}
+
 static void read_channel(struct connection *connection)
 {
     struct channel *channel = &connection->channel;
@@ -349,14 +359,14 @@ static void read_channel(struct connection *connection)
         if (channel->socket < 0)
             return;
     } while (result == CHANNEL_OK && channel->in_stalled && buffer_length(&channel->in) == 0);
-    bool here = connection->phase != PHASE_LOADING;
+    bool here = !waits_for_thread(connection);
     if (result == CHANNEL_FAILED && here)
         connection_lost(connection, channel_why(channel));
     else if (result == CHANNEL_ENDED && here)
         server_ended(connection);
 }
 
-/* What came while the spool was read had its event then. */
+/* What came while another thread was waited for had its event then. */
 void connection_catch_up(struct connection *connection)
 {
     if (connection->channel.socket >= 0)
@@ -367,7 +377,7 @@ static void write_channel(struct connection *connection)
 {
     if (connection->phase == PHASE_SENDING)
         connection_go_on_sending(connection);
-    else if (connection_flush(connection) == CHANNEL_FAILED && connection->phase != PHASE_LOADING &&
+    else if (connection_flush(connection) == CHANNEL_FAILED && !waits_for_thread(connection) &&
              connection->phase != PHASE_HANDSHAKING)
         connection_lost(connection, channel_why(&connection->channel));
 }
@@ -414,6 +424,7 @@ static void deadline_passed(struct timer *timer)
     case PHASE_SENDING: connection_lost(connection, "timed out sending the body"); return;
     case PHASE_IDLE: retire(connection); return;
     case PHASE_LOADING:
+    case PHASE_LOGGING_IN:
     case PHASE_CLOSED: return;
     }
 }

@@ -1,8 +1,8 @@
-/* The inside of a connection, for its own eight files: connecting.c (which host, and how to get
- * to one that takes mail), racing.c (to which of its addresses), securing.c (TLS), requiring.c (who
- * lacks it), sending.c (a body on its way out), parting.c (how it ends, and what that says),
- * recording.c (what is kept of it for the operator) and connection.c (claiming, talking, idling).
- */
+/* The inside of a connection, for its own nine files: connecting.c (which host, and how to get
+ * to one that takes mail), racing.c (to which of its addresses), securing.c (TLS), logging_in.c
+ * (who we are there), requiring.c (who lacks it), sending.c (a body on its way out), parting.c (how
+ * it ends, and what that says), recording.c (what is kept of it for the operator) and connection.c
+ * (claiming, talking, idling). */
 #pragma once
 
 #include "queue/loader.h"
@@ -10,6 +10,7 @@
 #include "relay/outbound/attempt.h"
 #include "relay/outbound/connection.h"
 #include "relay/outbound/dispatch.h"
+#include "relay/outbound/logins.h"
 #include "relay/outbound/race.h"
 #include "relay/outbound/transcript.h"
 #include "relay/smtp/data.h"
@@ -22,10 +23,11 @@ enum phase {
     PHASE_CONNECTING,
     PHASE_TALKING, /* a reply is owed */
     PHASE_HANDSHAKING,
-    PHASE_LOADING, /* an envelope or a body's window is on its way from the spool */
-    PHASE_SENDING, /* the body goes out */
-    PHASE_IDLE,    /* in the pool */
-    PHASE_CLOSED,  /* its wake has still to come; then it opens anew */
+    PHASE_LOGGING_IN, /* the secret of its login is on its way */
+    PHASE_LOADING,    /* an envelope or a body's window is on its way from the spool */
+    PHASE_SENDING,    /* the body goes out */
+    PHASE_IDLE,       /* in the pool */
+    PHASE_CLOSED,     /* its wake has still to come; then it opens anew */
 };
 
 /* One attempt to connect. */
@@ -53,6 +55,7 @@ struct connection {
     struct timer deadline;
     struct transcript transcript; /* of the session */
     size_t out_noted;             /* bytes of channel.out that are in it, or are none of its */
+    struct login_request login;   /* while LOGGING_IN */
     unsigned replies_seen;        /* session.replies when the deadline was last set */
 
     /* Which host. */
@@ -146,8 +149,16 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
 bool connection_handshake(struct connection *connection, enum session_ask *ask);
 /* What it is, if its channel is broken, and that ends the handshake. */
 enum tls_outcome connection_tls_outcome(const struct connection *connection);
+/* Whether the session failed at TLS, and not at something later. */
+bool connection_failed_at_tls(const struct connection *connection);
 /* Tells dispatch and log how STARTTLS ended, once per socket. */
 void connection_tell_tls(struct connection *connection);
+
+/* logging_in.c */
+
+/* ASK_SECRET: it comes from the thread of logins. */
+void connection_ask_secret(struct connection *connection);
+void connection_tell_login(struct connection *connection);
 
 /* Before it ever answered about a mail the server went away: the host, not the mail, failed.
  * The envelope goes back (once; then it is deferred), and the next host is tried. */

@@ -15,9 +15,9 @@ struct salted {
 
 struct login {
     const char *user, *file;
-    pthread_mutex_t mutex; /* over the mark, which any thread may look at */
+    pthread_mutex_t mutex; /* over the mark, for a moment */
     struct secret_mark mark;
-    /* Of whoever calls login_secret(): one thread. */
+    pthread_mutex_t in_use;                 /* over the rest, for as long as that takes */
     char *secret;                           /* NULL: not read yet, or not to be used */
     struct salted salted[LOGIN_SALTED_MAX]; /* of this secret */
     unsigned salted_count;                  /* so far; the oldest make room */
@@ -29,6 +29,7 @@ struct login *login_create(const char *user, const char *file)
     login->user = user;
     login->file = file;
     pthread_mutex_init(&login->mutex, NULL);
+    pthread_mutex_init(&login->in_use, NULL);
     return login;
 }
 
@@ -45,6 +46,7 @@ void login_free(struct login **login)
         return;
     forget(*login);
     pthread_mutex_destroy(&(*login)->mutex);
+    pthread_mutex_destroy(&(*login)->in_use);
     free(*login);
     *login = NULL;
 }
@@ -118,7 +120,7 @@ static const char *salted(struct login *login, const struct exchange_want *want)
     return next->text;
 }
 
-char *login_secret(struct login *login, const struct exchange_want *want, char why[LOGIN_WHY_MAX])
+static char *find(struct login *login, const struct exchange_want *want, char why[LOGIN_WHY_MAX])
 {
     if (!refresh(login, why))
         return NULL;
@@ -129,6 +131,14 @@ char *login_secret(struct login *login, const struct exchange_want *want, char w
              "%s: SCRAM cannot be used with such a password: leave it out of mechanisms",
              login->file);
     return NULL;
+}
+
+char *login_secret(struct login *login, const struct exchange_want *want, char why[LOGIN_WHY_MAX])
+{
+    pthread_mutex_lock(&login->in_use);
+    char *found = find(login, want, why);
+    pthread_mutex_unlock(&login->in_use);
+    return found;
 }
 
 char *login_mark(struct login *login, char text[LOGIN_MARK_MAX])

@@ -151,6 +151,8 @@ void write_mail(struct session *session)
     if ((message->flags & MESSAGE_REQUIRETLS) && session->promises &&
         has(session, EXTENSION_REQUIRETLS))
         buffer_append(session->out, SPAN(" REQUIRETLS"));
+    if (session->login.done) /* RFC 4954 5: of the sender we vouch for nothing */
+        buffer_append(session->out, SPAN(" AUTH=<>"));
     buffer_append(session->out, SPAN("\r\n"));
 }
 

@@ -86,6 +86,8 @@ static unsigned choose_addresses(const struct route_search *search, const struct
 struct found_host {
     const char *name;
     uint16_t preference, port;
+    bool implicit;                     /* TLS comes first there (RFC 8314) */
+    bool never_clear;                  /* nothing goes in clear there, whatever the level */
     const struct resolved_tlsa *tlsa;  /* NULL: it is an address */
     const char *looked_up, *canonical; /* what led to it; where its aliases lead, or NULL */
 };
@@ -99,6 +101,8 @@ static void set_terms(const struct route_search *search, struct site_host *host,
     if (dane_is_wanted(policy))
         dane_take_answer(&host->tls, policy, found->tlsa ? found->tlsa : &not_asked,
                          found->looked_up, found->canonical, &host->arena);
+    if (found->never_clear && host->tls.level < TLS_ENCRYPT)
+        host->tls.level = TLS_ENCRYPT;
 }
 
 /* False when none of its addresses is to be used. */
@@ -114,6 +118,7 @@ static bool add_host(struct route_search *search, const struct found_host *found
     *host = (struct site_host){.name = must_strdup(found->name),
                                .preference = found->preference,
                                .port = found->port,
+                               .implicit = found->implicit,
                                .count = count};
     host->addresses = must_calloc(count, sizeof(*chosen));
     memcpy(host->addresses, chosen, count * sizeof(*chosen));
@@ -175,6 +180,39 @@ static enum search_state by_literal(struct route_search *search, const struct ip
 
 /* ---- by the operator's route ---- */
 
+struct hop { /* where a route leads: a host of it, or what that falls back to */
+    const struct next_hop_host *host;
+    uint16_t port;
+    bool implicit, never_clear;
+};
+
+/* The one at `at` of all in their order; false when there are not so many. */
+static bool find_hop(const struct route_config *route, unsigned at, struct hop *hop)
+{
+    for (unsigned i = 0; i < route->count; i++) {
+        const struct next_hop_host *host = &route->hosts[i];
+        bool implicit = config_is_implicit(route, host);
+        *hop = (struct hop){host, host->port, implicit, implicit};
+        if (at-- == 0)
+            return true;
+        if (!implicit || route->fallback == FALLBACK_NONE)
+            continue;
+        *hop = (struct hop){host, route->fallback_port, false, true};
+        if (at-- == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct found_host found_at(const struct route_search *search, const struct hop *hop)
+{
+    return (struct found_host){.name = hop->host->name,
+                               .preference = (uint16_t)search->next,
+                               .port = hop->port,
+                               .implicit = hop->implicit,
+                               .never_clear = hop->never_clear};
+}
+
 /* A host of the route that leads nowhere: why is told if no other one does better. */
 static void pass_over(struct route_search *search, const char *why)
 {
@@ -206,17 +244,15 @@ static void take_host(struct route_search *search, const struct found_host *foun
     pass_over(search, why);
 }
 
-static void take_answer(struct route_search *search, const struct next_hop_host *asked_for)
+static void take_answer(struct route_search *search, const struct hop *asked_for)
 {
     struct resolution *answer = search->resolution;
     if (answer->result == RESOLVE_OK && answer->count > 0) {
         if (answer->ttl_ms < search->ttl_ms)
             search->ttl_ms = answer->ttl_ms;
-        const struct found_host found = {.name = asked_for->name,
-                                         .preference = (uint16_t)search->next,
-                                         .port = asked_for->port,
-                                         .tlsa = &answer->hosts[0].tlsa,
-                                         .looked_up = asked_for->name};
+        struct found_host found = found_at(search, asked_for);
+        found.tlsa = &answer->hosts[0].tlsa;
+        found.looked_up = found.name;
         take_host(search, &found, answer->hosts[0].addresses, answer->hosts[0].count);
     } else {
         pass_over(search, answer->why);
@@ -225,29 +261,30 @@ static void take_answer(struct route_search *search, const struct next_hop_host 
     search->asked = false;
 }
 
-static void take_address(struct route_search *search, const struct next_hop_host *host)
+static void take_address(struct route_search *search, const struct hop *hop)
 {
     char text[IP_TEXT_MAX], name[IP_TEXT_MAX + 2];
-    struct ip ip = host->ip;
+    struct ip ip = hop->host->ip;
     snprintf(name, sizeof(name), "[%s]", ip_format(&ip, text));
-    const struct found_host found = {
-        .name = name, .preference = (uint16_t)search->next, .port = host->port};
+    struct found_host found = found_at(search, hop);
+    found.name = name;
     take_host(search, &found, &ip, 1);
 }
 
 /* What the operator wrote is never a reason to bounce: a name that leads nowhere is waited for. */
 static enum search_state by_configured_hosts(struct route_search *search)
 {
-    const struct route_config *route = search->configured;
+    struct hop hop;
     if (search->asked) {
-        take_answer(search, &route->hosts[search->next]);
+        must(find_hop(search->configured, search->next, &hop));
+        take_answer(search, &hop);
         search->next++;
     }
-    for (; search->next < route->count && search->count < RESOLVE_HOSTS_MAX; search->next++) {
-        const struct next_hop_host *host = &route->hosts[search->next];
-        if (host->name != NULL)
-            return ask(search, host->name, RESOLVE_ADDRESSES, host->port);
-        take_address(search, host);
+    for (; search->count < RESOLVE_HOSTS_MAX && find_hop(search->configured, search->next, &hop);
+         search->next++) {
+        if (hop.host->name != NULL)
+            return ask(search, hop.host->name, RESOLVE_ADDRESSES, hop.port);
+        take_address(search, &hop);
     }
     if (search->failed_for_now) /* try again soon for those that are missing */
         search->ttl_ms = RESOLVE_TTL_LEAST_MS;

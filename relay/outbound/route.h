@@ -30,7 +30,7 @@ struct route_search {
     struct tls_policy policy; /* of the terms, or what the mail's own header leaves of it */
     struct route *route;
     const struct route_config *configured; /* NULL: by MX or literal */
-    unsigned next;                         /* of the configured hosts */
+    unsigned next;                         /* of those, and of what they fall back to */
     bool asked, discovering, failed_for_now;
     bool anew; /* what the domain publishes is looked up again, whatever is remembered of it */
     struct site_host *hosts; /* owned until taken */

@@ -47,6 +47,22 @@ static bool is_failed_handshake(enum tls_outcome outcome)
     must_not_reach();
 }
 
+bool connection_failed_at_tls(const struct connection *connection)
+{
+    const struct session *session = &connection->session;
+    if (!session->decided)
+        return false;
+    switch (session->next_step) {
+    case TLS_GO_PLAIN:
+    case TLS_GO_ENCRYPTED: return false;
+    case TLS_GO_PLAIN_ANEW:
+    case TLS_GO_ANEW:
+    case TLS_RETRY_LATER:
+    case TLS_NEXT_HOST: return true;
+    }
+    must_not_reach();
+}
+
 void connection_tell_tls(struct connection *connection)
 {
     struct session *session = &connection->session;
@@ -76,10 +92,15 @@ void connection_tell_tls(struct connection *connection)
 static void ticket_key(const struct connection *connection, const struct tls_wants *wants,
                        struct buffer *key)
 {
-    char from[IP_TEXT_MAX];
+    const struct login_config *login = site_of(connection)->terms.login;
+    char from[IP_TEXT_MAX], mark[LOGIN_MARK_MAX];
     buffer_print(key, "%s from %s ", connection->host_text,
                  connection->bound ? ip_format(&connection->source, from) : "any");
     wants_key(wants, key);
+    if (login != NULL) /* another secret may be somebody else */
+        buffer_print(key, "login %s %s ", login->name, login_mark(login->login, mark));
+    if (host_of(connection)->implicit)
+        buffer_print(key, "implicit ");
     terms_key(terms_of(connection), key);
 }
 

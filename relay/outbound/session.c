@@ -16,7 +16,8 @@ static const struct step {
     [STEP_HELO] = {"HELO", 300000, helo_replied, STAGE_EHLO, false},
     /* ours, handshake included */
     [STEP_STARTTLS] = {"STARTTLS", 60000, starttls_replied, STAGE_STARTTLS, false},
-    [STEP_RSET] = {"RSET", 20000, rset_replied, STAGE_MAIL, false}, /* ours */
+    [STEP_AUTH] = {"AUTH", 180000, auth_replied, STAGE_AUTH, false}, /* ours */
+    [STEP_RSET] = {"RSET", 20000, rset_replied, STAGE_MAIL, false},  /* ours */
     [STEP_MAIL] = {"MAIL", 300000, mail_replied, STAGE_MAIL, false},
     [STEP_RCPT] = {"RCPT", 300000, rcpt_replied, STAGE_RCPT, false},
     [STEP_DATA] = {"DATA", 120000, data_replied, STAGE_DATA, true},
@@ -87,16 +88,32 @@ void session_init(struct session *session, const char *hostname, const char *hos
     expect(session, STEP_GREETING, 0);
 }
 
+void session_log_in(struct session *session, const struct login_config *login, const char *host,
+                    uint16_t port)
+{
+    session->login = (struct session_login){.config = login, .host = host, .port = port};
+}
+
+/* As if STARTTLS had been said: its deadline, its outcomes and what follows from them. */
+enum session_ask session_begin_secure(struct session *session)
+{
+    must(is_owed(session, STEP_GREETING) && session->expected_count == 1);
+    session->expected[session->expected_first].step = STEP_STARTTLS;
+    if (session->policy.level < TLS_ENCRYPT)
+        session->policy.level = TLS_ENCRYPT;
+    return ASK_TLS;
+}
+
 void session_free(struct session *session)
 {
+    exchange_free(&session->login.exchange);
     reply_reader_free(&session->reader);
     arena_free(&session->arena);
 }
 
 /* ---- how a session fails ---- */
 
-/* Before it was ready: the host as a whole failed. 5xx too is only this host's word, now. */
-static enum session_ask refuse_host(struct session *session, const struct verdict *verdict)
+enum session_ask refuse_host(struct session *session, const struct verdict *verdict)
 {
     session->failure = *verdict;
     session->failure.kind = VERDICT_DEFERRED;
@@ -172,6 +189,8 @@ static enum session_ask server_closes(struct session *session, const struct repl
     session->ended_at = session_awaits(session);
     if (is_owed(session, STEP_STARTTLS))
         return starttls_replied(session, &(struct expected){STEP_STARTTLS, 0}, reply);
+    if (is_owed(session, STEP_AUTH))
+        return auth_replied(session, &(struct expected){STEP_AUTH, 0}, reply);
     if (session->delivery != NULL)
         decide_all_by(session, VERDICT_DEFERRED, reply);
     else if (!session->ready)
@@ -204,8 +223,8 @@ static enum session_ask said_too_much(struct session *session, struct span rest)
 static bool is_out_of_step(const struct session *session, const struct reply *reply)
 {
     const struct expected *to = owed(session);
-    if (to->step == STEP_STARTTLS)
-        return false; /* the policy says what that leads to */
+    if (to->step == STEP_STARTTLS || to->step == STEP_AUTH)
+        return false; /* it is not for us to say what that leads to */
     return steps[to->step].wants_3xx ? reply_is_positive(reply) : reply_is_intermediate(reply);
 }
 
@@ -274,8 +293,10 @@ static enum session_ask greeting_replied(struct session *session, const struct e
     return say_hello(session, STEP_EHLO);
 }
 
-static enum session_ask become_ready(struct session *session)
+enum session_ask become_ready(struct session *session)
 {
+    if (session->login.config != NULL && !session->login.done)
+        return authenticate(session);
     session->ready = true;
     return ASK_CLAIM;
 }
@@ -291,7 +312,11 @@ static enum session_ask tls_ended(struct session *session, enum tls_outcome outc
         session->next_step = TLS_GO_PLAIN_ANEW; /* the server has closed this channel */
     switch (session->next_step) {
     case TLS_GO_PLAIN: return become_ready(session);
-    case TLS_GO_ENCRYPTED: return say_hello(session, STEP_EHLO);
+    case TLS_GO_ENCRYPTED:
+        if (session->replies > 0)
+            return say_hello(session, STEP_EHLO);
+        expect(session, STEP_GREETING, 0); /* TLS came first */
+        return ASK_BYTES;
     case TLS_GO_PLAIN_ANEW:
     case TLS_GO_ANEW:
     case TLS_RETRY_LATER:
@@ -365,6 +390,7 @@ static enum session_ask starttls_replied(struct session *session, const struct e
 enum session_ask session_secured(struct session *session, bool trusted)
 {
     session->secure = true;
+    session->expected_count = 0;                  /* where TLS came first it is owed no more */
     session->extensions = (struct extensions){0}; /* all that was learnt in clear is forgotten */
     return tls_ended(session, trusted ? TLS_ESTABLISHED : TLS_UNTRUSTED, &session->failure);
 }

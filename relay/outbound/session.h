@@ -6,9 +6,9 @@
  * Commands that were sent wait in a FIFO, and each reply answers the one at its head: with or
  * without PIPELINING (RFC 2920) it is the same machine.
  *
- *     greeting -> EHLO [-> HELO] [-> STARTTLS -> handshake -> EHLO] -> ready
- *     ready -> [RSET] MAIL RCPT… DATA -> body -> end of data -> ready -> … -> QUIT
- *     ready -> [RSET] MAIL RCPT… BDAT… BDAT LAST             -> ready -> … -> QUIT
+ *     [handshake ->] greeting -> EHLO [-> HELO] [-> STARTTLS -> handshake -> EHLO] [-> AUTH…] ->
+ * ready ready -> [RSET] MAIL RCPT… DATA -> body -> end of data -> ready -> … -> QUIT ready ->
+ * [RSET] MAIL RCPT… BDAT… BDAT LAST             -> ready -> … -> QUIT
  *
  * With CHUNKING (RFC 3030) the body goes as chunks, each behind its BDAT. With PIPELINING too, a
  * small body goes in one flight with MAIL and RCPT: a message costs one round trip. A larger one
@@ -19,9 +19,12 @@
 #pragma once
 
 #include "queue/message.h"
+#include "relay/outbound/exchange.h"
 #include "relay/smtp/extension.h"
 #include "relay/smtp/reply.h"
 #include "tlspolicy/policy.h"
+
+struct login_config;
 
 /* What a session does for one envelope. */
 struct delivery {
@@ -33,16 +36,18 @@ struct delivery {
 };
 
 enum session_ask {
-    ASK_BYTES, /* the reply to session_awaits() is owed, within session_timeout_ms() */
-    ASK_TLS,   /* 220 to STARTTLS: look for residue, handshake, then session_secured() or
-                  session_tls_failed() */
-    ASK_CLAIM, /* ready; the delivery that was under way, if any, has all its verdicts:
-                  session_deliver() or session_quit() */
-    ASK_BODY,  /* send the body, dot-stuffed, and the final dot, then session_body_sent() */
-    ASK_CHUNK, /* send session_chunk() of the body as it is, at once behind its command, then
-                  session_body_sent(); replies may come meanwhile */
-    ASK_CLOSE, /* over; session->failure tells why when it never became ready, and every
-                  recipient of a delivery under way has its verdict */
+    ASK_BYTES,  /* the reply to session_awaits() is owed, within session_timeout_ms() */
+    ASK_TLS,    /* 220 to STARTTLS: look for residue, handshake, then session_secured() or
+                   session_tls_failed() */
+    ASK_SECRET, /* of its login, as session_wants() has it: session_give_secret() or
+                   session_no_secret() */
+    ASK_CLAIM,  /* ready; the delivery that was under way, if any, has all its verdicts:
+                   session_deliver() or session_quit() */
+    ASK_BODY,   /* send the body, dot-stuffed, and the final dot, then session_body_sent() */
+    ASK_CHUNK,  /* send session_chunk() of the body as it is, at once behind its command, then
+                   session_body_sent(); replies may come meanwhile */
+    ASK_CLOSE,  /* over; session->failure tells why when it never became ready, and every
+                   recipient of a delivery under way has its verdict */
 };
 
 enum session_step { /* the commands, as rows of the table */
@@ -50,6 +55,7 @@ enum session_step { /* the commands, as rows of the table */
                     STEP_EHLO,
                     STEP_HELO,
                     STEP_STARTTLS,
+                    STEP_AUTH, /* and each response to a challenge */
                     STEP_RSET,
                     STEP_MAIL,
                     STEP_RCPT,
@@ -59,7 +65,7 @@ enum session_step { /* the commands, as rows of the table */
                     STEP_BDAT_LAST,
                     STEP_QUIT,
 };
-#define SESSION_STEPS 12
+#define SESSION_STEPS 13
 
 struct expected {
     enum session_step step;
@@ -90,12 +96,31 @@ struct transaction {
     bool later[ENVELOPE_RECIPIENTS_MAX]; /* those for the next transaction */
 };
 
+#define AUTH_CHALLENGES_MAX 8 /* of one exchange: no mechanism has more than three */
+
+/* Who it is to say that it is (RFC 4954), and how that goes. */
+struct session_login {
+    const struct login_config *config; /* NULL: nobody */
+    const char *host;                  /* as the operator calls it, without address */
+    uint16_t port;
+    unsigned left;             /* mechanisms that may still be tried */
+    unsigned tried;            /* those that were */
+    struct exchange *exchange; /* the one under way, or the last */
+    unsigned challenges;       /* that came in it */
+    bool begun;                /* AUTH was said */
+    bool done;                 /* 235 */
+    bool refused;              /* for good, for now: another address is no better */
+    bool repeats;              /* the server's words hold something of what it was told: they are
+                                  shown to nobody */
+};
+
 struct session {
     /* What it was told. */
     const char *hostname; /* for EHLO */
     const char *host;     /* "mx.example[192.0.2.1]:25", for verdicts */
     struct tls_policy policy;
     struct tls_history history;
+    struct session_login login;
     unsigned discarded; /* extensions that are not used though they are offered */
     struct buffer *out;
 
@@ -145,6 +170,12 @@ void session_init(struct session *session, const char *hostname, const char *hos
                   unsigned discarded, struct buffer *out);
 void session_free(struct session *session);
 
+/* Before anything came: who it is there; what is borrowed outlives it. */
+void session_log_in(struct session *session, const struct login_config *login, const char *host,
+                    uint16_t port);
+/* Before anything came: TLS is first (RFC 8314 3). ASK_TLS, and in clear nothing goes. */
+enum session_ask session_begin_secure(struct session *session);
+
 /* Takes the replies that are complete from the front of `in`; *used says how many bytes. Stops
  * at the first that makes the session ask for something else than bytes. Bytes behind it are
  * residue, for the caller to find, when that is ASK_TLS; else they end the session. */
@@ -155,6 +186,11 @@ enum session_ask session_receive(struct session *session, struct span in, size_t
 enum session_ask session_secured(struct session *session, bool trusted);
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
                                     const char *why);
+
+/* After ASK_SECRET. */
+struct exchange_want session_wants(const struct session *session);
+enum session_ask session_give_secret(struct session *session, const char *secret);
+enum session_ask session_no_secret(struct session *session, const char *why);
 
 /* After ASK_CLAIM. ASK_CLAIM again when the envelope needs what this host does not offer: its
  * verdicts are local ones, VERDICT_BOUNCED with code 0. */

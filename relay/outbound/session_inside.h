@@ -1,6 +1,7 @@
-/* The inside of a session, for its own four files: session.c (the table, the replies owed, from
- * the greeting to ready, and how it fails), delivery.c (from MAIL to the reply to the content),
- * parameters.c (what MAIL and RCPT say, and what a host cannot take) and verdicts.c. */
+/* The inside of a session, for its own five files: session.c (the table, the replies owed, from
+ * the greeting to ready, and how it fails), authentication.c (AUTH), delivery.c (from MAIL to the
+ * reply to the content), parameters.c (what MAIL and RCPT say, and what a host cannot take) and
+ * verdicts.c. */
 #pragma once
 
 #include "base/must.h"
@@ -15,6 +16,16 @@ typedef enum session_ask reply_handler(struct session *session, const struct exp
 void expect(struct session *session, enum session_step step, unsigned of);
 /* Whether the next reply is owed to this. */
 bool is_owed(const struct session *session, enum session_step step);
+
+/* Before it was ready: the host as a whole failed. 5xx too is only this host's word, now. */
+enum session_ask refuse_host(struct session *session, const struct verdict *verdict);
+/* As far as we are concerned it could take mail; if it is to know who we are, that is first. */
+enum session_ask become_ready(struct session *session);
+
+/* authentication.c */
+
+extern reply_handler auth_replied;
+enum session_ask authenticate(struct session *session);
 
 /* delivery.c */
 

@@ -53,13 +53,14 @@ char *site_key(const struct site_terms *terms, const struct site_host *hosts, un
     unsigned rank = 0;
     char text[IP_TEXT_MAX];
     /* Sections are compared by address: within one configuration each stands once. */
-    buffer_print(&key, "%p %p %s", (const void *)terms->tls, (const void *)terms->limits,
-                 terms->hello);
+    buffer_print(&key, "%p %p %p %s", (const void *)terms->tls, (const void *)terms->limits,
+                 (const void *)terms->login, terms->hello);
     for (unsigned i = 0; i < terms->sources->count; i++)
         buffer_print(&key, " %s", ip_format(&terms->sources->list[i], text));
     for (unsigned i = 0; i < count; i++) {
         rank += i > 0 && sorted[i].preference != sorted[i - 1].preference;
-        buffer_print(&key, " %u %s:%u", rank, sorted[i].name, sorted[i].port);
+        buffer_print(&key, " %u %s:%u%s", rank, sorted[i].name, sorted[i].port,
+                     sorted[i].implicit ? ":implicit" : "");
         add_addresses(&sorted[i], &key);
         buffer_print(&key, " ");
         terms_key(&sorted[i].tls, &key);
@@ -100,6 +101,7 @@ struct site_terms site_terms(const struct config *config, struct span destinatio
         terms.sources = &route->sources;
     if (route != NULL && route->hello != NULL)
         terms.hello = route->hello;
+    terms.login = route != NULL ? route->login : NULL;
     return terms;
 }
 

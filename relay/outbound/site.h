@@ -18,6 +18,7 @@
 struct site_host {
     char *name; /* as in DNS or the route; "[192.0.2.1]" for an address */
     uint16_t preference, port;
+    bool implicit; /* TLS comes first there (RFC 8314 3) */
     unsigned count;
     struct ip *addresses;
     struct tls_terms tls; /* what it must show; its strings lie in `arena` */
@@ -54,8 +55,9 @@ struct slot {
 struct site_terms {
     const struct tls_config *tls;
     const struct destination_config *limits;
-    const struct addresses *sources; /* never NULL; may be empty */
-    const char *hello;               /* the name in EHLO */
+    const struct addresses *sources;  /* never NULL; may be empty */
+    const char *hello;                /* the name in EHLO */
+    const struct login_config *login; /* whom to authenticate as; NULL: nobody */
 };
 
 struct site_terms site_terms(const struct config *config, struct span destination);

@@ -195,6 +195,7 @@ static void act(struct visiting *visiting, enum session_ask ask)
         say(visiting);
         end(visiting);
         return;
+    case ASK_SECRET: /* it does not log in: no secret leaves for a look */
     case ASK_BODY:
     case ASK_CHUNK: must_not_reach();
     }
@@ -228,6 +229,8 @@ static void connected(struct visiting *visiting)
     visiting->connecting = false;
     if (error != 0)
         act(visiting, session_lost(&visiting->session, strerror(-error)));
+    else if (visiting->visit->host->implicit)
+        act(visiting, session_begin_secure(&visiting->session));
 }
 
 static void ready(struct watcher *watcher, unsigned what)

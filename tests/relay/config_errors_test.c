@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #define SECTION_NAMES                                                                              \
-    "listen, route, tls, destination, retry, limits, bounce, reply, admin, user, tlsrpt, include"
+    "listen, route, tls, destination, retry, limits, bounce, reply, admin, user, tlsrpt, login, "  \
+    "include"
 
 struct bad {
     const char *text, *errors;
@@ -82,9 +83,6 @@ START_TEST(names_that_are_not_known)
          "t.conf:4: unknown section \"four\": known are " SECTION_NAMES "\n"
          "t.conf:5: unknown section \"five\": known are " SECTION_NAMES "\n"
          "t.conf:6: unknown key \"spol\": did you mean \"spool\"?\n"},
-        /* of a later version */
-        {"hostname = a.test\nlogin \"corp\" { user = a }",
-         "t.conf:2: login is not supported yet\n"},
         {"tls a.test { level = dane match = { nexthop } }",
          "t.conf:1: match has no use at level dane: names are looked for at verify and secure\n"},
         /* RFC 7672 1.3.1: without DNSSEC there is no DANE */
@@ -113,6 +111,74 @@ START_TEST(names_that_are_not_known)
          "t.conf:1: admin \"127.0.0.1:1\": mail is taken there: take another port\n"},
     };
     expect_each(rows, countof(rows));
+}
+END_TEST
+
+#define LOGIN "login corp { user = a password-file = f "
+#define ROUTE "route \"*\" { hosts = \"a.test:587\" login = corp }\n"
+
+/* RFC 4954 4, RFC 8314 3: a secret does not leave for whom the operator did not mean. */
+START_TEST(logins)
+{
+    static const struct bad rows[] = {
+        {"login corp { password-file = f }", "t.conf:1: login needs a user: user = \"NAME\"\n"},
+        {"login corp { user = a }", "t.conf:1: login needs one of password-file = \"FILE\" and "
+                                    "token-file = \"FILE\"\n"},
+        {"login corp { user = a password-file = f token-file = g }",
+         "t.conf:1: login needs one of password-file = \"FILE\" and token-file = \"FILE\"\n"},
+        {LOGIN "\nmechanisms = { PLAIN, XOAUTH2 } }",
+         "t.conf:2: OAUTHBEARER and XOAUTH2 need token-file, not password-file\n"},
+        {"login corp { user = a token-file = f mechanisms = { plain } }",
+         "t.conf:1: with token-file there are only OAUTHBEARER and XOAUTH2\n"},
+        {LOGIN "mechanisms = { GSSAPI } }",
+         "t.conf:1: mechanisms: \"GSSAPI\" is not one of those that are known: SCRAM-SHA-256 "
+         "SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 LOGIN PLAIN OAUTHBEARER XOAUTH2\n"},
+        {"login \"a b\" { user = a password-file = f }",
+         "t.conf:1: login \"a b\": not a name of letters, digits, '.', '_' and '-'\n"},
+        {LOGIN "}\n" LOGIN "}", "t.conf:2: login \"corp\" is there twice\n"},
+        {"route x.test { hosts = \"a.test:587\" login = corb }\n" LOGIN "}",
+         "t.conf:1: there is no login \"corb\": did you mean \"corp\"?\n"},
+        {ROUTE, "t.conf:1: there is no login \"corp\": write login \"corp\" { user = … "
+                "password-file = … }\n"},
+        {ROUTE LOGIN "}",
+         "t.conf:1: login \"corp\" is never used in clear, and tls \"*\" has level may: set "
+         "level = \"verify\" there, or in-clear = true in the login\n"},
+        {ROUTE LOGIN "unverified = true }",
+         "t.conf:1: login \"corp\" is never used in clear, and tls \"*\" has level may: set "
+         "level = \"verify\" there, or in-clear = true in the login\n"},
+        {ROUTE LOGIN "}\ntls \"*\" { level = verify }\ntls b.test { level = dane }",
+         "t.conf:1: login \"corp\" is only used with hosts that have shown who they are, and tls "
+         "\"b.test\" has level dane: set level = \"verify\" there, or unverified = true in the "
+         "login\n"},
+        {"route x.test { hosts = \"a.test:465\" login = corp }\n" LOGIN "}",
+         "t.conf:1: login \"corp\" is only used with hosts that have shown who they are, and tls "
+         "\"*\" has level may: set level = \"verify\" there, or unverified = true in the "
+         "login\n"},
+        {"route x.test { hosts = { \"a.test:465\", \"a.test:587\" } login = corp }\n" LOGIN
+         "unverified = true }",
+         "t.conf:1: login \"corp\" is never used in clear, and tls \"*\" has level may: set "
+         "level = \"verify\" there, or in-clear = true in the login\n"},
+        {"route x.test { hosts = \"a.test\" tls = starttls fallback = starttls }",
+         "t.conf:1: fallback has no use with tls = \"starttls\"\n"},
+        {"route x.test { hosts = \"a.test\" tls = implicit fallback-port = 0 }",
+         "t.conf:1: fallback-port: \"0\" is not within 1 to 65535\n"},
+    };
+    static const char *const fine[] = {
+        ROUTE LOGIN "in-clear = yes }",
+        ROUTE LOGIN "unverified = yes } tls \"*\" { level = encrypt }",
+        ROUTE LOGIN "} tls \"*\" { level = verify } tls b.test { level = dane-only }",
+        /* what mail for a.test gets is of no concern to x.test's hosts */
+        "route x.test { hosts = \"a.test\" login = Corp }" LOGIN "} tls x.test { level = secure }",
+        "route .x.test { hosts = \"a.test:465\" login = corp }" LOGIN "unverified = yes }",
+        "route x.test { hosts = \"a.test\" tls = implicit fallback = starttls login = corp }" LOGIN
+        "unverified = yes }",
+    };
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    expect_each(rows, countof(rows));
+    for (size_t i = 0; i < countof(fine); i++) {
+        struct config *config CLEANUP(config_drop) = read_fine(&scratch, fine[i]);
+        ck_assert_ptr_nonnull(config->route_list[0].login);
+    }
 }
 END_TEST
 
@@ -162,7 +228,7 @@ START_TEST(values_that_are_wrong)
         {"reply \"x\" { match = '^550 (unclosed'\naction = \"bounce\" }",
          "t.conf:1: match: not a regular expression: missing closing parenthesis, at byte 15\n"},
         {"reply \"x\" { match = no action = bounce at = helo destination = \"a b\" }",
-         "t.conf:1: at: \"helo\" is not one of any, connect, greeting, ehlo, starttls, mail, rcpt, "
+         "t.conf:1: at: \"helo\" is not one of any, connect, greeting, ehlo, starttls, auth, mail, rcpt, "
          "data, end-of-data: did you mean \"ehlo\"?\n"
          "t.conf:1: destination: \"a b\" is not a domain, as in example.com, .example.com (all "
          "below it) or *\n"},
@@ -464,7 +530,7 @@ START_TEST(a_good_file_after_a_bad_one)
 }
 END_TEST
 
-TEST_MAIN("relay/config_errors", names_that_are_not_known, values_that_are_wrong,
+TEST_MAIN("relay/config_errors", names_that_are_not_known, logins, values_that_are_wrong,
           things_that_do_not_fit_together, syntax_errors, bytes_that_are_no_text,
           more_errors_than_are_shown, includes, a_file_that_includes_itself,
           errors_in_the_file_and_in_what_it_names, files_that_cannot_be_read,

@@ -372,6 +372,11 @@ START_TEST(a_dump_reads_as_the_same)
         "bounce { per-sender = \"0\" postmaster-copy = \"a+b@x.test\" full-max = 0 }\n"
         "tlsrpt { collector = c }\n"
         "limits { memory = 1025K }\n",
+        "login corp { user = \"a b\" password-file = f mechanisms = { plain, SCRAM-SHA-1 } }\n"
+        "login cloud { user = a token-file = t in-clear = yes unverified = yes }\n"
+        "route a.test { hosts = a.test tls = implicit fallback = starttls login = corp }\n"
+        "route b.test { hosts = a.test tls = starttls fallback-port = 1 login = cloud }\n"
+        "tls a.test { level = verify }\n",
         ("reply \"greylist\" { match = '^4\\d\\d \"later\" \\$' action = next-host at = rcpt }\n"
          "reply \"mine\" { match = x destination = .y.test action = suspend for = 2d }\n"),
         "builtin-rules = no reply \"mine\" { match = 'a\\\\\\'b' action = bounce }\n",
@@ -529,6 +534,43 @@ START_TEST(files_that_it_names)
 }
 END_TEST
 
+/* A login's file is looked at by check-config; run goes on without it. */
+START_TEST(secrets_of_logins)
+{
+    static const struct {
+        const char *text;
+        mode_t mode;
+        const char *fault; /* NULL: none */
+    } rows[] = {
+        {"s3cret", 0600, NULL},
+        {"s3cret", 0640, "others may use it (mode 0640): chmod 600 "},
+        {"s3cret", 0604, "others may use it (mode 0604): chmod 600 "},
+        {"", 0600, "it is empty"},
+        {"s3cret\ns3cret\n", 0600, "it has more than one line"},
+    };
+    struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
+    char path[SCRATCH_FILE_MAX], text[1024];
+    snprintf(text, sizeof(text),
+             "spool = \"%s/s\"\nlogin corp {\nuser = a password-file = \"%s\" }", scratch.path,
+             scratch_name(&scratch, "secret", path));
+    struct config *config CLEANUP(config_drop) = read_fine(&scratch, text);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buffer said CLEANUP(buffer_free) = {0};
+        scratch_write(&scratch, "secret", span_of(rows[i].text));
+        must(chmod(path, rows[i].mode) == 0);
+        expect_files(&scratch, text, NULL);
+        ck_assert(config_doubts(config, &said) == (rows[i].fault == NULL));
+        config_dump(config, &said);
+        buffer_append(&said, (struct span){"", 1});
+        const char *told = buffer_span(&said).data;
+        ck_assert_ptr_null(strstr(told, "s3cret"));
+        ck_assert_msg(rows[i].fault == NULL || strstr(told, rows[i].fault) != NULL, "%s", told);
+        ck_assert(rows[i].fault == NULL ||
+                  strstr(told, NAME ":2: login \"corp\" cannot be used: "));
+    }
+}
+END_TEST
+
 START_TEST(the_place_of_the_control_socket)
 {
     struct scratch scratch CLEANUP(scratch_remove) = scratch_make();
@@ -616,5 +658,5 @@ TEST_MAIN("relay/config", all_values, defaults, defaults_of_tlsrpt, the_longest_
           admin_sections, where_we_listen_is_ourselves, addresses_that_are_not_here,
           nobody_may_relay, users_who_may_submit, sections_start_from_the_star, environment,
           a_dump_reads_as_the_same, users_have_their_limits, senders, rules_in_their_order,
-          references, files_that_it_names, the_place_of_the_control_socket, when_dns_is_validated,
-          the_manual_names_every_key)
+          references, files_that_it_names, secrets_of_logins, the_place_of_the_control_socket,
+          when_dns_is_validated, the_manual_names_every_key)

@@ -22,9 +22,11 @@ enum action {
     DELIVER, /* the envelope is handed over */
     BODY,    /* the body or the chunk has left; stands in for the connection */
     SECURED,
-    TLS_BAD, /* session_tls_failed(outcome, text) */
-    LOST,    /* session_lost(text) */
-    LATE,    /* session_timed_out() */
+    TLS_BAD,   /* session_tls_failed(outcome, text) */
+    LOST,      /* session_lost(text) */
+    LATE,      /* session_timed_out() */
+    GIVE,      /* session_give_secret(text) */
+    NO_SECRET, /* session_no_secret(text) */
     QUIT,
 };
 
@@ -49,8 +51,10 @@ struct dialogue {
     void (*prepare)(struct message *message, struct envelope *envelope);
     struct tls_policy policy; /* level 0: TLS_NONE */
     struct tls_history history;
-    bool promises;   /* the server is authenticated, and one of the next hop's */
-    bool only_whole; /* what comes behind a reply must come with it */
+    bool promises;                    /* the server is authenticated, and one of the next hop's */
+    const struct login_config *login; /* NULL: none */
+    bool implicit;                    /* TLS comes first */
+    bool only_whole;                  /* what comes behind a reply must come with it */
     struct step steps[STEPS_MAX];
     const char *failure; /* at the end; NULL: none */
 };
@@ -138,6 +142,9 @@ static inline void play_begin(struct play *play)
     session_init(&play->session, "relay.test", HOST, &play->dialogue->policy,
                  &play->dialogue->history, play->dialogue->discarded, &play->out);
     play->session.promises = play->dialogue->promises;
+    session_log_in(&play->session, play->dialogue->login, "mx.test", 25);
+    if (play->dialogue->implicit)
+        ck_assert_int_eq(session_begin_secure(&play->session), ASK_TLS);
 }
 
 static inline void play_end(struct play *play)
@@ -207,6 +214,8 @@ static inline enum session_ask play_act(struct play *play, const struct step *st
     case TLS_BAD: return session_tls_failed(&play->session, step->outcome, step->text);
     case LOST: return session_lost(&play->session, step->text);
     case LATE: return session_timed_out(&play->session);
+    case GIVE: return session_give_secret(&play->session, step->text);
+    case NO_SECRET: return session_no_secret(&play->session, step->text);
     case QUIT: return session_quit(&play->session);
     case NOTHING: break;
     }

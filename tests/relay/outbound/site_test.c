@@ -37,8 +37,8 @@ static void yard_open(struct yard *yard, unsigned limit)
 {
     *yard = (struct yard){.limits = {.max_connections = limit}};
     atomic_init(&yard->config.references, 1);
-    const struct site_terms terms = {&yard->tls, &yard->limits, &yard->limits.sources,
-                                     "relay.test"};
+    const struct site_terms terms = {&yard->tls, &yard->limits, &yard->limits.sources, "relay.test",
+                                     NULL};
     peers_init(&yard->peers);
     yard->site = site_create(&yard->config, &terms, one_host(), 1, WORKERS, &yard->peers);
     for (unsigned i = 0; i < ROUTES; i++) {
@@ -503,7 +503,9 @@ static const struct tls_config tlses[2];
 static const struct destination_config limits[2];
 static struct ip own[1];
 static const struct addresses sources[2] = {{0}, {own, 1, "t.conf:1"}};
-static const struct site_terms base_terms = {&tlses[0], &limits[0], &sources[0], "relay.test"};
+static const struct site_terms base_terms = {&tlses[0], &limits[0], &sources[0], "relay.test",
+                                             NULL};
+static const struct login_config logins[1];
 
 /* DNS turns equals round with every answer: it is the same site all the same. */
 START_TEST(the_same_hosts_in_any_order_are_one_site)
@@ -535,10 +537,11 @@ START_TEST(any_difference_makes_another_site)
         {{"x.test", 10, 25, {A, B}}, {"b.test", 10, 25, {A}}, {"c.test", 20, 25, {B}}},
     };
     const struct site_terms terms[] = {
-        {&tlses[1], &limits[0], &sources[0], "relay.test"},
-        {&tlses[0], &limits[1], &sources[0], "relay.test"},
-        {&tlses[0], &limits[0], &sources[1], "relay.test"},
-        {&tlses[0], &limits[0], &sources[0], "other.test"},
+        {&tlses[1], &limits[0], &sources[0], "relay.test", NULL},
+        {&tlses[0], &limits[1], &sources[0], "relay.test", NULL},
+        {&tlses[0], &limits[0], &sources[1], "relay.test", NULL},
+        {&tlses[0], &limits[0], &sources[0], "other.test", NULL},
+        {&tlses[0], &limits[0], &sources[0], "relay.test", &logins[0]},
     };
     char *base = key_of(&base_terms, base_rows);
     for (size_t i = 0; i < countof(others); i++) {
@@ -552,6 +555,19 @@ START_TEST(any_difference_makes_another_site)
         free(key);
     }
     free(base);
+}
+END_TEST
+
+/* Whether TLS comes first is a difference, too (RFC 8314). */
+START_TEST(tls_first_makes_another_site)
+{
+    struct site_host host = {.name = (char *)(uintptr_t) "a.test", .port = 25};
+    char *starttls = site_key(&base_terms, &host, 1);
+    host.implicit = true;
+    char *implicit = site_key(&base_terms, &host, 1);
+    ck_assert_str_ne(starttls, implicit);
+    free(starttls);
+    free(implicit);
 }
 END_TEST
 
@@ -635,4 +651,5 @@ TEST_MAIN("relay/outbound/site", sources_take_turns_within_their_family,
           who_is_busy_is_no_claimant, who_idles_is_woken_first_and_nearest,
           the_limit_binds_while_all_idle_ones_are_woken, slots_keep_the_books,
           a_dead_site_gets_one_probe, a_live_connection_of_a_dead_site_is_used,
-          the_same_hosts_in_any_order_are_one_site, any_difference_makes_another_site)
+          the_same_hosts_in_any_order_are_one_site, any_difference_makes_another_site,
+          tls_first_makes_another_site)
