@@ -11,7 +11,8 @@ static const struct tls_terms *terms_of(const struct connection *connection)
 
 /* ---- how it ended ---- */
 
-static void log_failure(const struct connection *connection)
+static void log_failure(const struct connection *connection, const char *outcome,
+                        const struct verdict *failure)
 {
     const struct session *session = &connection->session;
     struct log_line line;
@@ -20,12 +21,21 @@ static void log_failure(const struct connection *connection)
     log_number(&line, "conn", (int64_t)connection->number);
     log_string(&line, "level", tls_level_name(session->policy.level));
     log_string(&line, "source", tls_source_name(terms_of(connection)->source));
-    log_string(&line, "outcome", tls_outcome_name(session->outcome));
-    if (session->tls_failure.code != 0)
-        log_number(&line, "code", session->tls_failure.code);
-    if (session->tls_failure.text.length > 0)
-        log_text(&line, "why", session->tls_failure.text);
+    log_string(&line, "outcome", outcome);
+    if (failure->code != 0)
+        log_number(&line, "code", failure->code);
+    if (failure->text.length > 0)
+        log_text(&line, "why", failure->text);
     log_end(&line);
+}
+
+/* MTA-STS in testing: the host would not have been used. */
+static void tell_doubt(const struct connection *connection)
+{
+    const char *doubted = terms_of(connection)->doubted;
+    struct verdict verdict = {.text = span_of(doubted ? doubted : "")};
+    if (doubted != NULL)
+        log_failure(connection, "policy", &verdict);
 }
 
 /* Whether the handshake itself did not come to its end. */
@@ -72,13 +82,14 @@ void connection_tell_tls(struct connection *connection)
     metric_tls_policy(terms_of(connection)->source, session->policy.level, session->outcome);
     dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
                          connection->order[connection->host_at], session->outcome);
+    tell_doubt(connection);
     if (session->outcome == TLS_WITHDRAWN)
         log_note("tls-downgrade", "relay", "%s", connection->host_text);
     if (session->outcome == TLS_ESTABLISHED)
         return;
     if (session->next_step == TLS_GO_PLAIN && session->outcome <= TLS_WITHDRAWN)
         return; /* nothing failed: the host has no TLS, and none was asked for */
-    log_failure(connection);
+    log_failure(connection, tls_outcome_name(session->outcome), &session->tls_failure);
     connection_record(connection, "tls-failed", &session->tls_failure);
     if (is_failed_handshake(session->outcome) && !session->secure)
         metric_add(METRIC_HANDSHAKES_FAILED, 1);
