@@ -134,8 +134,8 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
     return connection_handshake(connection, ask);
 }
 
-/* Whether what was looked for in the certificate was there. */
-static bool secured(struct connection *connection)
+/* NULL where what was looked for in the certificate was there, or why not. */
+static const char *secured(struct connection *connection)
 {
     struct tls_facts facts;
     tls_facts(connection->channel.tls, &facts);
@@ -146,7 +146,7 @@ static bool secured(struct connection *connection)
              facts.version, facts.resumed ? "resumed" : "full");
     connection->session.promises =
         facts.verified && terms_of(connection)->requiretls != REQUIRETLS_NEVER;
-    return facts.fault == TLS_FAULT_NONE;
+    return facts.fault == TLS_FAULT_NONE ? NULL : tls_why(connection->channel.tls);
 }
 
 /* A certificate is only shown where the ticket was passed over, so the ticket is not why. */

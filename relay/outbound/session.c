@@ -387,12 +387,16 @@ static enum session_ask starttls_replied(struct session *session, const struct e
     return tls_ended(session, outcome, &verdict);
 }
 
-enum session_ask session_secured(struct session *session, bool trusted)
+enum session_ask session_secured(struct session *session, const char *doubt)
 {
+    struct verdict verdict = {0};
     session->secure = true;
     session->expected_count = 0;                  /* where TLS came first it is owed no more */
     session->extensions = (struct extensions){0}; /* all that was learnt in clear is forgotten */
-    return tls_ended(session, trusted ? TLS_ESTABLISHED : TLS_UNTRUSTED, &session->failure);
+    if (doubt != NULL)
+        verdict = local_verdict(session, &session->arena, VERDICT_DEFERRED,
+                                tls_status(TLS_UNTRUSTED), doubt);
+    return tls_ended(session, doubt ? TLS_UNTRUSTED : TLS_ESTABLISHED, &verdict);
 }
 
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,

@@ -181,9 +181,10 @@ enum session_ask session_begin_secure(struct session *session);
  * residue, for the caller to find, when that is ASK_TLS; else they end the session. */
 enum session_ask session_receive(struct session *session, struct span in, size_t *used);
 
-/* After ASK_TLS. Each returns what is asked next. `trusted`: what was looked for in the certificate
- * was there, or nothing was; false only where the level goes on all the same. */
-enum session_ask session_secured(struct session *session, bool trusted);
+/* After ASK_TLS. Each returns what is asked next. `doubt`: what was looked for in the certificate
+ * and is not there, in words; only where the level goes on all the same. NULL: nothing is missing.
+ */
+enum session_ask session_secured(struct session *session, const char *doubt);
 enum session_ask session_tls_failed(struct session *session, enum tls_outcome outcome,
                                     const char *why);
 

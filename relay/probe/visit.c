@@ -147,7 +147,7 @@ static void handshake_ended(struct visiting *visiting)
     if (!trusted && tls_level_authenticates(session->policy.level))
         act(visiting, session_tls_failed(session, TLS_UNTRUSTED, tls_why(visiting->channel.tls)));
     else
-        act(visiting, session_secured(session, trusted));
+        act(visiting, session_secured(session, trusted ? NULL : tls_why(visiting->channel.tls)));
 }
 
 static void handshake_failed(struct visiting *visiting)

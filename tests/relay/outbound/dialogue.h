@@ -210,7 +210,7 @@ static inline enum session_ask play_act(struct play *play, const struct step *st
     case SERVER: return play_server(play, step->text);
     case DELIVER: return play_deliver(play);
     case BODY: return session_body_sent(&play->session);
-    case SECURED: return session_secured(&play->session, true);
+    case SECURED: return session_secured(&play->session, NULL);
     case TLS_BAD: return session_tls_failed(&play->session, step->outcome, step->text);
     case LOST: return session_lost(&play->session, step->text);
     case LATE: return session_timed_out(&play->session);

@@ -120,7 +120,7 @@ static enum session_ask end_there(struct play *play, enum way way)
         return session_timed_out(session);
     ck_assert_int_eq(play_server(play, "220 go\r\n"), ASK_TLS);
     if (way == ESTABLISHED || way == ALERT_AFTERWARDS || way == SILENT_AFTERWARDS) {
-        enum session_ask ask = session_secured(session, true);
+        enum session_ask ask = session_secured(session, NULL);
         if (way == ALERT_AFTERWARDS)
             ask = session_broke(session, TLS_ALERT, "why");
         if (way == SILENT_AFTERWARDS)
