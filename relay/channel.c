@@ -13,7 +13,7 @@ void channel_open(struct channel *channel, int socket)
     channel->socket = socket;
     channel->tls = NULL;
     channel->in = channel->out = (struct buffer){0};
-    channel->in_stalled = channel->ended = channel->secured = false;
+    channel->in_stalled = channel->ended = channel->secured = channel->abandoned = false;
     channel->why = NULL;
 }
 
@@ -244,11 +244,19 @@ void channel_end(struct channel *channel)
     os_end(channel->socket);
 }
 
+void channel_abandon(struct channel *channel)
+{
+    buffer_clear(&channel->out);
+    if (channel->tls != NULL)
+        buffer_clear(tls_outgoing(channel->tls));
+    channel->abandoned = true;
+}
+
 void channel_close(struct channel *channel)
 {
     if (channel->socket < 0)
         return;
-    if (channel->secured && !channel->ended && channel->why == NULL) {
+    if (channel->secured && !channel->ended && !channel->abandoned && channel->why == NULL) {
         tls_bye(channel->tls);
         send_all(channel, tls_outgoing(channel->tls));
     }

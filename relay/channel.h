@@ -22,6 +22,7 @@ struct channel {
     bool in_stalled; /* filling stopped at CHANNEL_IN_MAX: the socket may hold more */
     bool ended;      /* the peer sends nothing more */
     bool secured;    /* the TLS handshake is over */
+    bool abandoned;  /* nothing is sent any more */
     const char *why; /* see channel_why */
 };
 
@@ -33,6 +34,10 @@ enum channel_result {
 
 /* Takes over the socket. `watcher` is left as it is. */
 void channel_open(struct channel *channel, int socket);
+/* Nothing of what was to be sent goes any more: for a peer that has been given up, lest it get the
+ * rest of something behind our back. */
+void channel_abandon(struct channel *channel);
+
 /* Says goodbye in TLS, closes, frees the buffers. May be called twice. */
 void channel_close(struct channel *channel);
 

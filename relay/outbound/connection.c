@@ -43,7 +43,9 @@ void connection_die(struct connection *connection)
 
 void connection_close_channel(struct connection *connection)
 {
-    if (connection->channel.socket >= 0)
+    if (connection->channel.socket >= 0 && session_halfway(&connection->session))
+        channel_abandon(&connection->channel); /* it is decided: the rest must not arrive now */
+    else if (connection->channel.socket >= 0)
         channel_flush(&connection->channel); /* a last QUIT goes as far as it goes */
     channel_close(&connection->channel);
     connection_race_stop(connection);

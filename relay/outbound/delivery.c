@@ -254,6 +254,11 @@ bool session_in_doubt(const struct session *session)
     return session->delivery != NULL && session->now.whole;
 }
 
+bool session_halfway(const struct session *session)
+{
+    return session->now.content_begun && !session->now.whole;
+}
+
 /* RFC 9422 4. An envelope is one domain's: so many envelopes are no more domains. */
 bool session_spent(const struct session *session)
 {

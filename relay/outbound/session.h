@@ -218,6 +218,8 @@ enum session_ask session_lost(struct session *session, const char *why);
 enum session_ask session_broke(struct session *session, enum tls_outcome outcome, const char *why);
 /* Before session_lost: the last of what was sent is known not to have arrived. */
 void session_not_received(struct session *session);
+/* Some of a body has been written, and not all of it has left. */
+bool session_halfway(const struct session *session);
 /* After ASK_CLOSE: the delivery that was under way is in doubt. */
 bool session_in_doubt(const struct session *session);
 

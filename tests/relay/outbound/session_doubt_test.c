@@ -160,5 +160,24 @@ START_TEST(each_chunk_has_its_time)
 }
 END_TEST
 
-TEST_MAIN("relay/outbound/session_doubt", in_doubt_only_when_the_last_byte_has_left,
-          replies_before_the_chunk, each_chunk_has_its_time)
+/* What became of it is decided then: if the rest of it left for the server after all, the message
+ * could arrive, and come again. */
+START_TEST(halfway_until_the_last_byte_has_left)
+{
+    static const struct dialogue dialogue = {
+        .name = "halfway", .ehlo = BOTH, .recipients = 2, .length = 99};
+    struct play play = {.dialogue = &dialogue};
+    play_begin(&play);
+    play_hello(&play);
+    ck_assert(!session_halfway(&play.session));
+    ck_assert_int_eq(play_deliver(&play), ASK_CHUNK);
+    ck_assert(session_halfway(&play.session));
+    ck_assert_int_eq(session_body_sent(&play.session), ASK_BYTES);
+    ck_assert(!session_halfway(&play.session));
+    play_end(&play);
+}
+END_TEST
+
+TEST_MAIN("relay/outbound/session_doubt", halfway_until_the_last_byte_has_left,
+          in_doubt_only_when_the_last_byte_has_left, replies_before_the_chunk,
+          each_chunk_has_its_time)
