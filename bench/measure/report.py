@@ -1,0 +1,90 @@
+"""Rounds, medians and tables.
+
+All that is compared runs in the same round, in an order that turns from round to round, so that
+a noisy minute of the machine falls upon everybody.
+"""
+import json
+import os
+import platform
+import statistics
+import subprocess
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Row:
+    """One line of a table: a name, and the samples of each column."""
+    name: str
+    samples: dict = field(default_factory=dict)
+
+    def add(self, **values):
+        for column, value in values.items():
+            self.samples.setdefault(column, []).append(value)
+
+    def median(self, column):
+        values = self.samples.get(column)
+        return statistics.median(values) if values else None
+
+    def spread(self, column):
+        """From the least to the most."""
+        values = self.samples.get(column) or [0]
+        return min(values), max(values)
+
+
+def ratios(row, other, column):
+    """Of two rows, round by round: their median tells more than the ratio of the medians."""
+    pairs = zip(row.samples.get(column, []), other.samples.get(column, []))
+    return [a / b for a, b in pairs if b]
+
+
+def in_turn(items, round_):
+    """The items, begun with another one in each round."""
+    at = round_ % len(items)
+    return items[at:] + items[:at]
+
+
+def number(value):
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def cell(row, column):
+    """"1,234 (1,200–1,300)"."""
+    median = row.median(column)
+    if median is None:
+        return "–"
+    least, most = row.spread(column)
+    return f"{number(median)} ({number(least)}–{number(most)})"
+
+
+def table(title, columns, rows):
+    """A Markdown table; `columns`: (key, heading), or (None, heading, function of the row)."""
+    lines = [f"### {title}", "", "| | " + " | ".join(column[1] for column in columns) + " |",
+             "|---" * (len(columns) + 1) + "|"]
+    for row in rows:
+        cells = [column[2](row) if len(column) > 2 else cell(row, column[0]) for column in columns]
+        lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(*argv, env=None):
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, env=env)
+    except (OSError, subprocess.TimeoutExpired):
+        return "?"
+    return ((done.stdout or done.stderr).splitlines() or ["?"])[0]
+
+
+def machine():
+    """What it was measured on, as lines of Markdown."""
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
+                  if line.startswith("model name")), platform.machine())
+    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+    return [f"{os.cpu_count()} cores ({model}), {memory / 2**20:.1f} GiB of memory, "
+            f"Linux {platform.release()}",
+            f"OpenSSL: {_first_line('openssl', 'version')}"]
+
+
+def as_json(rows):
+    return json.dumps({row.name: row.samples for row in rows})
