@@ -1,0 +1,23 @@
+/* The hosts that mail goes to: SMTP servers that keep their ledger, and fail as chance wants it. */
+#pragma once
+
+#include "tests/sim/world.h"
+
+#define SIM_DESTINATIONS_MAX 4096
+
+struct host_plan {     /* of one host, for the whole run */
+    unsigned trouble;  /* per thousand: how often something goes wrong at a step */
+    bool tls;          /* offers STARTTLS */
+    bool must_encrypt; /* whoever sends to it here, has to: nothing may come in clear */
+    bool pipelining, chunking;
+    bool silent, refuses; /* for as long as trouble lasts */
+    unsigned most;        /* connections of the relay at a time */
+};
+
+/* The host of destination `number` is at 10.x.y.z:25. */
+struct endpoint server_place(unsigned number);
+void servers_open(unsigned count, uint64_t seed);
+const struct host_plan *server_plan(unsigned number);
+/* From now on everything works. */
+void servers_heal(void);
+bool servers_healed(void);

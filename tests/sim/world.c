@@ -1,0 +1,61 @@
+#include "tests/sim/world.h"
+
+bool sim_talks;
+
+static struct heap actions;
+static int64_t now_us = 1000000;
+static struct random_state chance;
+
+int64_t sim_now_us(void)
+{
+    return now_us;
+}
+
+void sim_set_clock(int64_t us)
+{
+    must(us >= now_us);
+    now_us = us;
+}
+
+void sim_after(struct action *action, int64_t us)
+{
+    heap_set(&actions, &action->node, now_us + us);
+}
+
+void sim_cancel(struct action *action)
+{
+    heap_remove(&actions, &action->node);
+}
+
+int64_t sim_next_us(void)
+{
+    int64_t at;
+    return heap_top(&actions, &at) != NULL ? at : INT64_MAX;
+}
+
+bool sim_act(void)
+{
+    int64_t at;
+    struct heap_node *node = heap_top(&actions, &at);
+    if (node == NULL || at > now_us)
+        return false;
+    struct action *action = container_of(node, struct action, node);
+    heap_remove(&actions, node);
+    action->act(action);
+    return true;
+}
+
+void sim_seed(uint64_t seed)
+{
+    chance.state = seed;
+}
+
+uint64_t sim_below(uint64_t bound)
+{
+    return random_below(&chance, bound);
+}
+
+bool sim_chance(unsigned per_thousand)
+{
+    return sim_below(1000) < per_thousand;
+}
