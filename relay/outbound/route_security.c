@@ -2,13 +2,15 @@
 
 #include "tlspolicy/requiretls.h"
 
-struct tls_policy route_policy(const struct tls_policy *policy, enum security security)
+struct tls_policy route_policy(const struct site_terms *terms, enum security security)
 {
+    const struct tls_policy *policy = &terms->tls->policy;
     switch (security) {
     case SECURITY_USUAL:
     case SECURITY_PREFERRED: return *policy;
     case SECURITY_REQUIRED: return policy_with_requiretls(policy);
-    case SECURITY_OPTIONAL: return policy_without_tls_required(policy);
+    case SECURITY_OPTIONAL:
+        return terms->login != NULL ? *policy : policy_without_tls_required(policy);
     }
     must_not_reach();
 }
@@ -73,7 +75,7 @@ bool route_secure_hosts(struct route_search *search)
         }
         return true;
     case SECURITY_OPTIONAL:
-        for (unsigned i = 0; i < search->count; i++)
+        for (unsigned i = 0; i < search->count && search->terms.login == NULL; i++)
             search->hosts[i].tls.source = TLS_FROM_HEADER;
         return true;
     }

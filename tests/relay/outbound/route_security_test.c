@@ -12,6 +12,9 @@ static struct next_hop_host hops[] = {{"mx.c.test", {0}, 25},
                                       {NULL, {.family = 4, .bytes = {192, 0, 2, 9}}, 25}};
 static const struct route_config by_name = {.name = "a.test", .hosts = hops, .count = 1};
 static const struct route_config by_both = {.name = "a.test", .hosts = hops, .count = 2};
+static const struct login_config login = {.name = "smarthost"};
+static const struct route_config by_login = {
+    .name = "a.test", .hosts = hops, .count = 1, .login = &login};
 static const struct route_config by_address = {.name = "a.test", .hosts = &hops[1], .count = 1};
 
 struct row {
@@ -191,6 +194,9 @@ START_TEST(the_header_lowers_the_level)
          .wanted = "mx.c.test may:header 0\n[192.0.2.9] may:header 0\n"},
         {"a.test", SECURITY_OPTIONAL, TLS_NONE, NULL, false, .wanted = "mx.b.test none:header 0\n"},
         {"a.test", SECURITY_USUAL, TLS_MAY, NULL, true, .wanted = "mx.b.test may:table 0\n"},
+        /* nobody gets the operator's credentials for what a header says */
+        {"a.test", SECURITY_OPTIONAL, TLS_VERIFY, &by_login, false,
+         .wanted = "mx.c.test verify:table 0\n"},
     };
     search_all(rows, countof(rows));
 }
