@@ -129,6 +129,7 @@ static void be_unauthenticated(struct tls_terms *terms, bool only)
     terms->level = only ? TLS_DANE : TLS_ENCRYPT;
     terms->source = TLS_FROM_DANE;
     terms->refused = only ? "none of its TLSA records can be used" : NULL;
+    terms->refusal = TLS_REFUSED_TLSA;
 }
 
 void dane_apply(struct tls_terms *terms, const struct dane_host *host, bool only,

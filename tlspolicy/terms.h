@@ -32,6 +32,14 @@ enum tls_requiretls {
     REQUIRETLS_ALWAYS,     /* and no mail goes there without */
 };
 
+enum tls_refusal {                      /* what kind of thing `refused` tells of */
+                   TLS_REFUSED_LOCALLY, /* the operator or the mail asks for more than there is */
+                   TLS_REFUSED_DNSSEC,  /* its TLSA records cannot be looked up */
+                   TLS_REFUSED_NO_TLSA, /* dane-only, and it has no records that DNSSEC proves */
+                   TLS_REFUSED_TLSA,    /* dane-only, and it has none that can be used */
+                   TLS_REFUSED_STS,     /* it is no host of the domain's MTA-STS policy */
+};
+
 struct tls_terms {
     enum tls_level level; /* never TLS_DANE_ONLY: it became TLS_DANE, or the host is refused */
     enum tls_source source;
@@ -48,6 +56,7 @@ struct tls_terms {
     const char *doubted; /* not NULL: with a policy that is only being tested (RFC 8461 5) the
                             host would not be used, and this is why */
     const char *refused; /* not NULL: the host may not be used, and this is why (4.7.5) */
+    enum tls_refusal refusal;
 };
 
 /* By the operator's policy alone. `host` is a name, or "[192.0.2.1]"; `next_hop` is the

@@ -17,9 +17,9 @@
  *     dest show    "what", ["last_failures"]    an object for each security of its mail
  *     dest pause   "what", "reason", ["for_ms"] an object, once it is durable
  *     dest resume  "what"                       the same
- *     explain      "what": ID or NAME           {"what", "explanation": [SENTENCE, …]}, each
- * envelope stats                                     one object tlsrpt show  ["domain"] an object
- * per domain, then {"count", "uncounted"}
+ *     explain      "what": ID or NAME           {"what", "explanation": […]} each envelope
+ *     stats                                     one object
+ *     tlsrpt show  ["domain"]                   an object per domain, {"count", "uncounted"}
  *
  * FILTER is any of "domain", "sender", "recipient" (texts), "older_than_ms" and "state"
  * ("waiting", "ready", "out", "held", "loading": read from the spool at start, not yet scheduled).

@@ -4,14 +4,17 @@
 
 static void refuse_if_only(struct tls_terms *terms, bool only, const char *why)
 {
-    if (only)
-        terms->refused = why;
+    if (!only)
+        return;
+    terms->refused = why;
+    terms->refusal = TLS_REFUSED_NO_TLSA;
 }
 
 /* RFC 7672 2.2.1: an attacker who can suppress the answer must not be able to lower the level. */
 static void refuse(struct tls_terms *terms, const char *why, struct arena *arena)
 {
     terms->refused = arena_print(arena, "its TLSA records cannot be looked up: %s", why);
+    terms->refusal = TLS_REFUSED_DNSSEC;
 }
 
 void dane_take_answer(struct tls_terms *terms, const struct tls_policy *policy,
