@@ -44,7 +44,7 @@ static struct timespec deadline(int wait_ms)
 }
 
 /* The poster signals with the mutex held, so that what comes after the look is not missed. */
-void inbox_wait(struct inbox *inbox, int wait_ms)
+static void wait_for_mail(struct inbox *inbox, int wait_ms)
 {
     struct timespec until = deadline(wait_ms);
     int error = 0;
@@ -58,6 +58,6 @@ void inbox_wait(struct inbox *inbox, int wait_ms)
 struct mail *inbox_take(struct inbox *inbox, int wait_ms)
 {
     if (wait_ms != 0 && mailbox_empty(&inbox->box))
-        inbox_wait(inbox, wait_ms);
+        wait_for_mail(inbox, wait_ms);
     return mailbox_take(&inbox->box);
 }

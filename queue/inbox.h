@@ -15,9 +15,6 @@ struct inbox {
 void inbox_init(struct inbox *inbox);
 void inbox_free(struct inbox *inbox); /* nothing may be waiting in it */
 
-/* Until something is there, up to `wait_ms` (-1: for ever). */
-void inbox_wait(struct inbox *inbox, int wait_ms);
-
 /* All that was posted, oldest first; waits up to `wait_ms` for the first (0: does not wait,
  * -1: for ever). NULL when nothing came. */
 struct mail *inbox_take(struct inbox *inbox, int wait_ms);

@@ -402,6 +402,13 @@ static bool serves(const struct config *config, const struct ip *listener, const
     return ip_equal(listener, ip) || (ip_is_unspecified(ip) && ip_is_loopback(listener));
 }
 
+bool config_may_fetch_from(const struct config *config, const struct ip *ip)
+{
+    if (ip_is_loopback(ip) || ip_is_unspecified(ip) || ip_is_private(ip))
+        return config->allow_loopback;
+    return ip_is_reachable(ip);
+}
+
 bool config_is_own_listener(const struct config *config, const struct ip *ip, uint16_t port)
 {
     for (unsigned i = 0; i < config->listen_count; i++)

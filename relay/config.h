@@ -328,6 +328,9 @@ bool config_may_send_as(const struct senders *senders, struct span sender);
 void config_find_own(struct config *config);
 /* Whether one of our own listeners is there: to connect would be a loop. */
 bool config_is_own_listener(const struct config *config, const struct ip *ip, uint16_t port);
+/* Whatever DNS says, nobody has us knock at doors within: hosts that others name for policies and
+ * reports. */
+bool config_may_fetch_from(const struct config *config, const struct ip *ip);
 bool config_may_relay(const struct config *config, const struct ip *client);
 /* Whether this can be the name or number of a user of this machine, and may stand in a header. */
 bool config_is_user(struct span text);

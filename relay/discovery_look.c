@@ -203,19 +203,11 @@ static void fetch(struct look *look)
 
 /* ---- the addresses of its host ---- */
 
-/* Whatever DNS says, nobody has us knock at doors within. */
-static bool may_fetch_from(const struct config *config, const struct ip *ip)
-{
-    if (ip_is_loopback(ip) || ip_is_unspecified(ip) || ip_is_private(ip))
-        return config->allow_loopback;
-    return ip_is_reachable(ip);
-}
-
 static void take_addresses(struct look *look, const struct resolution *answer)
 {
     const struct resolved_host *host = &answer->hosts[0];
     for (unsigned i = 0; i < host->count && i < countof(look->addresses); i++)
-        if (may_fetch_from(look->discoverer->config, &host->addresses[i]))
+        if (config_may_fetch_from(look->discoverer->config, &host->addresses[i]))
             look->addresses[look->request.address_count++] = host->addresses[i];
 }
 

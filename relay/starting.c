@@ -229,6 +229,7 @@ static void create_reports(struct running *running)
     struct reports_parts parts = {
         .config = running->config,
         .store = running->relay.store,
+        .resolve = running->resolve,
         .worker = &running->mailboxes[0],
         .hand_in = report_hand_in,
     };

@@ -120,9 +120,11 @@ static void enforce_sts(struct tls_terms *terms, bool matches, const char *next_
     terms->sni = arena_copy(arena, span_of(host));
     terms->name_count = 0;
     terms_add_name(terms, host, arena);
-    if (!matches)
-        terms->refused =
-            arena_print(arena, "its name matches no mx of the MTA-STS policy of %s", next_hop);
+    if (matches)
+        return;
+    terms->refused =
+        arena_print(arena, "its name matches no mx of the MTA-STS policy of %s", next_hop);
+    terms->refusal = TLS_REFUSED_STS;
 }
 
 static void test_sts(struct tls_terms *terms, bool matches, const char *next_hop, const char *host,

@@ -1,7 +1,12 @@
 #include "tlspolicy/tlsrpt_record.h"
 
+#include "base/ip.h"
+
+#include <ctype.h>
 #include <string.h>
 
+#define HTTPS_PORT 443
+#define HOST_MAX 255
 #define VERSION SPAN("v=TLSRPTv1;")
 
 static bool starts(struct span whole, struct span prefix)
@@ -72,15 +77,49 @@ static bool read_mailto(struct span text, struct arena *arena, const char **targ
     return true;
 }
 
-/* A URL with a host and without credentials. */
-static bool is_https(struct span uri, struct span scheme)
+static bool is_domain(struct span text)
 {
-    struct span behind = span_skip(uri, scheme.length);
-    size_t length = 0;
-    while (length < behind.length && strchr("/?#", behind.data[length]) == NULL)
-        length++;
-    return length > 0 && memchr(behind.data, '@', length) == NULL &&
-           memchr(uri.data, '"', uri.length) == NULL && memchr(uri.data, '\\', uri.length) == NULL;
+    struct ip ip;
+    for (size_t i = 0; i < text.length; i++)
+        if (!isalnum((unsigned char)text.data[i]) && strchr("-._", text.data[i]) == NULL)
+            return false;
+    return text.length > 0 && text.length <= HOST_MAX && text.data[0] != '.' &&
+           !ip_parse(text, &ip);
+}
+
+static bool cut_port(struct span *host, uint16_t *port)
+{
+    const char *colon = memchr(host->data, ':', host->length);
+    uint64_t number = HTTPS_PORT;
+    if (colon != NULL) {
+        size_t length = (size_t)(colon - host->data);
+        if (!span_number(span_skip(*host, length + 1), &number))
+            return false;
+        host->length = length;
+    }
+    *port = (uint16_t)number;
+    return number >= 1 && number <= UINT16_MAX;
+}
+
+/* What stands behind "https://": a domain, without credentials, and perhaps a port; a path, and
+ * perhaps a query. */
+static bool read_https(struct span rest, struct arena *arena, struct tlsrpt_uri *uri)
+{
+    const char *fragment = memchr(rest.data, '#', rest.length);
+    if (fragment != NULL)
+        rest.length = (size_t)(fragment - rest.data);
+    struct span host = {rest.data, 0};
+    while (host.length < rest.length && strchr("/?", rest.data[host.length]) == NULL)
+        host.length++;
+    rest = span_skip(rest, host.length);
+    if (!cut_port(&host, &uri->port) || !is_domain(host))
+        return false;
+    bool rooted = rest.length > 0 && rest.data[0] == '/';
+    char *name = arena_copy(arena, host);
+    text_lower(name);
+    uri->host = name;
+    uri->path = arena_print(arena, "%s%.*s", rooted ? "" : "/", SPAN_FORMAT(rest));
+    return true;
 }
 
 static bool read_uri(struct span text, struct arena *arena, struct tlsrpt_uri *uri)
@@ -92,11 +131,18 @@ static bool read_uri(struct span text, struct arena *arena, struct tlsrpt_uri *u
         uri->scheme = TLSRPT_MAILTO;
         return read_mailto(span_skip(text, mailto.length), arena, &uri->target);
     }
-    if (!span_starts_nocase(text, https) || !is_https(text, https))
-        return false;
     uri->scheme = TLSRPT_HTTPS;
     uri->target = arena_copy(arena, text);
-    return true;
+    return span_starts_nocase(text, https) && read_https(span_skip(text, https.length), arena, uri);
+}
+
+/* Its grammar has nothing but printable ASCII and blanks. */
+static bool is_readable(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if ((text.data[i] < ' ' && text.data[i] != '\t') || text.data[i] >= 0x7f)
+            return false;
+    return text.length <= TLSRPT_RECORD_MAX;
 }
 
 bool tlsrpt_record_choose(const struct span *texts, unsigned count, struct span *record)
@@ -115,7 +161,7 @@ bool tlsrpt_record_read(struct span text, struct arena *arena, struct tlsrpt_rec
     static const struct span rua = {"rua=", 4};
     struct span field, uri, list = {0};
     *record = (struct tlsrpt_record){0};
-    if (text.length > TLSRPT_RECORD_MAX || !starts(text, VERSION))
+    if (!is_readable(text) || !starts(text, VERSION))
         return false;
     text = span_skip(text, VERSION.length);
     while (list.data == NULL && cut(&text, ';', &field))

@@ -17,7 +17,9 @@ enum tlsrpt_scheme {
 
 struct tlsrpt_uri {
     enum tlsrpt_scheme scheme;
-    const char *target; /* the mailbox, decoded; or the whole URL */
+    const char *target;      /* the mailbox, decoded; or the whole URL, and of that */
+    const char *host, *path; /* a domain, not an address; with the query */
+    uint16_t port;
 };
 
 struct tlsrpt_record {

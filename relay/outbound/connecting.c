@@ -157,6 +157,7 @@ static void pass_over(struct connection *connection, const struct site_host *hos
     log_text(&line, "why", verdict.text);
     log_end(&line);
     connection->may_recover = true;
+    connection_report_refusal(connection, host);
     remember_failure(connection, &verdict);
 }
 

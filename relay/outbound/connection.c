@@ -20,6 +20,7 @@ void connection_open(struct mail *take_opening, void *taker)
     connection->channel.socket = -1;
     connection->deadline.fire = deadline_passed;
     slot_init(&connection->slot, opening->site, worker->index, opening->probe, opening->reserved);
+    connection->slot.reported = opening->reported;
     free(opening);
     list_append(&worker->outbound, &connection->node);
     connection_start(connection);
@@ -38,6 +39,7 @@ void connection_die(struct connection *connection)
     arena_free(&connection->failure_arena);
     transcript_free(&connection->transcript);
     slot_forget(&connection->slot);
+    reported_drop(&connection->slot.reported);
     worker_bury(connection->worker, &connection->grave, bury);
 }
 

@@ -13,6 +13,7 @@
 #include "relay/outbound/logins.h"
 #include "relay/outbound/race.h"
 #include "relay/outbound/transcript.h"
+#include "relay/outbound/reported.h"
 #include "relay/smtp/data.h"
 #include "relay/worker.h"
 
@@ -196,6 +197,12 @@ void connection_record(struct connection *connection, const char *what,
 void connection_record_unreached(struct connection *connection, const struct verdict *verdict);
 /* This host did not take all of the mail in hand. */
 void connection_record_mail(struct connection *connection);
+/* reporting.c */
+
+/* STARTTLS came to its end on this connection: told once per socket, when it is ready or lost. */
+void connection_report_tls(struct connection *connection);
+/* The host is passed over, for its terms cannot be fulfilled. */
+void connection_report_refusal(struct connection *connection, const struct site_host *host);
 
 /* parting.c */
 

@@ -42,7 +42,8 @@ struct opening {
     struct mail mail;
     struct site *site; /* a slot's reference and place: slot_init() takes them over */
     bool probe;
-    struct peer *reserved; /* moves into the slot, too */
+    struct peer *reserved;     /* moves into the slot, too */
+    struct reported *reported; /* the same */
 };
 
 /* A worker is asked to end an attempt without a connection: no route, site failed, expired. */

@@ -4,10 +4,18 @@
 #include "relay/os.h"
 #include "relay/outbound/dispatch.h"
 #include "relay/outbound/dispatch_lock.h"
+#include "relay/outbound/reported.h"
 
 #include <stdio.h>
 
 /* ---- recruiting ---- */
+
+/* For whom the connection is opened. */
+static struct reported *site_reported(const struct site *site)
+{
+    struct list_node *head = list_first(&site->turn);
+    return head != NULL ? container_of(head, struct route, turn)->reported : NULL;
+}
 
 static void post_opening(struct dispatch *dispatch, struct site *site, const struct recruited *got)
 {
@@ -16,6 +24,7 @@ static void post_opening(struct dispatch *dispatch, struct site *site, const str
     opening->site = site;
     opening->probe = got->probe;
     opening->reserved = got->reserved;
+    opening->reported = reported_keep(site_reported(site));
     site->references++;
     mailbox_post(&dispatch->parts.workers[got->worker], &opening->mail);
 }
@@ -236,6 +245,11 @@ struct entry *dispatch_claim(struct dispatch *dispatch, struct slot *slot, bool 
     last |= slot->evicted;
     if (!last && !dispatch->draining && site->rests_until_ms <= now_ms)
         entry = site_claim(site, now_ms);
+    if (entry != NULL) { /* should it go to another host with it */
+        reported_drop(&slot->reported);
+        const struct route *route = entry->destination->route;
+        slot->reported = reported_keep(route->reported);
+    }
     bool stays = !last && !dispatch->draining && site->routes > 0 && !is_wanted(dispatch, slot);
     *idle = entry == NULL && stays;
     slot_move(slot, *idle ? SLOT_IDLE : SLOT_BUSY);

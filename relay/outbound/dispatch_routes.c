@@ -1,4 +1,5 @@
 #include "relay/outbound/dispatch_lock.h"
+#include "relay/outbound/reported.h"
 #include "relay/os.h"
 
 #include <stdlib.h>
@@ -101,6 +102,7 @@ static void route_free(struct dispatch *dispatch, struct route *route)
     detach(dispatch, route);
     heap_remove(&dispatch->route_wake_ups, &route->wake_up);
     route->destination->route = NULL;
+    reported_drop(&route->reported);
     arena_free(&route->arena);
     free(route);
 }
@@ -122,6 +124,9 @@ static void search_found(struct dispatch *dispatch, struct searching *searching)
 {
     struct route *route = searching->search.route;
     attach(dispatch, route, find_site(dispatch, searching));
+    reported_drop(&route->reported);
+    route->reported = searching->search.reported;
+    searching->search.reported = NULL;
     route->state = ROUTE_KNOWN;
     route->known_until_ms = os_wall() + searching->search.ttl_ms;
     pace_succeeded(&route->pace);

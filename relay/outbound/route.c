@@ -1,8 +1,10 @@
 #include "relay/outbound/route.h"
 
 #include "relay/outbound/route_dane.h"
+#include "relay/outbound/reported.h"
 #include "relay/outbound/route_security.h"
 #include "relay/smtp/address.h"
+#include "tlspolicy/tlsrpt_record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,7 @@ void route_search_free(struct route_search *search)
         resolution_free(&search->resolution);
     if (search->discovery != NULL)
         discovery_free(&search->discovery);
+    reported_drop(&search->reported);
 }
 
 /* ---- which addresses of a host ---- */
@@ -312,13 +315,37 @@ static bool leaves_room(const struct tls_policy *policy)
     must_not_reach();
 }
 
+/* Reports themselves are none of what is reported (RFC 8460 3), nor is other mail to which no
+ * policy applies. */
+static bool is_reported(const struct route_search *search)
+{
+    return search->config->tlsrpt.on && search->policy.level != TLS_NONE &&
+           search->route->destination->security != SECURITY_OPTIONAL;
+}
+
+/* Exactly one record that names somebody to report to (RFC 8460 3). */
+static struct reported *find_reported(const struct route_search *search)
+{
+    const struct discovery *answer = search->discovery;
+    struct arena arena CLEANUP(arena_free) = {0};
+    struct tlsrpt_record read;
+    struct span record;
+    if (!tlsrpt_record_choose(answer->tlsrpt, answer->tlsrpt_count, &record) ||
+        !tlsrpt_record_read(record, &arena, &read))
+        return NULL;
+    return reported_create(answer->domain, record, answer->sts, answer->failure, answer->why);
+}
+
 static enum search_state discover(struct route_search *search)
 {
-    if (!leaves_room(&search->policy) && !route_needs_published(search))
+    bool wants_sts = leaves_room(&search->policy) || route_needs_published(search);
+    bool wants_tlsrpt = is_reported(search);
+    if (!wants_sts && !wants_tlsrpt)
         return SEARCH_FOUND;
     search->discovery = must_calloc(1, sizeof(*search->discovery));
     search->discovery->domain = must_strdup(search->route->destination->name);
-    search->discovery->wants_sts = true;
+    search->discovery->wants_sts = wants_sts;
+    search->discovery->wants_tlsrpt = wants_tlsrpt;
     search->discovery->anew = search->anew;
     search->discovering = true;
     return SEARCH_DISCOVER;
@@ -332,6 +359,7 @@ static enum search_state take_published(struct route_search *search)
         terms_apply_sts(&host->tls, answer->sts, search->route->destination->name, host->name,
                         &host->arena);
     }
+    search->reported = find_reported(search);
     if (answer->ttl_ms < search->ttl_ms)
         search->ttl_ms = answer->ttl_ms;
     return SEARCH_FOUND;

@@ -35,6 +35,7 @@ struct route_search {
     bool anew; /* what the domain publishes is looked up again, whatever is remembered of it */
     struct site_host *hosts; /* owned until taken */
     unsigned count;
+    struct reported *reported; /* who wants to know of sessions; owned until taken */
     int64_t ttl_ms;
     struct verdict verdict; /* texts in `arena` */
     struct arena arena;

@@ -83,6 +83,7 @@ void connection_tell_tls(struct connection *connection)
     dispatch_tls_outcome(dispatch_of(connection), site_of(connection),
                          connection->order[connection->host_at], session->outcome);
     tell_doubt(connection);
+    connection_report_tls(connection);
     if (session->outcome == TLS_WITHDRAWN)
         log_note("tls-downgrade", "relay", "%s", connection->host_text);
     if (session->outcome == TLS_ESTABLISHED)

@@ -15,6 +15,8 @@
 #include "relay/resolve.h"
 #include "tlspolicy/terms.h"
 
+struct reported;
+
 struct site_host {
     char *name; /* as in DNS or the route; "[192.0.2.1]" for an address */
     uint16_t preference, port;
@@ -42,13 +44,14 @@ struct slot {
     struct list_node pooled; /* in site->idle[worker] while IDLE */
     struct mail wake;        /* posted to the worker when IDLE -> CLAIMANT */
     unsigned worker;
-    enum slot_state state;   /* written by site.c only */
-    bool probe;              /* the one that finds out whether a dead site is back */
-    bool waking;             /* `wake` is on its way: the connection must not go before it came */
-    struct peer *reserved;   /* a place that is kept for it until it connects; NULL: none */
-    bool evicted;            /* woken only to close: another site waits for its place at the peer */
-    struct peer *peer;       /* whom it is connected to; set by its connection while not IDLE */
-    struct list_node parked; /* in peer->idle while IDLE */
+    enum slot_state state; /* written by site.c only */
+    bool probe;            /* the one that finds out whether a dead site is back */
+    bool waking;           /* `wake` is on its way: the connection must not go before it came */
+    struct peer *reserved; /* a place that is kept for it until it connects; NULL: none */
+    bool evicted;          /* woken only to close: another site waits for its place at the peer */
+    struct peer *peer;     /* whom it is connected to; set by its connection while not IDLE */
+    struct reported *reported; /* whom its sessions are counted for; NULL: nobody. One reference */
+    struct list_node parked;   /* in peer->idle while IDLE */
 };
 
 /* On what terms hosts are reached; a part of what makes a site. Points into the configuration. */
@@ -110,6 +113,7 @@ struct route {
     struct heap_node wake_up;
     bool look_anew;              /* the next search is: what the domain publishes may be newer */
     int64_t looked_anew_ms;      /* the last one of these ended: since 1970 */
+    struct reported *reported;   /* whom sessions are counted for, as far as known: one reference */
     bool ending;                 /* a worker is ending its envelopes one by one */
     struct searching *searching; /* while RESOLVING: dispatch's */
 };

@@ -4,17 +4,31 @@
 #include "base/must.h"
 #include "relay/reports/report.h"
 
-/* ---- values: all text is ASCII by now ---- */
+#include <stdlib.h>
+
+/* ---- values ---- */
 
 static void put(json_t *object, const char *key, json_t *take)
 {
     must(json_object_set_new_nocheck(object, key, take) == 0);
 }
 
+/* All text should be ASCII by now; what is not must not end the process. */
+static json_t *text_of(const char *text)
+{
+    char *copy = must_strdup(text);
+    for (char *at = copy; *at != '\0'; at++)
+        if (*at < ' ' || *at >= 0x7f)
+            *at = '?';
+    json_t *string = json_string_nocheck(copy);
+    free(copy);
+    return string;
+}
+
 static void put_text(json_t *object, const char *key, const char *text)
 {
     if (text[0] != '\0')
-        put(object, key, json_string_nocheck(text));
+        put(object, key, text_of(text));
 }
 
 static void put_number(json_t *object, const char *key, uint64_t number)
@@ -28,7 +42,7 @@ static void put_texts(json_t *object, const char *key, const char *const *texts,
         return;
     json_t *list = json_array();
     for (unsigned i = 0; i < count; i++)
-        must(json_array_append_new(list, json_string_nocheck(texts[i])) == 0);
+        must(json_array_append_new(list, text_of(texts[i])) == 0);
     put(object, key, list);
 }
 

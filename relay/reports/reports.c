@@ -100,7 +100,7 @@ static void send_what_is_due(struct reports *reports)
 
 static void take_mails(struct reports *reports)
 {
-    mailbox_deliver(&reports->inbox.box, reports);
+    mailbox_deliver(&reports->box, reports);
 }
 
 void reports_turn(struct reports *reports, int64_t wall_ms)
@@ -108,6 +108,8 @@ void reports_turn(struct reports *reports, int64_t wall_ms)
     reports->wall_ms = wall_ms;
     take_config(reports);
     take_mails(reports);
+    sendings_go_on(reports);
+    collector_turn(reports);
     bool clock_went_back = reports->write_ms > wall_ms + REPORTS_WRITE_MS;
     if (wall_ms < reports->write_ms && !clock_went_back)
         return;
@@ -117,11 +119,17 @@ void reports_turn(struct reports *reports, int64_t wall_ms)
 
 void reports_step(struct reports *reports, int wait_ms)
 {
-    inbox_wait(&reports->inbox, wait_ms);
+    https_wait(reports->https, wait_ms);
     reports_turn(reports, os_wall());
 }
 
 /* ---- from outside ---- */
+
+static void wake(void *owner)
+{
+    struct reports *reports = owner;
+    https_wake(reports->https);
+}
 
 struct reports *reports_create(const struct reports_parts *parts)
 {
@@ -129,7 +137,8 @@ struct reports *reports_create(const struct reports_parts *parts)
     reports->parts = *parts;
     reports->config = config_keep(parts->config);
     reports->counts = tlsrpt_create();
-    inbox_init(&reports->inbox);
+    mailbox_init(&reports->box, wake, reports);
+    reports->https = https_create();
     list_init(&reports->sendings);
     pthread_mutex_init(&reports->lock, NULL);
     collector_init(reports);
@@ -142,6 +151,7 @@ void reports_end(struct reports *reports)
 {
     reports->ending = true;
     take_mails(reports);
+    collector_turn(reports);
     flush(reports);
 }
 
@@ -153,10 +163,10 @@ void reports_destroy(struct reports **reports)
         return;
     destroyed->ending = true;
     take_mails(destroyed);
+    https_destroy(&destroyed->https);
     for (struct list_node *node; (node = list_first(&destroyed->sendings)) != NULL;)
         sending_free(container_of(node, struct sending, node));
     collector_close(destroyed);
-    inbox_free(&destroyed->inbox);
     tlsrpt_destroy(&destroyed->counts);
     if (destroyed->next_config != NULL)
         config_drop(&destroyed->next_config);

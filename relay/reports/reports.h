@@ -37,8 +37,9 @@ struct report_mail {
 };
 
 struct reports_parts {
-    struct config *config;  /* a reference is kept */
-    struct store *store;    /* NULL: nothing is kept over a restart */
+    struct config *config; /* a reference is kept */
+    struct store *store;   /* NULL: nothing is kept over a restart */
+    struct resolve *resolve;
     struct mailbox *worker; /* who gets mails; `hand_in` is their `deliver` there */
     void (*hand_in)(struct mail *take_report_mail, void *taker);
 };

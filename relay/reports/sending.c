@@ -7,7 +7,11 @@
 #include "relay/smtp/address.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#define POST_MS 60000
+#define POST_ANSWER_MAX 65536 /* bytes; nobody reads them */
 
 static void go_on(struct sending *sending);
 
@@ -93,7 +97,7 @@ static void send_by_mail(struct sending *sending, const char *address)
     struct reporter reporter = reporter_of(reports->config);
     char *from = arena_copy(&sending->tally.arena, span_of(reporter.from)); /* it may be reloaded */
     sending->mail = (struct report_mail){.mail.deliver = reports->parts.hand_in,
-                                         .reply_to = &reports->inbox.box,
+                                         .reply_to = &reports->box,
                                          .from = from,
                                          .to = address,
                                          .context = sending,
@@ -101,6 +105,103 @@ static void send_by_mail(struct sending *sending, const char *address)
     report_mail(&reporter, &sending->tally, address, buffer_span(&sending->gzip), reports->wall_ms,
                 &sending->mail.body);
     mailbox_post(reports->parts.worker, &sending->mail.mail);
+}
+
+/* ---- by HTTPS ---- */
+
+static void judge_post(struct sending *sending)
+{
+    const struct https_request *post = &sending->post;
+    char why[HTTPS_WHY_MAX];
+    if (post->result == HTTPS_ANSWERED && post->status / 100 == 2) {
+        uri_done(sending, NULL);
+        return;
+    }
+    snprintf(why, sizeof(why), "the answer is %ld, no 200", post->status); /* RFC 8460 5.4 */
+    uri_done(sending, post->result == HTTPS_ANSWERED ? why : post->why);
+}
+
+/* Called while the thread waits: nothing new may begin there. */
+static void posted(struct https_request *post)
+{
+    container_of(post, struct sending, post)->posted = true;
+}
+
+void sendings_go_on(struct reports *reports)
+{
+    struct list_node *next;
+    for (struct list_node *node = list_first(&reports->sendings); node != NULL; node = next) {
+        struct sending *sending = container_of(node, struct sending, node);
+        next = list_next(&reports->sendings, node);
+        bool was_posted = sending->posted;
+        sending->posted = false;
+        if (was_posted)
+            judge_post(sending);
+    }
+}
+
+static void post(struct sending *sending)
+{
+    static const char *const headers[] = {"Content-Type: application/tlsrpt+gzip", NULL};
+    struct reports *reports = sending->reports;
+    const struct tlsrpt_uri *uri = &sending->record.uris[sending->uri];
+    const char *ca_file = reports->config->tlsrpt.ca_file;
+    unsigned count = sending->post.address_count;
+    buffer_clear(&sending->post.answer);
+    sending->post = (struct https_request){
+        .host = uri->host,
+        .path = uri->path,
+        .port = uri->port,
+        .addresses = sending->addresses,
+        .address_count = count,
+        .ca_file = ca_file ? arena_copy(&sending->tally.arena, span_of(ca_file)) : NULL,
+        .body = buffer_span(&sending->gzip),
+        .headers = headers,
+        .within_ms = POST_MS,
+        .bytes_max = POST_ANSWER_MAX,
+        .done = posted,
+        .answer = sending->post.answer,
+    };
+    https_begin(reports->https, &sending->post);
+}
+
+static void free_resolution(struct resolution **resolution)
+{
+    resolution_free(resolution);
+}
+
+static void on_addresses(struct mail *mail, void *taker)
+{
+    struct resolution *answer CLEANUP(free_resolution) =
+        container_of(mail, struct resolution, mail);
+    struct sending *sending = answer->context;
+    const struct reports *reports = taker;
+    unsigned count = 0, found = 0;
+    if (answer->result == RESOLVE_OK && answer->count > 0)
+        found = answer->hosts[0].count;
+    for (unsigned i = 0; i < found && count < countof(sending->addresses); i++)
+        if (config_may_fetch_from(reports->config, &answer->hosts[0].addresses[i]))
+            sending->addresses[count++] = answer->hosts[0].addresses[i];
+    sending->post.address_count = count;
+    if (reports->ending)
+        go_on(sending);
+    else if (count > 0)
+        post(sending);
+    else
+        uri_done(sending, found > 0     ? "no address of the host may be connected to"
+                          : answer->why ? answer->why
+                                        : "the host has no address");
+}
+
+static void send_by_https(struct sending *sending, const char *host)
+{
+    struct resolution *question = must_calloc(1, sizeof(*question));
+    question->domain = must_strdup(host);
+    question->kind = RESOLVE_ADDRESSES;
+    question->context = sending;
+    question->mail.deliver = on_addresses;
+    question->reply_to = &sending->reports->box;
+    resolve_post(sending->reports->parts.resolve, question);
 }
 
 /* ---- one after the other ---- */
@@ -134,7 +235,7 @@ static void go_on(struct sending *sending)
         else
             refuse(sending, "it is no address");
         return;
-    case TLSRPT_HTTPS: refuse(sending, "reports by HTTPS are not sent yet"); return;
+    case TLSRPT_HTTPS: send_by_https(sending, uri->host); return;
     }
 }
 
@@ -167,6 +268,7 @@ void sending_free(struct sending *sending)
     sending->reports->sending_count--;
     buffer_free(&sending->gzip);
     buffer_free(&sending->mail.body);
+    buffer_free(&sending->post.answer);
     tlsrpt_tally_free(&sending->tally);
     free(sending);
 }

@@ -76,11 +76,43 @@ START_TEST(rfc8460_3_records)
         {"v=TLSRPTv1; rua=https://c.test/a b", "none"},
         {"v=TLSRPTv1; rua=https://c.test/a\x01", "none"},
         {"v=TLSRPTv1; rua=https://c.test/\xc3\xa4", "none"},
-        {"v=TLSRPTv1; rua=https://c.test/a\"b", "none"},
+        {"v=TLSRPTv1; rua=https://127.0.0.1/", "none"}, /* a certificate names a domain */
+        {"v=TLSRPTv1; rua=https://[::1]/", "none"},
+        {"v=TLSRPTv1; rua=https://c.test:0/", "none"},
+        {"v=TLSRPTv1; rua=https://c.test:65536/", "none"},
+        {"v=TLSRPTv1; rua=https://c.test:/", "none"},
+        {"v=TLSRPTv1; rua=https://c_\\.test/", "none"},
+        /* no other bytes than those of its grammar, wherever */
+        {"v=TLSRPTv1; rua=mailto:a@b.test; x=\xff", "none"},
+        {"v=TLSRPTv1; rua=mailto:a@b.test; x=\n", "none"},
     };
     for (size_t i = 0; i < countof(rows); i++)
         ck_assert_str_eq(read_text(span_of(rows[i].text)), rows[i].found);
     ck_assert_str_eq(read_text((struct span){"v=TLSRPTv1; rua=mailto:a\0b@c.test", 33}), "none");
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(urls)
+{
+    static const struct {
+        const char *url, *host, *path;
+        unsigned port;
+    } rows[] = {
+        {"https://c.test", "c.test", "/", 443},
+        {"https://C.test/A/b?c=%2C", "c.test", "/A/b?c=%2C", 443},
+        {"https://c.test:8443?x", "c.test", "/?x", 8443},
+        {"HTTPS://c.test:1/a#b", "c.test", "/a", 1},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct tlsrpt_record record;
+        char text[200];
+        snprintf(text, sizeof(text), "v=TLSRPTv1; rua=%s", rows[i].url);
+        ck_assert(tlsrpt_record_read(span_of(text), &arena, &record));
+        ck_assert_str_eq(record.uris[0].host, rows[i].host);
+        ck_assert_str_eq(record.uris[0].path, rows[i].path);
+        ck_assert_uint_eq(record.uris[0].port, rows[i].port);
+    }
     arena_free(&arena);
 }
 END_TEST
@@ -131,4 +163,4 @@ START_TEST(rfc8460_3_exactly_one)
 }
 END_TEST
 
-TEST_MAIN("tlspolicy/tlsrpt_record", rfc8460_3_records, limits, rfc8460_3_exactly_one)
+TEST_MAIN("tlspolicy/tlsrpt_record", rfc8460_3_records, urls, limits, rfc8460_3_exactly_one)

@@ -42,7 +42,7 @@ static void open_reports(void)
     snprintf(directory, sizeof(directory), "%s/tls", scratch.path);
     store = store_open(directory, why);
     ck_assert_str_eq(why, "");
-    const struct reports_parts parts = {config, store, &worker, hand_in};
+    const struct reports_parts parts = {config, store, NULL, &worker, hand_in};
     reports = reports_create(&parts);
 }
 
@@ -326,6 +326,15 @@ START_TEST(the_collector_is_told_at_once)
                      "{\"dpv\":\"1\",\"d\":\"a.test\",\"pr\":\"v=TLSRPTv1; rua=mailto:r@a.test\","
                      "\"policies\":[{\"policy-type\":9,\"policy-domain\":\"a.test\","
                      "\"t\":0,\"f\":0}]}");
+    unsigned count_sent = 300, received = 0; /* more than a socket keeps */
+    for (unsigned i = 0; i < count_sent; i++)
+        count("a.test", "v=TLSRPTv1; rua=mailto:r@a.test");
+    for (unsigned turns = 0; received < count_sent; turns++) {
+        turn(NOON + turns);
+        while (recv(reader, datagram, sizeof(datagram), MSG_DONTWAIT) > 0)
+            received++;
+        ck_assert_uint_le(turns, count_sent);
+    }
     close(reader);
     unlink(at.sun_path);
     for (unsigned i = 0; i < 2 * REPORTS_DATAGRAMS_MAX; i++) /* nobody reads: nothing waits */
