@@ -229,9 +229,26 @@ void connection_lost(struct connection *connection, const char *why)
 
 /* ---- talking ---- */
 
+static void log_connected(const struct connection *connection)
+{
+    struct tls_facts facts;
+    struct log_line line;
+    log_begin(&line, "connected");
+    log_string(&line, "relay", connection->host_text);
+    log_number(&line, "conn", (int64_t)connection->number);
+    log_string(&line, "tls", connection->tls_text);
+    log_string(&line, "tls-required", tls_level_name(host_of(connection)->tls.level));
+    if (connection->session.secure) {
+        tls_facts(connection->channel.tls, &facts);
+        log_string(&line, "cipher", facts.cipher);
+    }
+    log_end(&line);
+}
+
 static bool became_ready(struct connection *connection, enum session_ask *ask)
 {
     connection_tell_tls(connection);
+    log_connected(connection);
     connection->ready_told = true;
     connection->hosts_seen++;
     metric_add(METRIC_CONNECTIONS_OPENED, 1);

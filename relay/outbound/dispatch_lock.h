@@ -84,6 +84,10 @@ bool sweep_routes(struct dispatch *dispatch, int64_t now_ms);
 void forget_ways(struct dispatch *dispatch);
 void routes_free(struct dispatch *dispatch);
 
+/* policy_events.c */
+/* A search has led the route to that site. */
+void tell_policy(struct route *route, const struct site *site);
+
 /* dispatch_destinations.c */
 void suspensions_init(struct dispatch *dispatch);
 void suspensions_free(struct dispatch *dispatch);

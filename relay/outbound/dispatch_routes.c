@@ -104,6 +104,7 @@ static void route_free(struct dispatch *dispatch, struct route *route)
     route->destination->route = NULL;
     reported_drop(&route->reported);
     arena_free(&route->arena);
+    free(route->policy);
     free(route);
 }
 
@@ -124,6 +125,7 @@ static void search_found(struct dispatch *dispatch, struct searching *searching)
 {
     struct route *route = searching->search.route;
     attach(dispatch, route, find_site(dispatch, searching));
+    tell_policy(route, route->site);
     reported_drop(&route->reported);
     route->reported = searching->search.reported;
     searching->search.reported = NULL;

@@ -107,6 +107,7 @@ struct route {
     struct site *site;     /* while KNOWN, and while a known one is resolved anew */
     struct list_node turn; /* in site->turn while it has ready envelopes */
     int64_t known_until_ms;
+    char *policy;           /* what its hosts must show, as it was told last; NULL: nothing was */
     struct verdict verdict; /* while FAILED or WAITING; its spans point into the arena */
     struct arena arena;
     struct pace pace;

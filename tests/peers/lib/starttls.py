@@ -32,6 +32,7 @@ class StartTlsServer(OddServer):
         self.ways = ways
         self.clear, self.inside = [], []
         self.asked_inside = 0                # for STARTTLS, where it is offered although TLS is on
+        self._sockets = []
         self.begun = []                      # the verbs each connection said, in clear
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.maximum_version = most
@@ -41,8 +42,17 @@ class StartTlsServer(OddServer):
         self.wants_certificate.load_verify_locations(certificate[0])
         self.wants_certificate.verify_mode = ssl.CERT_REQUIRED
 
+    def hang_up(self):
+        """On all who are here."""
+        for client in self._sockets:
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass                         # it has gone already
+
     def _serve(self, client):
         way = self.ways[min(self.connections, len(self.ways)) - 1]
+        self._sockets.append(client)
         try:
             with client:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -68,6 +78,8 @@ class StartTlsServer(OddServer):
                     client.sendall(NO_TLS[way])
                 elif way == "endless":
                     self._say_without_end(client)
+                elif way == "dripping-reply":
+                    self._drip(client, b"220-" + b"x" * 2000)
                 else:
                     client.sendall(GO + BEHIND.get(way, b""))
                     return True
@@ -79,6 +91,7 @@ class StartTlsServer(OddServer):
             return
         context = self.wants_certificate if way == "late-alert" else self.context
         with context.wrap_socket(client, server_side=True) as inside:
+            self._sockets.append(inside)
             if way == "silent":
                 inside.recv(65536)
                 inside.recv(65536)
@@ -97,13 +110,15 @@ class StartTlsServer(OddServer):
             client.sendall(ALERT)
         if way == "closed":
             return
-        client.settimeout(0.05)
-        for byte in HELLO + bytes(16384) if way == "dripping" else ():
-            client.sendall(bytes([byte]))
-            time.sleep(0.02)                 # not waited for: the pace of the server
-        client.settimeout(None)
+        if way == "dripping":
+            self._drip(client, HELLO + bytes(16384))
         while client.recv(65536):            # until the other side has had enough
             pass
+
+    def _drip(self, client, data):
+        for byte in data:
+            client.sendall(bytes([byte]))
+            time.sleep(0.02)                 # nobody waits for it: the pace of the server
 
     def _say_without_end(self, client):
         while True:
