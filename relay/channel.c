@@ -14,6 +14,7 @@ void channel_open(struct channel *channel, int socket)
     channel->tls = NULL;
     channel->in = channel->out = (struct buffer){0};
     channel->in_stalled = channel->ended = channel->secured = channel->abandoned = false;
+    channel->speaks_next = false;
     channel->why = NULL;
 }
 
@@ -60,20 +61,27 @@ static enum channel_result fail_tls(struct channel *channel)
     return fail(channel, *why ? why : "TLS failed");
 }
 
+static bool encrypt_some(struct channel *channel)
+{
+    struct span plain = buffer_span(&channel->out);
+    if (plain.length > ENCRYPT_BYTES)
+        plain.length = ENCRYPT_BYTES;
+    if (!tls_write(channel->tls, plain))
+        return false;
+    buffer_consume(&channel->out, plain.length);
+    return true;
+}
+
 static enum channel_result flush_tls(struct channel *channel)
 {
     struct buffer *records = tls_outgoing(channel->tls);
     for (;;) {
+        if (channel->secured && buffer_length(records) < ENCRYPT_BYTES && !encrypt_some(channel))
+            return fail_tls(channel);
         if (send_all(channel, records) != CHANNEL_OK)
             return CHANNEL_FAILED;
-        struct span plain = buffer_span(&channel->out);
-        if (buffer_length(records) > 0 || plain.length == 0 || !channel->secured)
+        if (buffer_length(records) > 0 || buffer_length(&channel->out) == 0 || !channel->secured)
             return CHANNEL_OK;
-        if (plain.length > ENCRYPT_BYTES)
-            plain.length = ENCRYPT_BYTES;
-        if (!tls_write(channel->tls, plain))
-            return fail_tls(channel);
-        buffer_consume(&channel->out, plain.length);
     }
 }
 
@@ -222,7 +230,8 @@ enum tls_progress channel_handshake(struct channel *channel)
         enum tls_progress progress = tls_handshake(channel->tls);
         if (progress == TLS_FAILED)
             fail_tls(channel);
-        else if (send_all(channel, tls_outgoing(channel->tls)) != CHANNEL_OK)
+        else if (!(progress == TLS_DONE && channel->speaks_next) &&
+                 send_all(channel, tls_outgoing(channel->tls)) != CHANNEL_OK)
             progress = TLS_FAILED;
         channel->secured = progress == TLS_DONE;
         if (progress != TLS_MORE)

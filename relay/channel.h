@@ -23,6 +23,9 @@ struct channel {
     bool ended;      /* the peer sends nothing more */
     bool secured;    /* the TLS handshake is over */
     bool abandoned;  /* nothing is sent any more */
+    /* The owner will write and flush at once when it is, as a client does after STARTTLS: what ends
+     * the handshake goes out along with that. */
+    bool speaks_next;
     const char *why; /* see channel_why */
 };
 

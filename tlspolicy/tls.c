@@ -12,6 +12,10 @@
 #define RECORD_MAX 16384 /* plaintext of one record, RFC 8446 5.1 */
 #define GROUPS "X25519:P-256:P-384:P-521"
 
+/* The one that all must know (RFC 8446 9.1) before the one that is OpenSSL's first: processors have
+ * instructions for SHA-256, and a resumed handshake is a tenth cheaper for it. */
+#define SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
 /* ---- versions ---- */
 
 bool tls_version_parse(struct span text, enum tls_version *version)
@@ -88,6 +92,7 @@ SSL_CTX *tls_context_create(const SSL_METHOD *method, const char *ciphers)
     must(context != NULL);
     must(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION));
     must(SSL_CTX_set_cipher_list(context, ciphers));
+    must(SSL_CTX_set_ciphersuites(context, SUITES));
     must(SSL_CTX_set1_groups_list(context, GROUPS));
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);

@@ -131,6 +131,7 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
     wants.full = connection->without_ticket;
     connection->handshake_us = os_now_us();
     connection->phase = PHASE_HANDSHAKING; /* the deadline of STARTTLS holds for it too */
+    connection->channel.speaks_next = !host_of(connection)->implicit; /* EHLO; else it listens */
     channel_start_tls(&connection->channel, tls_connect(connection->worker->tls_client, &wants));
     return connection_handshake(connection, ask);
 }

@@ -280,6 +280,30 @@ START_TEST(speaks_clear_first)
 }
 END_TEST
 
+/* A client that says EHLO next: its last words of the handshake and its first in TLS are one piece.
+ */
+START_TEST(who_speaks_next_ends_the_handshake_with_that)
+{
+    enum tls_progress ours, theirs;
+    open_pair();
+    here.speaks_next = true;
+    start_tls();
+    ours = channel_handshake(&here);
+    theirs = channel_handshake(&there);
+    ck_assert(ours == TLS_MORE && theirs == TLS_MORE);
+    ck_assert_int_eq(channel_handshake(&here), TLS_DONE);
+    ck_assert(!channel_flushed(&here));
+    ck_assert_int_eq(channel_handshake(&there), TLS_MORE); /* nothing came */
+    buffer_append(&here.out, SPAN("EHLO relay.test\r\n"));
+    ck_assert_int_eq(channel_flush(&here), CHANNEL_OK);
+    ck_assert(channel_flushed(&here));
+    ck_assert_int_eq(channel_handshake(&there), TLS_DONE);
+    ck_assert_int_eq(channel_fill(&there), CHANNEL_OK);
+    assert_in(&there, "EHLO relay.test\r\n");
+    close_pair();
+}
+END_TEST
+
 START_TEST(handshake_with_garbage_fails_at_both_ends)
 {
     enum tls_progress ours, theirs = TLS_MORE;
@@ -547,6 +571,7 @@ int main(void)
     tcase_add_checked_fixture(tls, tls_up, tls_down);
     tcase_add_test(tls, ends_with_close_notify);
     tcase_add_test(tls, speaks_clear_first);
+    tcase_add_test(tls, who_speaks_next_ends_the_handshake_with_that);
     tcase_add_test(tls, handshake_with_garbage_fails_at_both_ends);
     tcase_add_test(tls, peer_closes_in_the_handshake);
     tcase_add_test(tls, broken_record_fails);

@@ -304,7 +304,7 @@ START_TEST(noise_stops_one_process_at_most)
         overwrite(page * 4096 + 8, noise, sizeof(noise) - 8);
         pid_t child = fork();
         if (child == 0) {
-            freopen("/dev/null", "w", stderr);
+            must(freopen("/dev/null", "w", stderr) != NULL);
             open_it();
             _exit(0); /* as a process that is killed */
         }

@@ -60,15 +60,16 @@ def make_ca(workshop, name="ca"):
     return cert, key
 
 
-def sign_certificate(workshop, ca, name, host, *, days=30, bits=None):
-    """A certificate for `host`, signed by `ca` (as make_ca gave it); (certificate, key). `days` may
-    be -1: it has expired. `bits`: RSA, not P-256."""
+def sign_certificate(workshop, by, name, host, *, days=30, bits=None, ca=False):
+    """A certificate for `host`, signed by `by` (as make_ca gave it); (certificate, key). `days` may
+    be -1: it has expired. `bits`: RSA, not P-256. `ca`: it may sign others."""
     request, cert, key = (workshop.path(f"{name}{end}") for end in (".csr", ".pem", ".key"))
     kind = ["-newkey", f"rsa:{bits}"] if bits else _EC
     run_command(["openssl", "req", *kind, "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out",
                  request])
-    extensions = workshop.write(f"{name}.ext", f"subjectAltName=DNS:{host}\n")
-    run_command(["openssl", "x509", "-req", "-in", request, "-CA", ca[0], "-CAkey", ca[1],
+    extensions = workshop.write(f"{name}.ext", f"subjectAltName=DNS:{host}\n" +
+                                ("basicConstraints=critical,CA:TRUE\n" if ca else ""))
+    run_command(["openssl", "x509", "-req", "-in", request, "-CA", by[0], "-CAkey", by[1],
                  "-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", cert])
     key.chmod(0o600)
     return cert, key
