@@ -28,6 +28,9 @@ bool certificate_load(struct ssl_ctx_st *context, const struct tls_server_option
 bool certificate_digest(const struct x509_st *certificate, struct fingerprint *digest);
 bool certificate_key_digest(const struct x509_st *certificate, struct fingerprint *digest);
 
+/* Whether it is for that name (RFC 9525); "." in front: for one below it; or for that address. */
+bool certificate_carries(struct x509_st *certificate, const char *name);
+
 struct arena;
 struct tls_certificate;
 void certificate_describe(const struct x509_st *from, struct arena *arena,

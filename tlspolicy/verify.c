@@ -75,12 +75,15 @@ static bool want_dane_names(struct tls *tls, const char *base)
     const struct verification *verification = tls->verification;
     if (base == NULL || base[0] == '\0' || base[0] == '.')
         return impossible(tls, TLS_FAULT_TLSA, "no TLSA base domain to look for");
-    must(SSL_dane_enable(tls->ssl, base) > 0);
+    if (SSL_dane_enable(tls->ssl, base) <= 0) { /* 255 bytes are too many for SNI */
+        ERR_clear_error();
+        return impossible(tls, TLS_FAULT_TLSA, "the TLSA base domain is too long");
+    }
     SSL_dane_set_flags(tls->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
     SSL_set_hostflags(tls->ssl, NAME_FLAGS);
     for (unsigned i = 0; i < verification->name_count; i++)
         if (verification->names[i][0] != '.')
-            must(SSL_add1_host(tls->ssl, verification->names[i]));
+            X509_VERIFY_PARAM_add1_host(SSL_get0_param(tls->ssl), verification->names[i], 0);
     return true;
 }
 
@@ -207,7 +210,7 @@ static bool carries_name_below(const X509 *certificate, struct span parent)
     return false;
 }
 
-static bool carries_name(X509 *certificate, const char *name)
+bool certificate_carries(X509 *certificate, const char *name)
 {
     struct ip ip;
     struct span bare = span_of(name);
@@ -223,7 +226,7 @@ static bool carries_name(X509 *certificate, const char *name)
 static bool carries_one(const struct verification *verification, X509 *certificate)
 {
     for (unsigned i = 0; i < verification->name_count; i++)
-        if (carries_name(certificate, verification->names[i]))
+        if (certificate_carries(certificate, verification->names[i]))
             return true;
     return false;
 }

@@ -91,9 +91,11 @@ START_TEST(records_that_cannot_be_used)
     assert_verdict("RFC 7671 10.3: one can be used", want_records(bad, countof(bad)),
                    TLS_FAULT_NONE);
     struct tls_wants wants = want_records(bad, 1);
-    static const char *const bases[] = {NULL, "", ".", ".example.test"};
+    char large[300] = "";
+    memset(large, 'a', sizeof(large) - 1);
+    const char *const bases[] = {NULL, "", ".", ".example.test", large};
     for (size_t i = 0; i < countof(bases); i++) {
-        wants.tlsa_base = bases[i];
+        wants.tlsa_base = wants.sni = bases[i];
         assert_verdict("RFC 7672 2.2.3: no base domain", wants, TLS_FAULT_TLSA);
     }
 }
