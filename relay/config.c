@@ -305,12 +305,13 @@ static bool check_ciphers(const struct tls_config *tls, struct buffer *errors)
     return false;
 }
 
-/* That a trust anchor is none is found out here, and not with the first mail. */
+/* That a trust anchor is none, or a resolver not to be trusted, is found out here, and not with the
+ * first mail. */
 static bool check_resolver(const struct config *config, struct buffer *errors)
 {
     char why[512];
     const struct resolve_settings settings = config_resolver(config);
-    if (config->dnssec != DNSSEC_VALIDATE || resolve_check(&settings, why, sizeof(why)))
+    if (config->dnssec == DNSSEC_OFF || resolve_check(&settings, why, sizeof(why)))
         return true;
     buffer_print(errors, "%s: %s\n", config->dnssec_where, why);
     return false;

@@ -24,7 +24,7 @@ void finish_dnssec(struct reader *reader)
     if (config->dnssec == DNSSEC_OFF && user != NULL)
         report_add(&reader->report, place_of(reader, 0, "dnssec"),
                    "dnssec is off, but tls \"%s\" (%s) has level %s, which needs it: set it to "
-                   "validate",
+                   "validate or trust-ad",
                    user->name, user->where, tls_level_name(user->policy.level));
     if (config->dnssec != DNSSEC_VALIDATE && anchored)
         report_add(&reader->report, place_of(reader, 0, key),

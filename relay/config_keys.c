@@ -25,7 +25,11 @@ static const char *const durability_words[] = {
 static const char *const log_words[] = {
     [LOG_TEXT] = "text", [LOG_JSON] = "json", [LOG_JSON + 1] = NULL};
 static const char *const dnssec_words[] = {
-    [DNSSEC_OFF] = "off", [DNSSEC_VALIDATE] = "validate", [DNSSEC_VALIDATE + 1] = NULL};
+    [DNSSEC_OFF] = "off",
+    [DNSSEC_VALIDATE] = "validate",
+    [DNSSEC_TRUST_AD] = "trust-ad",
+    [DNSSEC_TRUST_AD + 1] = NULL,
+};
 static const char *const newline_words[] = {
     [NEWLINES_REFUSE] = "refuse",
     [NEWLINES_NORMALISE] = "normalise",

@@ -106,7 +106,7 @@ static void write_behind(struct discoverer *discoverer, const struct domain *dom
 static void keep_policy(struct discoverer *discoverer, struct domain *domain,
                         const struct sts_policy *policy)
 {
-    struct arena old CLEANUP(arena_free) = domain->arena;
+    struct arena old = domain->arena;
     domain->arena = (struct arena){0};
     domain->sts = (struct sts_memory){
         .policy = sts_policy_copy(policy, &domain->arena),
@@ -114,6 +114,7 @@ static void keep_policy(struct discoverer *discoverer, struct domain *domain,
     };
     note_use(discoverer, domain);
     heap_set(&discoverer->refreshes, &domain->refresh, domain->sts.refresh_ms);
+    arena_free(&old);
 }
 
 static bool says_the_same(const struct sts_policy *one, const struct sts_policy *other)

@@ -108,6 +108,13 @@ static void log_sections(const struct config *old, const struct config *config,
 
 /* ---- reloading ---- */
 
+void running_load_authorities(void)
+{
+    char why[TLS_WHY_MAX];
+    if (!tls_trust_renew_system(why))
+        log_note("warning", "why", "%s; until then no host can be verified by its name", why);
+}
+
 void running_log_doubts(const struct config *config)
 {
     struct buffer doubts CLEANUP(buffer_free) = {0};
@@ -141,7 +148,7 @@ void running_reload(struct running *running)
         log_note("reload-failed", "what", "the old configuration stays in effect");
         return;
     }
-    tls_trust_forget_system(); /* its package may have been upgraded */
+    running_load_authorities(); /* their package may have been upgraded */
     tell_unchangeable(running->config, config);
     log_sections(running->config, config, where);
     running_log_doubts(config);

@@ -48,10 +48,27 @@ static void expire(struct resolve *resolve)
 static int wait_ms(const struct resolve *resolve)
 {
     const struct task *task = oldest(resolve);
-    if (task == NULL)
-        return -1;
-    int64_t left = task->deadline_ms - os_now();
-    return left > 0 ? (int)left : 0;
+    int64_t left = task ? task->deadline_ms - os_now() : -1;
+    int most = task && left < 0 ? 0 : (int)left;
+    return resolve->stub ? stub_wait_ms(resolve->stub, most) : most;
+}
+
+/* ---- who is asked ---- */
+
+bool resolve_look_up(struct resolve *resolve, struct question *question, const char **failure)
+{
+    if (resolve->stub == NULL)
+        return library_ask(resolve->library, question, failure);
+    stub_ask(resolve->stub, question);
+    return true;
+}
+
+void resolve_cancel(struct resolve *resolve, struct question *question)
+{
+    if (resolve->stub != NULL)
+        stub_cancel(question);
+    else
+        library_cancel(resolve->library, question);
 }
 
 /* ---- the thread ---- */
@@ -95,6 +112,8 @@ static void *run(void *with)
         take_post(resolve);
         begin_waiting(resolve);
         expire(resolve);
+        if (resolve->stub != NULL)
+            stub_go_on(resolve->stub);
     }
     answer_rest(resolve);
     return NULL;
@@ -108,28 +127,50 @@ static void wake(void *owner)
 
 /* ---- from outside ---- */
 
+/* Whoever is to be asked, in a loop of its own. False with `why`. */
+static bool set_up(struct resolve *resolve, const struct resolve_settings *settings, char *why,
+                   size_t why_size)
+{
+    resolve->loop = os_loop_create();
+    if (settings->dnssec == DNSSEC_TRUST_AD) {
+        resolve->stub = stub_create(settings, resolve->loop, why, why_size);
+        return resolve->stub != NULL;
+    }
+    resolve->library = library_create(settings, why, why_size);
+    return resolve->library != NULL;
+}
+
+static void free_all(struct resolve *resolve)
+{
+    if (resolve->library != NULL)
+        library_destroy(&resolve->library);
+    if (resolve->stub != NULL)
+        stub_destroy(&resolve->stub);
+    os_loop_destroy(&resolve->loop);
+    free(resolve);
+}
+
 bool resolve_check(const struct resolve_settings *settings, char *why, size_t why_size)
 {
-    struct library *library = library_create(settings, why, why_size);
-    if (library == NULL)
-        return false;
-    library_destroy(&library);
-    return true;
+    struct resolve *resolve = must_calloc(1, sizeof(*resolve));
+    bool fine = set_up(resolve, settings, why, why_size);
+    free_all(resolve);
+    return fine;
 }
 
 struct resolve *resolve_create(const struct resolve_settings *settings, char *why, size_t why_size)
 {
-    struct library *library = library_create(settings, why, why_size);
-    if (library == NULL)
-        return NULL;
     struct resolve *resolve = must_calloc(1, sizeof(*resolve));
-    resolve->library = library;
-    resolve->loop = os_loop_create();
+    if (!set_up(resolve, settings, why, why_size)) {
+        free_all(resolve);
+        return NULL;
+    }
     resolve->watcher.ready = on_readable;
     list_init(&resolve->waiting);
     list_init(&resolve->under_way);
     mailbox_init(&resolve->box, wake, resolve);
-    must(os_watch(resolve->loop, library_descriptor(library), &resolve->watcher) == 0);
+    if (resolve->library != NULL)
+        must(os_watch(resolve->loop, library_descriptor(resolve->library), &resolve->watcher) == 0);
     must(pthread_create(&resolve->thread, NULL, run, resolve) == 0);
     return resolve;
 }
@@ -143,9 +184,7 @@ void resolve_destroy(struct resolve **resolve)
     atomic_store(&ended->stop, true);
     os_wake(ended->loop);
     must(pthread_join(ended->thread, NULL) == 0);
-    library_destroy(&ended->library);
-    os_loop_destroy(&ended->loop);
-    free(ended);
+    free_all(ended);
 }
 
 void resolve_post(struct resolve *resolve, struct resolution *take)

@@ -21,7 +21,6 @@
 
 #define RESOLVE_HOSTS_MAX 20        /* MX hosts used, best first */
 #define RESOLVE_ADDRESSES_MAX 10    /* of each family, per host */
-#define RESOLVE_RECORDS_MAX 100     /* of an answer; what is more is passed over */
 #define RESOLVE_TEXT_BYTES_MAX 4096 /* of one TXT record; a longer one is passed over */
 #define RESOLVE_UNDER_WAY_MAX 1024  /* resolutions; the rest wait in order */
 #define RESOLVE_DEADLINE_MS 20000   /* for a resolution as a whole: what is there by then must do */
@@ -96,6 +95,7 @@ struct resolve;
 enum dnssec {
     DNSSEC_OFF,
     DNSSEC_VALIDATE, /* here, from the trust anchor down */
+    DNSSEC_TRUST_AD, /* by a resolver on this machine, which says so with the AD bit */
 };
 
 struct resolve_settings {

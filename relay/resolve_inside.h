@@ -1,9 +1,12 @@
 /* What the resolver's parts share: the thread and its tasks (resolve.c), what a task asks and
- * what the answers come to (resolve_task.c, and resolve_tlsa.c for DANE), libunbound
- * (resolve_library.c). All of it is the resolver's thread's. */
+ * what the answers come to (resolve_task.c, and resolve_tlsa.c for DANE), and whoever is asked:
+ * libunbound (resolve_library.c), or a resolver that is trusted (resolve_stub.c). All of it is the
+ * resolver's thread's. */
 #pragma once
 
 #include "base/list.h"
+#include "base/random.h"
+#include "relay/dns_message.h"
 #include "relay/os.h"
 #include "relay/resolve.h"
 
@@ -11,9 +14,12 @@
 #include <stdatomic.h>
 
 struct library;
+struct stub;
+struct asked;
 
 struct resolve {
-    struct library *library;
+    struct library *library; /* one of the two; the other is NULL */
+    struct stub *stub;
     struct os_loop *loop;
     struct watcher watcher; /* of the library's file descriptor */
     struct mailbox box;
@@ -24,40 +30,14 @@ struct resolve {
     pthread_t thread;
 };
 
-enum record_type { /* RFC 1035 3.2.2, RFC 3596 2.1, RFC 6698 7.1 */
-                   TYPE_A = 1,
-                   TYPE_CNAME = 5,
-                   TYPE_MX = 15,
-                   TYPE_TXT = 16,
-                   TYPE_AAAA = 28,
-                   TYPE_TLSA = 52,
-};
-
-enum answer {
-    ANSWER_NONE, /* not yet, or the name has nothing of this type */
-    ANSWER_RECORDS,
-    ANSWER_NO_NAME, /* NXDOMAIN */
-    ANSWER_FAILED,  /* SERVFAIL, bogus, no answer */
-};
-
-/* What a name server said, or why it said nothing. Good for the time of a call only. */
-struct dns_answer {
-    enum answer answer;
-    const char *failure; /* of ANSWER_FAILED: "SERVFAIL" */
-    bool secure;         /* proved by DNSSEC, aliases on the way and denials too */
-    uint32_t ttl_seconds;
-    const char *canonical; /* where aliases led to, without the final dot; NULL: nowhere else */
-    unsigned count;
-    struct span records[RESOLVE_RECORDS_MAX]; /* RDATA */
-};
-
 struct question {
     struct task *task;
     struct host *host; /* NULL: of the task as a whole */
     const char *name;
     enum record_type type;
     void (*take)(struct question *question, const struct dns_answer *answer);
-    int id; /* libunbound's */
+    int id;              /* libunbound's */
+    struct asked *asked; /* or the stub's */
     bool pending;
     enum answer answer;
     bool secure;
@@ -91,6 +71,13 @@ struct task {
     const char *failure; /* of the first question that failed: "example.test: SERVFAIL" */
 };
 
+/* ---- resolve.c ---- */
+
+/* False with `failure` when it cannot be asked; else question_answered is called, later. */
+bool resolve_look_up(struct resolve *resolve, struct question *question, const char **failure);
+/* It will not be. */
+void resolve_cancel(struct resolve *resolve, struct question *question);
+
 /* ---- resolve_task.c ---- */
 
 /* Asks what the resolution wants to know. The task ends by itself with the last answer. */
@@ -100,7 +87,7 @@ void task_cut_short(struct task *task, const char *why);
 
 /* One more question of a task; task, host and take are set by the asker. */
 void question_ask(struct question *question, const char *name, enum record_type type);
-/* Called by the library: the answer is taken, and the task goes on or ends. */
+/* Called by who looked it up: the answer is taken, and the task goes on or ends. */
 void question_answered(struct question *question, const struct dns_answer *answer);
 
 /* ---- resolve_tlsa.c ---- */
@@ -121,3 +108,16 @@ void library_read(struct library *library); /* calls question_answered for all t
 /* Sets question->id. False with `failure` when it cannot be asked. */
 bool library_ask(struct library *library, struct question *question, const char **failure);
 void library_cancel(struct library *library, const struct question *question);
+
+/* ---- resolve_stub.c ---- */
+
+/* NULL with `why`. Watches its sockets in `loop`. */
+struct stub *stub_create(const struct resolve_settings *settings, struct os_loop *loop, char *why,
+                         size_t why_size);
+void stub_destroy(struct stub **stub);
+/* How long to wait, `most` at most (-1: for ever), until stub_go_on has something to do. */
+int stub_wait_ms(const struct stub *stub, int most);
+/* Sends what was asked, and gives up what has waited too long. */
+void stub_go_on(struct stub *stub);
+void stub_ask(struct stub *stub, struct question *question);
+void stub_cancel(struct question *question);

@@ -164,7 +164,7 @@ static void take_result(struct question *question, struct ub_result *result,
     answer->ttl_seconds = (uint32_t)result->ttl;
     answer->canonical = canonical_of(question, result->canonname);
     if (answer->answer == ANSWER_RECORDS)
-        for (; answer->count < RESOLVE_RECORDS_MAX && result->data[answer->count]; answer->count++)
+        for (; answer->count < DNS_RECORDS_MAX && result->data[answer->count]; answer->count++)
             answer->records[answer->count] =
                 (struct span){result->data[answer->count], (size_t)result->len[answer->count]};
 }

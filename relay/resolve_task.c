@@ -124,7 +124,7 @@ void question_ask(struct question *question, const char *name, enum record_type 
     struct dns_answer none = {.answer = ANSWER_FAILED};
     question->name = name;
     question->type = type;
-    question->pending = library_ask(task->resolve->library, question, &none.failure);
+    question->pending = resolve_look_up(task->resolve, question, &none.failure);
     task->pending += question->pending;
     if (question->pending)
         return;
@@ -268,7 +268,7 @@ static void cancel(struct question *question)
 {
     if (!question->pending)
         return;
-    library_cancel(question->task->resolve->library, question);
+    resolve_cancel(question->task->resolve, question);
     question->pending = false;
     question->answer = ANSWER_FAILED;
 }

@@ -54,6 +54,8 @@ void running_log_listening(const char *on, const char *what, int handed_over);
 
 /* reload.c: reads the configuration again; one with errors changes nothing. */
 void running_reload(struct running *running);
+/* Reads the machine's CA certificates, which may have been upgraded meanwhile. */
+void running_load_authorities(void);
 /* Logs what is not wrong but holds up mail: that which must be sent from an address that is not
  * there waits, and all other mail does not. */
 void running_log_doubts(const struct config *config);

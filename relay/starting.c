@@ -381,6 +381,7 @@ bool running_start(struct running *running)
         !start_control(running))
         return false;
     create_health(running);
+    running_load_authorities();
     if (!start_http(running))
         return false;
     start_threads(running);

@@ -106,18 +106,20 @@ static struct tls_trust *load(const char *path, char why[TLS_WHY_MAX])
     return trust;
 }
 
-/* The first that is there, as OpenSSL, Debian and Fedora have it. No directory of hashed names:
- * it would be read in the middle of a handshake. */
+/* What the environment names, or the first that is there, as OpenSSL, Debian and Fedora have it. No
+ * directory of hashed names: it would be read in the middle of a handshake. */
 static const char *system_file(void)
 {
     const char *const candidates[] = {
-        getenv(X509_get_default_cert_file_env()),
         X509_get_default_cert_file(),
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
     };
+    const char *named = getenv(X509_get_default_cert_file_env());
+    if (named != NULL)
+        return named;
     for (size_t i = 0; i < countof(candidates); i++)
-        if (candidates[i] != NULL && access(candidates[i], R_OK) == 0)
+        if (access(candidates[i], R_OK) == 0)
             return candidates[i];
     return NULL;
 }
@@ -173,11 +175,16 @@ struct tls_trust *tls_trust_system(char why[TLS_WHY_MAX])
     return shared;
 }
 
-void tls_trust_forget_system(void)
+bool tls_trust_renew_system(char why[TLS_WHY_MAX])
 {
+    struct tls_trust *fresh = tls_trust_load(NULL, why); /* not under the lock: it takes a while */
+    bool loaded = fresh != NULL;
     pthread_mutex_lock(&system_lock);
-    tls_trust_release(&system_trust);
+    struct tls_trust *old = system_trust;
+    system_trust = fresh;
     pthread_mutex_unlock(&system_lock);
+    tls_trust_release(&old);
+    return loaded;
 }
 
 uint64_t tls_trust_generation(const struct tls_trust *trust)

@@ -11,10 +11,13 @@ struct tls_trust *tls_trust_load(const char *ca_file, char why[TLS_WHY_MAX]);
 struct tls_trust *tls_trust_share(struct tls_trust *trust); /* one reference more */
 void tls_trust_release(struct tls_trust **trust);
 
-/* The system's, loaded when it is first asked for, and kept until told otherwise: the caller's
- * reference. NULL with `why` as above, and asked for again the next time. */
+/* The system's, loaded when it is first asked for, and kept: the caller's reference. NULL with
+ * `why` as above, and asked for again the next time. */
 struct tls_trust *tls_trust_system(char why[TLS_WHY_MAX]);
-void tls_trust_forget_system(void); /* a new configuration: the files may have changed */
+
+/* Loads them now, whatever was there: it takes twenty milliseconds, which no event loop should
+ * spend; and the files may have changed. False with `why` when there are none. */
+bool tls_trust_renew_system(char why[TLS_WHY_MAX]);
 
 /* A number for the ticket key: the same for the same certificates, after a restart too. NULL is
  * the system's; 0 when there is none. */

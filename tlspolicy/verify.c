@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -53,18 +52,23 @@ static void copy_names(struct verification *verification, const struct tls_wants
                 arena_copy(&verification->arena, span_of(wants->names[i]));
 }
 
-static bool want_names(struct tls *tls, const struct tls_wants *wants)
+static void want_trust(struct tls *tls, const struct tls_trust *trust)
 {
     char why[TLS_WHY_MAX];
+    CLEANUP(tls_trust_release) struct tls_trust *system = trust ? NULL : tls_trust_system(why);
+    const struct tls_trust *chosen = trust ? trust : system;
     struct verification *verification = tls->verification;
-    CLEANUP(tls_trust_release) struct tls_trust *system = NULL;
-    const struct tls_trust *trust = wants->trust ? wants->trust : (system = tls_trust_system(why));
-    if (verification->name_count == 0)
-        return impossible(tls, TLS_FAULT_NAME, "no name to look for in the certificate");
-    if (trust == NULL)
-        verification->no_trust = arena_copy(&verification->arena, span_of(why));
+    if (chosen != NULL)
+        must(SSL_set1_verify_cert_store(tls->ssl, trust_store(chosen)));
     else
-        must(SSL_set1_verify_cert_store(tls->ssl, trust_store(trust)));
+        verification->no_trust = arena_copy(&verification->arena, span_of(why));
+}
+
+static bool want_names(struct tls *tls, const struct tls_wants *wants)
+{
+    if (tls->verification->name_count == 0)
+        return impossible(tls, TLS_FAULT_NAME, "no name to look for in the certificate");
+    want_trust(tls, wants->trust);
     return true;
 }
 

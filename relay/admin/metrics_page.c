@@ -79,10 +79,8 @@ static void print_counts(struct buffer *to, struct span name, enum security secu
     for (unsigned i = 0; i < ENTRY_STATES; i++) {
         buffer_append(to, SPAN("millrace_destination_envelopes{destination=\""));
         metrics_print_label(to, name);
-        if (security != SECURITY_USUAL)
-            buffer_print(to, "\",security=\"%s", security_name(security));
-        buffer_print(to, "\",state=\"%s\"} %" PRId64 "\n", entry_state_name((enum entry_state)i),
-                     counts[i] > 0 ? counts[i] : 0);
+        buffer_print(to, "\",security=\"%s\",state=\"%s\"} %" PRId64 "\n", security_name(security),
+                     entry_state_name((enum entry_state)i), counts[i] > 0 ? counts[i] : 0);
     }
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """DANE (RFC 7672) against signed zones of a local nsd, with `millrace sink` as the mail hosts:
-what TLSA records let through and what they keep back, denials, what is bogus, and aliases."""
+what TLSA records let through and what they keep back, denials, what is bogus, and aliases; and all
+that again by way of unbound, whose word is taken for it."""
 from lib.millrace import Relay, Sink, binary
 from lib.rawsmtp import RawClient
-from lib.servers import Nsd, make_ca, make_certificate, sign_certificate
+from lib.servers import Nsd, Unbound, make_ca, make_certificate, sign_certificate
 from lib.workshop import check, run_test, wait_until
 from lib.zones import Signed, tlsa_of_certificate, tlsa_of_key
 
@@ -159,6 +160,24 @@ def by_nobody(net):
     net.goes("over.plain.test", "encrypt:table:", "from there to a host that has TLSA: as `may`")
 
 
+def by_another(net):
+    """RFC 7672 2.1: a resolver on this machine validates, and its AD bit is trusted."""
+    unbound = Unbound(net.workshop, net.nsd).start()
+    relay = net.start_relay("trusting", unbound.port, "dnssec = trust-ad")
+    net.goes("good.safe.test", "verify:dane:", "by the AD bit: DANE-EE that fits", relay)
+    net.goes("alias.safe.test", "verify:dane:", "by the AD bit: an alias", relay)
+    net.goes("itself.safe.test", "verify:dane:", "by the AD bit: no MX, which is proved", relay)
+    net.goes("none.safe.test", "encrypt:table:", "by the AD bit: a denial", relay)
+    net.goes("none.safe3.test", "encrypt:table:", "by the AD bit: a denial by NSEC3", relay)
+    net.goes("good.plain.test", "encrypt:table:", "no AD bit: as `may`", relay)
+    net.waits("stale.safe.test", "4.7.5", "TLSA", "by the AD bit: DANE-EE that does not fit", relay)
+    net.waits("false.safe.test", "4.7.5", "TLSA: SERVFAIL", "what the resolver finds bogus", relay)
+    relay.stop()
+    relay = net.start_relay("not-trusting", net.nsd.port, "dnssec = trust-ad")
+    net.goes("good.safe.test", "encrypt:table:", "who does not validate has no AD bit", relay)
+    relay.stop()
+
+
 def test(workshop):
     binary()
     net = Net(workshop)
@@ -168,6 +187,7 @@ def test(workshop):
     by_failure(net)
     by_nobody(net)
     net.relay.stop()
+    by_another(net)
 
 
 run_test(test)

@@ -3,11 +3,21 @@
 this and that, and back to the sender."""
 from lib.millrace import Relay, Sink
 from lib.rawsmtp import RawClient
-from lib.servers import Nsd, make_certificate
+from lib.servers import Nsd, make_ca, make_certificate, sign_certificate
 from lib.workshop import check, run_test, wait_until
+from lib.zones import Signed, tlsa_of_key
 
-SINK_NAME = "sink.millrace.test"  # in the certificate of each sink, and in DNS
+SINK_NAME = "sink.millrace.test"  # in DNS, and in the certificate of each sink
 ZONES = {"millrace.test.": "sink IN A 127.0.0.1\n", "example.": "mx IN MX 10 sink.millrace.test.\n"}
+SAFE = """\
+pkix  IN MX 10 sink.millrace.test.
+dane  IN MX 10 mx1
+mx1   IN A 127.0.0.1
+_{port}._tcp.mx1 IN TLSA 3 1 1 {key}
+stale IN MX 10 mx2
+mx2   IN A 127.0.0.1
+_{port}._tcp.mx2 IN TLSA 3 1 1 {wrong}
+"""
 
 # name, what its sink does
 SINKS = {
@@ -19,50 +29,67 @@ SINKS = {
     "simple": {"dump": True},
 }
 OK, LACKS, CLEAR, LATER = "delivered", "bounced 5.7.30", "bounced 5.7.10", "deferred 4.7.4"
-# domain, the sinks that its route names, whose certificate is trusted, level, what becomes of a
-# message that came with REQUIRETLS
+# domain, the sinks that its route names, the CA that is trusted, level, what becomes of a message
+# that came with REQUIRETLS
 REQUIRED = [
-    ("offers.test", ["offers"], "offers", "may", OK),
-    ("none.test", ["offers"], "offers", "none", OK),
-    ("lacks.test", ["lacks"], "lacks", "may", LACKS),
-    ("clear.test", ["clear"], "lacks", "may", CLEAR),
-    ("untrusted.test", ["offers"], "lacks", "may", CLEAR),
-    ("verify.test", ["lacks"], "lacks", "verify", LACKS),
-    ("busy.test", ["busy"], "busy", "may", LATER),
+    ("offers.test", ["offers"], "ca", "may", OK),
+    ("none.test", ["offers"], "ca", "none", OK),
+    ("lacks.test", ["lacks"], "ca", "may", LACKS),
+    ("clear.test", ["clear"], "ca", "may", CLEAR),
+    ("untrusted.test", ["offers"], "stranger", "may", CLEAR),
+    ("verify.test", ["lacks"], "ca", "verify", LACKS),
+    ("busy.test", ["busy"], "ca", "may", LATER),
     # one host after the other, and only when none will do
-    ("second.test", ["clear", "offers"], "offers", "may", OK),
-    ("neither.test", ["clear", "lacks"], "lacks", "may", LACKS),
-    ("perhaps.test", ["busy", "lacks"], "lacks", "may", "deferred 4.7.30"),
-    # nothing proves that it is the domain's
-    ("mx.example", [], "offers", "may", CLEAR),
+    ("second.test", ["clear", "offers"], "ca", "may", OK),
+    ("third.test", ["clear", "lacks", "offers"], "ca", "may", OK),
+    ("sixth.test", ["lacks"] * 5 + ["offers"], "ca", "may", OK),
+    ("neither.test", ["clear", "lacks", "clear"], "ca", "may", LACKS),
+    ("perhaps.test", ["busy", "lacks"], "ca", "may", "deferred 4.7.30"),
+    ("perhaps-later.test", ["lacks", "busy"], "ca", "may", "deferred 4.7.30"),
+    ("dead.test", ["clear", "dead"], "ca", "may", "deferred 4.4.1"),
+    # by MX: DNSSEC proves that it is the domain's host, or nothing does
+    ("pkix.safe.test", [], "ca", "may", OK),
+    ("dane.safe.test", [], "stranger", "may", OK),
+    ("stale.safe.test", [], "ca", "may", CLEAR),
+    ("mx.example", [], "ca", "may", CLEAR),
 ]
 # The same of a message whose header says "TLS-Required: No", and how it went.
 OPTIONAL = [
-    ("s-untrusted.test", ["lacks"], "offers", "secure", "encrypt:header"),
-    ("s-clear.test", ["clear"], "lacks", "secure", "none:header"),
-    ("s-verify.test", ["clear"], "lacks", "verify", "none:header"),
+    ("s-untrusted.test", ["lacks"], "stranger", "secure", "encrypt:header"),
+    ("s-clear.test", ["clear"], "ca", "secure", "none:header"),
+    ("s-verify.test", ["clear"], "ca", "verify", "none:header"),
 ]
 BODY = b"A secret that is nobody's business.\r\n"
 
 
 class Net:
     def __init__(self, workshop):
-        self.workshop = workshop
-        self.sinks = {name: Sink(workshop, name, **does).start() for name, does in SINKS.items()}
-        self.nsd = Nsd(workshop, ZONES).start()
+        self.authorities = {name: make_ca(workshop, name) for name in ("ca", "stranger")}
+        self.certificate = sign_certificate(workshop, self.authorities["ca"], "sinks", SINK_NAME)
+        self.sinks = {name: self._sink(workshop, name, **does) for name, does in SINKS.items()}
+        self.ports = {name: sink.port for name, sink in self.sinks.items()}
+        self.ports["dead"] = workshop.free_port()
+        safe = SAFE.format(port=self.ports["offers"], key=tlsa_of_key(self.certificate[0]),
+                           wrong="00" * 32)
+        self.nsd = Nsd(workshop, ZONES | {"safe.test.": Signed(safe)}).start()
         self.relay = Relay(workshop, top=self._top(), level="may",
                            certificate=make_certificate(workshop)).start()
         self._number = 0
 
+    def _sink(self, workshop, name, tls=True, options=(), **does):
+        certificate, key = self.certificate
+        with_tls = ["--tls-cert", certificate, "--tls-key", key] if tls else []
+        return Sink(workshop, name, tls=False, options=[*with_tls, *options], **does).start()
+
     def _top(self):
         lines = [f'resolver = "127.0.0.1:{self.nsd.port}"', "allow-loopback = true",
-                 f'smtp-port = {self.sinks["offers"].port}']
-        senders = [(f"{name}.sender.test", [name], name, "may", None)
+                 f'smtp-port = {self.ports["offers"]}', f'trust-anchor = "{self.nsd.anchor}"']
+        senders = [(f"{name}.sender.test", [name], "ca", "may", None)
                    for name in ("sender", "simple")]
         for domain, hosts, trusted, level, _ in REQUIRED + OPTIONAL + senders:
-            ca = self.workshop.path(f"{trusted}.tls") / "cert.pem"
+            ca = self.authorities[trusted][0]
             lines.append(f'tls "{domain}" {{ level = "{level}" ca-file = "{ca}" }}')
-            names = ", ".join(f'"{SINK_NAME}:{self.sinks[host].port}"' for host in hosts)
+            names = ", ".join(f'"{SINK_NAME}:{self.ports[host]}"' for host in hosts)
             if names:
                 lines.append(f'route "{domain}" {{ hosts = {{ {names} }} }}')
         return "\n".join(lines)
@@ -100,7 +127,8 @@ def test_required(net):
         was = event["event"] + ("" if event["event"] == OK else " " + event["dsn"])
         check(was == expected, f"{domain}: {was}", event)
         if was == OK:
-            check(event["tls"].startswith("verify:requiretls:"), f"{domain}: authenticated", event)
+            by = "dane" if domain == "dane.safe.test" else "requiretls"
+            check(event["tls"].startswith(f"verify:{by}:"), f"{domain}: authenticated", event)
 
 
 def test_notifications(net):

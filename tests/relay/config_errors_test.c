@@ -88,7 +88,7 @@ START_TEST(names_that_are_not_known)
         /* RFC 7672 1.3.1: without DNSSEC there is no DANE */
         {"dnssec = off\ntls a.test { level = dane-only }",
          "t.conf:1: dnssec is off, but tls \"a.test\" (t.conf:2) has level dane-only, which needs "
-         "it: set it to validate\n"},
+         "it: set it to validate or trust-ad\n"},
         {"dnssec = off trust-anchor = \"root.key\"",
          "t.conf:1: trust-anchor has no use but for dnssec = validate\n"},
         {"tls a.test { level = fingerprint }",

@@ -639,6 +639,7 @@ START_TEST(when_dns_is_validated)
         {"tls \"*\" { level = dane-only }", DNSSEC_VALIDATE, CONFIG_TRUST_ANCHOR},
         {"dnssec = validate", DNSSEC_VALIDATE, CONFIG_TRUST_ANCHOR},
         {"trust-anchor = \"/a\"", DNSSEC_VALIDATE, "/a"},
+        {"dnssec = trust-ad tls a.test { level = dane }", DNSSEC_TRUST_AD, NULL},
         {"dnssec = off", DNSSEC_OFF, NULL},
     };
     for (size_t i = 0; i < countof(rows); i++) {

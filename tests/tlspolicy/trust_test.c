@@ -89,21 +89,23 @@ START_TEST(the_systems_are_loaded_once)
     char why[TLS_WHY_MAX];
     issued_write_ca(scratch.certificate, &one);
     ck_assert_int_eq(setenv("SSL_CERT_FILE", scratch.certificate, 1), 0);
-    tls_trust_forget_system();
     uint64_t first = tls_trust_generation(NULL);
     ck_assert_uint_eq(first, generation(NULL));
     issued_write_ca(scratch.certificate, &other);
     ck_assert_uint_eq(tls_trust_generation(NULL), first);
     CLEANUP(tls_trust_release) struct tls_trust *kept = tls_trust_system(why);
-    tls_trust_forget_system();
+    ck_assert(tls_trust_renew_system(why));
     ck_assert_uint_ne(tls_trust_generation(NULL), first);
     ck_assert_uint_eq(tls_trust_generation(kept), first); /* for those that have begun with it */
     put("damaged");
-    tls_trust_forget_system();
+    ck_assert(!tls_trust_renew_system(why)); /* whom it names no more is trusted no more */
+    ck_assert_ptr_nonnull(strstr(why, scratch.certificate));
     ck_assert_uint_eq(tls_trust_generation(NULL), 0);
     ck_assert_ptr_null(tls_trust_system(why));
-    ck_assert_ptr_nonnull(strstr(why, scratch.certificate));
-    tls_trust_forget_system();
+    issued_write_ca(scratch.certificate, &one);
+    ck_assert_uint_eq(tls_trust_generation(NULL), first); /* put right again */
+    put("damaged");
+    ck_assert(!tls_trust_renew_system(why));
 }
 END_TEST
 

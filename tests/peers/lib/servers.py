@@ -513,3 +513,46 @@ class Nsd:
 
     def stop(self):
         self.daemon.stop()
+
+
+_UNBOUND_CONF = """\
+server:
+    interface: 127.0.0.1
+    port: {port}
+    username: ""
+    chroot: ""
+    directory: "{state}"
+    pidfile: ""
+    use-syslog: no
+    do-not-query-localhost: no
+    local-zone: "test." transparent
+    trust-anchor-file: "{anchor}"
+remote-control:
+    control-enable: no
+forward-zone:
+    name: "."
+    forward-addr: 127.0.0.1@{upstream}
+"""
+
+
+class Unbound:
+    """A resolver that validates, in front of an Nsd."""
+
+    def __init__(self, workshop, nsd):
+        self.workshop = workshop
+        self.root = root_of("unbound")
+        self.port = workshop.free_port()
+        self.nsd = nsd
+        self.daemon = None
+
+    def start(self):
+        state = self.workshop.make_dir("unbound.state")
+        conf = self.workshop.write("unbound.conf", _UNBOUND_CONF.format(
+            port=self.port, state=state, anchor=self.nsd.anchor, upstream=self.nsd.port))
+        libraries = f"{self.root}/usr/lib/x86_64-linux-gnu"
+        self.daemon = self.workshop.start(
+            "unbound", [self.root / "usr/sbin/unbound", "-d", "-c", conf],
+            env={"LD_LIBRARY_PATH": libraries})
+        wait_until(lambda: answers("127.0.0.1", self.port), "unbound answers", within=60,
+                   alive=[self.daemon])
+        return self
