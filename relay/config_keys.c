@@ -112,11 +112,6 @@ static const char *const rule_action_words[] = {
 /* ---- keys ---- */
 
 #define AT(type, member) .offset = offsetof(struct type, member)
-#define LATER(word)                                                                                \
-    {                                                                                              \
-        .name = (word), .kind = KEY_LATER                                                          \
-    }
-
 static const struct key top_keys[] = {
     {"hostname", KEY_HOSTNAME, AT(config, hostname)},
     {"spool", KEY_PATH, AT(config, spool)},
@@ -323,8 +318,7 @@ static void names_of(enum section_kind kind, struct names_known *known)
     must(section->count + SECTIONS <= NAMES_MAX);
     known->count = 0;
     for (size_t i = 0; i < section->count; i++)
-        if (section->keys[i].kind != KEY_LATER)
-            known->names[known->count++] = section->keys[i].name;
+        known->names[known->count++] = section->keys[i].name;
     known->keys = known->count;
     if (kind != SECTION_TOP)
         return;
@@ -344,7 +338,7 @@ static void homes_of(struct span name, char *homes, size_t size)
 {
     for (unsigned kind = SECTION_TOP; kind < SECTIONS; kind++) {
         const struct key *key = config_key_find((enum section_kind)kind, name);
-        if (key != NULL && key->kind != KEY_LATER)
+        if (key != NULL)
             join(homes, size, " or ", kind == SECTION_TOP ? "the top level" : sections[kind].name);
     }
     if (config_section_find(name) != SECTION_TOP || span_equal(name, SPAN("include")))

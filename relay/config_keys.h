@@ -30,7 +30,6 @@ enum key_kind {
     KEY_MATCHES,    /* list: struct tls_policy's matches */
     KEY_PRINTS,     /* list: struct tls_policy's fingerprints */
     KEY_MECHANISMS, /* list: unsigned, of relay/smtp/auth.h */
-    KEY_LATER,      /* a key or section of a later version: known, and refused */
 };
 
 struct key {

@@ -29,8 +29,7 @@ static cfg_opt_t *options_of(struct arena *arena, enum section_kind kind, size_t
     cfg_opt_t *options = arena_take(arena, (section->count + SECTIONS + 1) * sizeof(*options));
     *count = 0;
     for (size_t i = 0; i < section->count; i++)
-        if (section->keys[i].kind != KEY_LATER)
-            options[(*count)++] = option_of(&section->keys[i]);
+        options[(*count)++] = option_of(&section->keys[i]);
     return options;
 }
 

@@ -371,14 +371,11 @@ static bool read_statement(struct scanner *scanner)
     lexer_next(lexer);
     if (here == SECTION_TOP && span_equal(name, SPAN("include")))
         return read_include(scanner, &place);
-    if (key != NULL && key->kind != KEY_LATER)
+    if (key != NULL)
         return read_setting(scanner, key, &place);
     if (here == SECTION_TOP && inner != SECTION_TOP)
         return begin_section(scanner, inner, &place);
-    if (key != NULL)
-        report_add(scanner->report, &place, "%s is not supported yet", key->name);
-    else
-        report_unknown(scanner, name, &place);
+    report_unknown(scanner, name, &place);
     return skip_statement(scanner);
 }
 

@@ -277,8 +277,7 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_MATCHES:
     case KEY_PRINTS:
     case KEY_USERS:
-    case KEY_MECHANISMS:
-    case KEY_LATER: must_not_reach();
+    case KEY_MECHANISMS: must_not_reach();
     }
     must_not_reach();
 }
@@ -314,8 +313,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_MATCHES:
     case KEY_PRINTS:
     case KEY_USERS:
-    case KEY_MECHANISMS:
-    case KEY_LATER: return false;
+    case KEY_MECHANISMS: return false;
     }
     must_not_reach();
 }

@@ -618,8 +618,8 @@ START_TEST(the_manual_names_every_key)
             snprintf(wanted, sizeof(wanted), "\n| `%s` |", section->keys[i].name);
             const char *row = strstr(part, wanted);
             bool there = row != NULL && (end == NULL || row < end);
-            ck_assert_msg(there == (section->keys[i].kind != KEY_LATER), "%s: a row for %s%s",
-                          section->name, section->keys[i].name, there ? "" : " is missing");
+            ck_assert_msg(there, "%s: a row for %s is missing", section->name,
+                          section->keys[i].name);
         }
     }
 }

@@ -561,7 +561,10 @@ END_TEST
 /* Whether TLS comes first is a difference, too (RFC 8314). */
 START_TEST(tls_first_makes_another_site)
 {
-    struct site_host host = {.name = (char *)(uintptr_t) "a.test", .port = 25};
+    struct ip address;
+    struct site_host host = {
+        .name = (char *)(uintptr_t) "a.test", .port = 25, .count = 1, .addresses = &address};
+    ck_assert(ip_parse(SPAN(A), &address));
     char *starttls = site_key(&base_terms, &host, 1);
     host.implicit = true;
     char *implicit = site_key(&base_terms, &host, 1);
