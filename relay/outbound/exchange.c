@@ -177,11 +177,12 @@ static struct span cut_attribute(struct span *rest)
 static bool read_salt(struct span text, struct exchange_want *wanted)
 {
     struct buffer salt CLEANUP(buffer_free) = {0};
-    if (!base64_read(text, &salt) || buffer_length(&salt) == 0 ||
-        buffer_length(&salt) > SCRAM_SALT_MAX)
+    bool read = base64_read(text, &salt);
+    struct span bytes = buffer_span(&salt);
+    if (!read || bytes.data == NULL || bytes.length > SCRAM_SALT_MAX)
         return false;
-    wanted->salt_length = buffer_length(&salt);
-    memcpy(wanted->salt, buffer_span(&salt).data, wanted->salt_length);
+    wanted->salt_length = bytes.length;
+    memcpy(wanted->salt, bytes.data, bytes.length);
     return true;
 }
 

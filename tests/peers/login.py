@@ -155,6 +155,8 @@ def implicit(side, provider):
                     "back.test": str(starttls), "wrong.test": str(starttls)},
           "each where it should be", hosts)
     deferred = relay.events("deferred")[0]
+    probed = relay.command("probe", "first.test", "--json", check_code=False)
+    check(probed.returncode == 0, "a probe goes there the same way", probed.stdout + probed.stderr)
     check("never.test" in deferred["to"] and deferred["dsn"] == "4.7.5",
           "what speaks first where TLS is first gets nothing", deferred)
     side.end()
