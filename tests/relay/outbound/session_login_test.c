@@ -257,6 +257,26 @@ START_TEST(tls_comes_first)
 }
 END_TEST
 
+/* RFC 8314 5.1: nor is it tried in clear on another connection. */
+START_TEST(nothing_follows_in_clear)
+{
+    static const enum tls_level levels[] = {TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY};
+    static const enum tls_outcome outcomes[] = {TLS_ALERT, TLS_HANDSHAKE_FAILED, TLS_STALLED,
+                                                TLS_RESIDUE};
+    for (size_t i = 0; i < countof(levels) * countof(outcomes); i++) {
+        struct dialogue dialogue = {.name = "implicit", .implicit = true};
+        struct play play = {.dialogue = &dialogue};
+        dialogue.policy.level = levels[i % countof(levels)];
+        play_begin(&play);
+        enum tls_outcome outcome = outcomes[i / countof(levels)];
+        ck_assert_int_eq(session_tls_failed(&play.session, outcome, "why"), ASK_CLOSE);
+        ck_assert_int_eq(play.session.next_step, TLS_NEXT_HOST);
+        ck_assert(!play.session.ready);
+        play_end(&play);
+    }
+}
+END_TEST
+
 /* The longest secret with the longest name fits the line (RFC 4954 3). */
 START_TEST(the_longest_token)
 {
@@ -278,4 +298,5 @@ START_TEST(the_longest_token)
 END_TEST
 
 TEST_MAIN("relay/outbound/session_login", a_yes, a_no, servers_that_are_wrong,
-          channels_that_are_not_good_enough, tls_comes_first, the_longest_token)
+          channels_that_are_not_good_enough, tls_comes_first, nothing_follows_in_clear,
+          the_longest_token)
