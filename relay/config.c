@@ -317,6 +317,18 @@ static bool check_resolver(const struct config *config, struct buffer *errors)
     return false;
 }
 
+static bool check_policy_authorities(const struct config *config, struct buffer *errors)
+{
+    char why[TLS_WHY_MAX];
+    if (config->mta_sts_ca_file == NULL)
+        return true;
+    struct tls_trust *trust CLEANUP(tls_trust_release) =
+        tls_trust_load(config->mta_sts_ca_file, why);
+    if (trust == NULL)
+        buffer_print(errors, "%s: mta-sts-ca-file: %s\n", config->mta_sts_ca_where, why);
+    return trust != NULL;
+}
+
 bool config_check_files(struct config *config, struct buffer *errors)
 {
     bool fine = config->spool_where == NULL || check_spool(config, errors);
@@ -334,6 +346,7 @@ bool config_check_files(struct config *config, struct buffer *errors)
         fine &= check_ciphers(&config->tls_list[i], errors);
     }
     fine &= check_resolver(config, errors);
+    fine &= check_policy_authorities(config, errors);
     return read_users(config, errors) && fine;
 }
 

@@ -244,12 +244,13 @@ struct config {
     const char *trust_anchor; /* for DNSSEC_VALIDATE; default CONFIG_TRUST_ANCHOR */
     const char *dnssec_where; /* of the key that asks for validation */
     enum log_format log;
-    uint16_t smtp_port;          /* for MX hosts; default 25 */
-    bool allow_loopback;         /* MX hosts and literals may be loopback; default false */
-    const char *mta_sts_ca_file; /* whom policy hosts (RFC 8461) are certified by; NULL: the
-                                    machine's */
-    uint16_t mta_sts_port;       /* of policy hosts; default 443 */
-    bool builtin_rules;          /* default true */
+    uint16_t smtp_port;           /* for MX hosts; default 25 */
+    bool allow_loopback;          /* MX hosts and literals may be loopback; default false */
+    const char *mta_sts_ca_file;  /* whom policy hosts (RFC 8461) are certified by; NULL: the
+                                     machine's */
+    const char *mta_sts_ca_where; /* "FILE:LINE" */
+    uint16_t mta_sts_port;        /* of policy hosts; default 443 */
+    bool builtin_rules;           /* default true */
     enum tls_required_header tls_required;
     int64_t drain_ms; /* SIGTERM's deadline; default 30 s */
 

@@ -305,6 +305,7 @@ static void finish_paths(struct reader *reader)
     if (config->spool == NULL)
         config->spool = "./var/millrace";
     config->users_where = path_where(reader, "users", config->users_file);
+    config->mta_sts_ca_where = path_where(reader, "mta-sts-ca-file", config->mta_sts_ca_file);
     finish_socket(reader, "control", &config->control);
     finish_socket(reader, "submit", &config->submit);
     if (strcmp(config->control, config->submit) == 0)

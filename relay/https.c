@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CA_KEPT_S 3600L /* then the authorities are read again */
 #define USER_AGENT "millrace/" MILLRACE_VERSION
 
 struct https {
@@ -110,6 +111,7 @@ static void set_tls(CURL *easy, struct https_request *request)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_KEPT_S);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, prepare_tls);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, request);

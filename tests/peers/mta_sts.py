@@ -219,7 +219,7 @@ def that_outlast(net):
     """What is in force stays so: over a restart, over a dead policy host, with another id."""
     net.goes("keeps", "verify:sts:", "fetched")
     net.policies.stop()
-    net.relay.stop()
+    check(net.relay.stop() == 0, "the relay ends, and starts again")
     net.relay.start()
     net.goes("keeps", "verify:sts:", "from the store: the policy host is gone")
     net.change_record("keeps", "two")
@@ -252,7 +252,7 @@ def test(workshop):
     that_change(net)
     the_last_look(net)
     that_outlast(net)
-    net.relay.stop()
+    check(net.relay.stop() == 0, "the relay ends")
 
 
 run_test(test)

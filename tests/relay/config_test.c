@@ -531,6 +531,10 @@ START_TEST(files_that_it_names)
              "trust-anchor = \"/nowhere\"",
              one);
     expect_files(&scratch, text, NAME ":3: trust-anchor /nowhere cannot be used");
+    snprintf(text, sizeof(text), "spool = \"%s/a\"\nmta-sts-ca-file = \"%s/key.pem\"", one, one);
+    expect_files(&scratch, text, NAME ":2: mta-sts-ca-file: ");
+    snprintf(text, sizeof(text), "spool = \"%s/a\"\nmta-sts-ca-file = \"%s/cert.pem\"", one, one);
+    expect_files(&scratch, text, NULL);
 }
 END_TEST
 
