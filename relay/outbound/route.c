@@ -23,7 +23,7 @@ void route_search_init(struct route_search *search, struct route *route,
         .configured = config_route(config, name),
         .ttl_ms = CONFIGURED_TTL_MS,
     };
-    search->policy = route_policy(&search->terms, route->destination->security);
+    search->policy = route_policy(search, &search->terms.tls->policy);
 }
 
 void route_search_free(struct route_search *search)

@@ -2,15 +2,15 @@
 
 #include "tlspolicy/requiretls.h"
 
-struct tls_policy route_policy(const struct site_terms *terms, enum security security)
+struct tls_policy route_policy(const struct route_search *search,
+                               const struct tls_policy *operators)
 {
-    const struct tls_policy *policy = &terms->tls->policy;
-    switch (security) {
+    switch (search->route->destination->security) {
     case SECURITY_USUAL:
-    case SECURITY_PREFERRED: return *policy;
-    case SECURITY_REQUIRED: return policy_with_requiretls(policy);
+    case SECURITY_PREFERRED: return *operators;
+    case SECURITY_REQUIRED: return policy_with_requiretls(operators);
     case SECURITY_OPTIONAL:
-        return terms->login != NULL ? *policy : policy_without_tls_required(policy);
+        return search->terms.login != NULL ? *operators : policy_without_tls_required(operators);
     }
     must_not_reach();
 }

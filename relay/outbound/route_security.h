@@ -4,10 +4,11 @@
 
 #include "relay/outbound/route.h"
 
-/* The policy under which hosts are looked for: that of the terms, as far as the mail leaves it. A
- * host that we log in to gets no less than the operator says, whatever the mail's header says: it
- * is his credentials that would be given away. */
-struct tls_policy route_policy(const struct site_terms *terms, enum security security);
+/* The policy under which hosts are looked for: the operator's, wherever he says it, as far as the
+ * mail leaves it. A host that we log in to gets no less than that, whatever the mail's header says:
+ * it is his credentials that would be given away. */
+struct tls_policy route_policy(const struct route_search *search,
+                               const struct tls_policy *operators);
 
 /* What the domain publishes matters for this mail even where the policy leaves no room for it. */
 bool route_needs_published(const struct route_search *search);

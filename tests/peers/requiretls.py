@@ -22,7 +22,7 @@ _{port}._tcp.mx2 IN TLSA 3 1 1 {wrong}
 # name, what its sink does
 SINKS = {
     "offers": {"options": ["--requiretls"]},
-    "lacks": {},
+    "lacks": {}, "lacks2": {}, "lacks3": {}, "lacks4": {},
     "clear": {"tls": False},
     "busy": {"faults": ["starttls:454:1"]},
     "sender": {"options": ["--requiretls"], "dump": True},
