@@ -42,7 +42,7 @@ REQUIRED = [
     # one host after the other, and only when none will do
     ("second.test", ["clear", "offers"], "ca", "may", OK),
     ("third.test", ["clear", "lacks", "offers"], "ca", "may", OK),
-    ("sixth.test", ["lacks"] * 5 + ["offers"], "ca", "may", OK),
+    ("fifth.test", ["lacks", "lacks2", "lacks3", "lacks4", "offers"], "ca", "may", OK),
     ("neither.test", ["clear", "lacks", "clear"], "ca", "may", LACKS),
     ("perhaps.test", ["busy", "lacks"], "ca", "may", "deferred 4.7.30"),
     ("perhaps-later.test", ["lacks", "busy"], "ca", "may", "deferred 4.7.30"),
