@@ -282,10 +282,11 @@ enum session_ask mail_replied(struct session *session, const struct expected *to
 {
     (void)to;
     if (!reply_is_positive(reply)) {
-        /* 530 where TLS was not offered smells of a stripped STARTTLS (RFC 3207 6). */
-        bool stripped = reply->code == 530 && !session->secure;
+        /* 530 where TLS was not offered smells of a stripped STARTTLS (RFC 3207 6); and whoever no
+         * longer knows us (RFC 4954 6) says nothing of the mail. */
+        bool ours = reply->code == 530 && (!session->secure || session->login.done);
         session->mail_deferred = reply_is_temporary(reply);
-        decide_all_by(session, stripped ? VERDICT_DEFERRED : kind_of(reply), reply);
+        decide_all_by(session, ours ? VERDICT_DEFERRED : kind_of(reply), reply);
     }
     session->mail_taken |= reply_is_positive(reply);
     return advance(session);

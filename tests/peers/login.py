@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Delivering through providers: AUTH as a client by every mechanism, to a real Postfix with Cyrus
-SASL and to Millrace itself; implicit TLS and what it falls back to; tokens and passwords that change
+SASL, an Exim and Millrace itself; implicit TLS and what it falls back to; tokens and passwords that change
 under a running relay; what is told when they are not taken; and that no secret goes to whom it is
 not meant for, or into a log. RFC 4954, 5802, 7628, 8314."""
 import base64
@@ -8,7 +8,7 @@ import subprocess
 
 from lib.millrace import Relay, Sink, binary
 from lib.oddserver import OddServer
-from lib.providers import MECHANISMS, KnowingPostfix, TokenServer
+from lib.providers import MECHANISMS, KnowingExim, KnowingPostfix, TokenServer
 from lib.rawsmtp import RawClient
 from lib.servers import make_ca, make_certificate, sign_certificate
 from lib.workshop import PATIENCE, check, run_test, wait_until
@@ -97,6 +97,16 @@ def through_postfix(side):
     check(used == {m: 1 for m in MECHANISMS} | {"SCRAM-SHA-256": 2},
           "each mechanism was used, and the strongest where all may be", used)
     postfix.stop()
+    side.end()
+
+
+def through_exim(side):
+    exim = KnowingExim(side.workshop, side.pair, USER, PASSWORD).start()
+    by_mechanism(side, "exim", exim.port, ("CRAM-MD5", "PLAIN"), "implicit")
+    log = (side.workshop.path("exim.log") / "main").read_text()
+    check(log.count(f"A=cram:{USER}") == 2 and log.count(f"A=plain:{USER}") == 1,
+          "Exim names who each mail came from", log)
+    exim.stop()
     side.end()
 
 
@@ -259,6 +269,7 @@ def all_of_it(workshop):
     passwords(side, provider)
     tokens(side)
     whom_it_is_not_for(side)
+    through_exim(side)
     through_postfix(side)
 
 

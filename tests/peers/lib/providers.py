@@ -1,12 +1,12 @@
-"""Servers that mail is handed to by those they know: a Postfix that asks Cyrus SASL, and a small one
-of our own that takes OAuth tokens."""
+"""Servers that mail is handed to by those they know: a Postfix that asks Cyrus SASL, an Exim behind
+TLS from the first byte, and a small one of our own that takes OAuth tokens."""
 import base64
 import ssl
 import subprocess
 
 from .oddserver import OddServer
-from .servers import PEER_NAME, Postfix, program_of
-from .workshop import PATIENCE, Failed
+from .servers import PEER_NAME, Exim, Postfix, program_of
+from .workshop import PATIENCE, Failed, answers, wait_until
 
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "DIGEST-MD5", "CRAM-MD5", "LOGIN", "PLAIN")
 
@@ -41,6 +41,45 @@ class KnowingPostfix(Postfix):
         (self.etc / "postfix" / "sasl" / "smtpd.conf").write_text(
             _SASL_CONF.format(database=database, mechanisms=" ".join(MECHANISMS)))
         return binds, argv
+
+
+_EXIM_AUTH = """
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and {{{{eq{{$auth2}}{{{user}}}}}{{eq{{$auth3}}{{{password}}}}}}}}}
+  server_set_id = $auth2
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = ${{if eq{{$auth1}}{{{user}}}{{{password}}}fail}}
+  server_set_id = $auth1
+"""
+
+
+class KnowingExim(Exim):
+    """It takes mail from `user` alone, by PLAIN or CRAM-MD5, and TLS comes first."""
+
+    def __init__(self, workshop, pair, user, password):
+        super().__init__(workshop, rules="require authenticated = *")
+        self.cert, self.key = pair
+        self.user = (user, password)
+
+    def start(self):
+        self.daemon = self.namespaced(*self._prepare())
+        wait_until(lambda: answers(self.host, self.port), f"Exim answers on port {self.port}",
+                   within=60, alive=[self.daemon])
+        return self
+
+    def _prepare(self):
+        prepared = super()._prepare()
+        file = self.etc / "exim4/exim4.conf"
+        file.write_text(f"tls_on_connect_ports = {self.port}\nauth_advertise_hosts = *\n"
+                        + file.read_text()
+                        + _EXIM_AUTH.format(user=self.user[0], password=self.user[1]))
+        return prepared
 
 
 class TokenServer(OddServer):

@@ -139,11 +139,14 @@ class _MailServer:
         self.daemon = None
 
     def start(self):
-        binds, argv = self._prepare()
-        self.daemon = self.workshop.start(self.name, _namespaced(self.root, self.etc, binds, argv))
+        self.daemon = self.namespaced(*self._prepare())
         wait_until(lambda: greets(self.host, self.port), f"{self.name} greets on port {self.port}",
                    within=60, alive=[self.daemon])
         return self
+
+    def namespaced(self, binds, argv):
+        """Start a program where its root lies over /usr and `etc` over /etc."""
+        return self.workshop.start(self.name, _namespaced(self.root, self.etc, binds, argv))
 
     def stop(self):
         """End it and everything it started."""
