@@ -22,7 +22,9 @@ static void count_missing_sts(struct connection *connection, struct tlsrpt_sessi
     count(connection, &session);
 }
 
-static void tell(struct connection *connection, const struct tls_terms *terms,
+/* `untrusted`: it failed for what the certificate is. Where no policy of the domain's asks for any,
+ * only our operator says who is to be believed. */
+static void tell(struct connection *connection, const struct tls_terms *terms, bool untrusted,
                  struct tlsrpt_session *session)
 {
     const struct reported *reported = connection->slot.reported;
@@ -30,7 +32,8 @@ static void tell(struct connection *connection, const struct tls_terms *terms,
     session->domain = reported->domain;
     session->record = reported->record;
     session->helo = "";
-    if (!reported_policy(reported, terms, session->mx_host, &arena, &session->policy))
+    if (!reported_policy(reported, terms, session->mx_host, &arena, &session->policy) ||
+        (untrusted && session->policy.type == TLSRPT_POLICY_NONE))
         return;
     count(connection, session);
     if (session->policy.type == TLSRPT_POLICY_NONE)
@@ -68,10 +71,6 @@ static bool result_of(const struct connection *connection, enum tlsrpt_result *r
         *result = TLSRPT_VALIDATION_FAILURE; /* in force, its policy would keep mail away */
         return true;
     }
-    /* Who is to be believed there only our operator says. */
-    bool ours = terms->source != TLS_FROM_STS && terms->record_count == 0 && !terms->check_only;
-    if (session->outcome == TLS_UNTRUSTED && ours)
-        return false;
     return tlsrpt_result_of_outcome(session->outcome, fault_of(connection), result);
 }
 
@@ -106,7 +105,8 @@ void connection_report_tls(struct connection *connection)
     session.reason = reason_of(connection, &arena);
     session.sending = here.ip;
     session.receiving = host_of(connection)->addresses[connection->address_at];
-    tell(connection, &host_of(connection)->tls, &session);
+    bool untrusted = connection->session.outcome == TLS_UNTRUSTED;
+    tell(connection, &host_of(connection)->tls, untrusted, &session);
 }
 
 void connection_report_refusal(struct connection *connection, const struct site_host *host)
@@ -114,5 +114,5 @@ void connection_report_refusal(struct connection *connection, const struct site_
     struct tlsrpt_session session = {.mx_host = host->name, .reason = host->tls.refused};
     if (connection->slot.reported != NULL &&
         tlsrpt_result_of_refusal(host->tls.refusal, &session.result))
-        tell(connection, &host->tls, &session);
+        tell(connection, &host->tls, false, &session);
 }

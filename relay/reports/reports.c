@@ -21,12 +21,33 @@ static struct span store_key(int64_t day, const char *domain, char key[KEY_MAX])
     return (struct span){key, 4 + length};
 }
 
-static bool keep(void *context, struct span key, struct span image)
+struct loading {
+    struct reports *reports;
+    struct arena arena;
+    struct store_write *useless; /* what cannot be read any more */
+    size_t count;
+};
+
+static bool load_one(void *context, struct span key, struct span image)
 {
-    struct reports *reports = context;
-    (void)key;
-    tlsrpt_restore(reports->counts, image); /* what is none is overwritten in its time */
+    struct loading *loading = context;
+    if (tlsrpt_restore(loading->reports->counts, image))
+        return true;
+    size_t size = (loading->count + 1) * sizeof(*loading->useless);
+    loading->useless = must_realloc(loading->useless, size);
+    struct span copy = {arena_copy(&loading->arena, key), key.length};
+    loading->useless[loading->count++] = (struct store_write){STORE_TLSRPT, copy, {NULL, 0}};
     return true;
+}
+
+static void load(struct reports *reports)
+{
+    struct loading loading = {.reports = reports};
+    store_each(reports->parts.store, STORE_TLSRPT, load_one, &loading);
+    if (loading.count > 0)
+        store_write(reports->parts.store, loading.useless, loading.count);
+    free(loading.useless);
+    arena_free(&loading.arena);
 }
 
 /* As many as came at a time. */
@@ -143,7 +164,7 @@ struct reports *reports_create(const struct reports_parts *parts)
     pthread_mutex_init(&reports->lock, NULL);
     collector_init(reports);
     collector_configure(reports);
-    store_each(parts->store, STORE_TLSRPT, keep, reports);
+    load(reports);
     return reports;
 }
 

@@ -96,7 +96,7 @@ static void send_by_mail(struct sending *sending, const char *address)
     struct reports *reports = sending->reports;
     struct reporter reporter = reporter_of(reports->config);
     char *from = arena_copy(&sending->tally.arena, span_of(reporter.from)); /* it may be reloaded */
-    buffer_free(&sending->mail.body); /* of the one before */
+    buffer_free(&sending->mail.body);                                       /* of the one before */
     sending->mail = (struct report_mail){.mail.deliver = reports->parts.hand_in,
                                          .reply_to = &reports->box,
                                          .from = from,

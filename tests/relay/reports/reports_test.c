@@ -231,6 +231,30 @@ START_TEST(counts_outlive_a_restart)
 }
 END_TEST
 
+static bool count_one(void *context, struct span key, struct span value)
+{
+    (void)key;
+    (void)value;
+    ++*(unsigned *)context;
+    return true;
+}
+
+START_TEST(what_cannot_be_read_is_removed)
+{
+    unsigned kept = 0;
+    begin("tlsrpt { }");
+    count("a.test", "v=TLSRPTv1; rua=mailto:r@a.test");
+    turn(NOON);
+    const struct store_write other = {STORE_TLSRPT, SPAN("????b.test"), SPAN("of another version")};
+    ck_assert(store_write(store, &other, 1));
+    crash();
+    ck_assert(any_counts());
+    ck_assert(store_each(store, STORE_TLSRPT, count_one, &kept));
+    ck_assert_uint_eq(kept, 1);
+    end();
+}
+END_TEST
+
 static void assert_forgotten_unsent(const char *section, const char *record)
 {
     begin(section);
@@ -347,5 +371,5 @@ END_TEST
 
 TEST_MAIN("relay/reports/reports", rfc8460_5_3_a_day_goes_by_mail, rfc8460_5_5_retry_for_a_day,
           rfc8460_3_each_endpoint_gets_it_once, what_is_under_way_at_the_end_is_not_sent_twice,
-          counts_outlive_a_restart, what_is_not_sent, many_reports_take_turns,
-          a_reload_changes_who_reports, the_collector_is_told_at_once)
+          counts_outlive_a_restart, what_cannot_be_read_is_removed, what_is_not_sent,
+          many_reports_take_turns, a_reload_changes_who_reports, the_collector_is_told_at_once)
