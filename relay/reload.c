@@ -27,9 +27,6 @@ static void tell_unchangeable(const struct config *old, const struct config *new
         {"spool", same_text(old->spool, new->spool)},
         {"control", same_text(old->control, new->control)},
         {"submit", same_text(old->submit, new->submit)},
-        {"resolver", same_text(old->resolver, new->resolver)},
-        {"dnssec", old->dnssec == new->dnssec},
-        {"trust-anchor", same_text(old->trust_anchor, new->trust_anchor)},
         {"workers", old->workers == new->workers},
         {"durability", old->durability == new->durability},
         {"map-size", old->map_bytes == new->map_bytes},
@@ -115,6 +112,18 @@ void running_load_authorities(void)
         log_note("warning", "why", "%s; until then no host can be verified by its name", why);
 }
 
+static void reconfigure_resolver(struct running *running, const struct config *config)
+{
+    const struct config *old = running->config;
+    const struct resolve_settings settings = config_resolver(config);
+    char why[512];
+    if (same_text(old->resolver, config->resolver) && old->dnssec == config->dnssec &&
+        same_text(old->trust_anchor, config->trust_anchor))
+        return;
+    if (!resolve_reconfigure(running->resolve, &settings, why, sizeof(why)))
+        log_note("warning", "why", "DNS is asked as before: %s", why);
+}
+
 void running_log_doubts(const struct config *config)
 {
     struct buffer doubts CLEANUP(buffer_free) = {0};
@@ -154,6 +163,7 @@ void running_reload(struct running *running)
     running_log_doubts(config);
     log_set_format(config->log);
     health_configure(&running->health, config);
+    reconfigure_resolver(running, config); /* before anybody asks under the new configuration */
     discoverer_reconfigure(running->relay.discoverer, config);
     dispatch_reconfigure(running->relay.dispatch, config);
     reports_reconfigure(running->relay.reports, config);

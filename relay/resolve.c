@@ -50,25 +50,82 @@ static int wait_ms(const struct resolve *resolve)
     const struct task *task = oldest(resolve);
     int64_t left = task ? task->deadline_ms - os_now() : -1;
     int most = task && left < 0 ? 0 : (int)left;
-    return resolve->stub ? stub_wait_ms(resolve->stub, most) : most;
+    return resolve->upstream->stub ? stub_wait_ms(resolve->upstream->stub, most) : most;
 }
 
 /* ---- who is asked ---- */
 
 bool resolve_look_up(struct resolve *resolve, struct question *question, const char **failure)
 {
-    if (resolve->stub == NULL)
-        return library_ask(resolve->library, question, failure);
-    stub_ask(resolve->stub, question);
+    if (resolve->upstream->stub == NULL)
+        return library_ask(resolve->upstream->library, question, failure);
+    stub_ask(resolve->upstream->stub, question);
     return true;
 }
 
 void resolve_cancel(struct resolve *resolve, struct question *question)
 {
-    if (resolve->stub != NULL)
+    if (resolve->upstream->stub != NULL)
         stub_cancel(question);
     else
-        library_cancel(resolve->library, question);
+        library_cancel(resolve->upstream->library, question);
+}
+
+static void upstream_free(struct upstream *upstream)
+{
+    if (upstream->library != NULL)
+        library_destroy(&upstream->library);
+    if (upstream->stub != NULL)
+        stub_destroy(&upstream->stub);
+    free(upstream);
+}
+
+/* In this loop. NULL with `why`. */
+static struct upstream *upstream_create(const struct resolve_settings *settings,
+                                        struct os_loop *loop, char *why, size_t why_size)
+{
+    struct upstream *upstream = must_calloc(1, sizeof(*upstream));
+    if (settings->dnssec == DNSSEC_TRUST_AD)
+        upstream->stub = stub_create(settings, loop, why, why_size);
+    else
+        upstream->library = library_create(settings, why, why_size);
+    if (upstream->library != NULL || upstream->stub != NULL)
+        return upstream;
+    upstream_free(upstream);
+    return NULL;
+}
+
+/* From the beginning; nothing of what was answered so far counts. */
+static void ask_anew(struct resolve *resolve, struct task *task)
+{
+    struct resolution *resolution = task->resolution;
+    task_cancel(task);
+    list_remove(&task->node);
+    resolve->under_way_count--;
+    resolution->secure = false;
+    resolution->canonical = NULL;
+    resolution->texts = NULL;
+    resolution->text_count = 0;
+    add_task(resolve, resolution);
+}
+
+static void use(struct resolve *resolve, struct upstream *upstream)
+{
+    resolve->upstream = upstream;
+    if (upstream->library != NULL)
+        must(os_watch(resolve->loop, library_descriptor(upstream->library), &resolve->watcher) ==
+             0);
+}
+
+static void change_upstream(struct resolve *resolve)
+{
+    struct upstream *next = atomic_exchange(&resolve->next, NULL);
+    if (next == NULL)
+        return;
+    for (struct task *task; (task = oldest(resolve));)
+        ask_anew(resolve, task);
+    upstream_free(resolve->upstream);
+    use(resolve, next);
 }
 
 /* ---- the thread ---- */
@@ -98,7 +155,7 @@ static void on_readable(struct watcher *watcher, unsigned what)
     /* Calls back for all that is there. A broken pipe shows as questions that pass their
      * deadline. */
     if (what & OS_READABLE)
-        library_read(resolve->library);
+        library_read(resolve->upstream->library);
 }
 
 static void *run(void *with)
@@ -109,11 +166,12 @@ static void *run(void *with)
         int count = os_wait(resolve->loop, events, wait_ms(resolve));
         for (int i = 0; i < count; i++)
             events[i].watcher->ready(events[i].watcher, events[i].what);
+        change_upstream(resolve);
         take_post(resolve);
         begin_waiting(resolve);
         expire(resolve);
-        if (resolve->stub != NULL)
-            stub_go_on(resolve->stub);
+        if (resolve->upstream->stub != NULL)
+            stub_go_on(resolve->upstream->stub);
     }
     answer_rest(resolve);
     return NULL;
@@ -127,52 +185,46 @@ static void wake(void *owner)
 
 /* ---- from outside ---- */
 
-/* Whoever is to be asked, in a loop of its own. False with `why`. */
-static bool set_up(struct resolve *resolve, const struct resolve_settings *settings, char *why,
-                   size_t why_size)
-{
-    resolve->loop = os_loop_create();
-    if (settings->dnssec == DNSSEC_TRUST_AD) {
-        resolve->stub = stub_create(settings, resolve->loop, why, why_size);
-        return resolve->stub != NULL;
-    }
-    resolve->library = library_create(settings, why, why_size);
-    return resolve->library != NULL;
-}
-
-static void free_all(struct resolve *resolve)
-{
-    if (resolve->library != NULL)
-        library_destroy(&resolve->library);
-    if (resolve->stub != NULL)
-        stub_destroy(&resolve->stub);
-    os_loop_destroy(&resolve->loop);
-    free(resolve);
-}
-
 bool resolve_check(const struct resolve_settings *settings, char *why, size_t why_size)
 {
-    struct resolve *resolve = must_calloc(1, sizeof(*resolve));
-    bool fine = set_up(resolve, settings, why, why_size);
-    free_all(resolve);
-    return fine;
+    struct os_loop *loop = os_loop_create();
+    struct upstream *upstream = upstream_create(settings, loop, why, why_size);
+    if (upstream != NULL)
+        upstream_free(upstream);
+    os_loop_destroy(&loop);
+    return upstream != NULL;
 }
 
 struct resolve *resolve_create(const struct resolve_settings *settings, char *why, size_t why_size)
 {
-    struct resolve *resolve = must_calloc(1, sizeof(*resolve));
-    if (!set_up(resolve, settings, why, why_size)) {
-        free_all(resolve);
+    struct os_loop *loop = os_loop_create();
+    struct upstream *upstream = upstream_create(settings, loop, why, why_size);
+    if (upstream == NULL) {
+        os_loop_destroy(&loop);
         return NULL;
     }
+    struct resolve *resolve = must_calloc(1, sizeof(*resolve));
+    resolve->loop = loop;
     resolve->watcher.ready = on_readable;
     list_init(&resolve->waiting);
     list_init(&resolve->under_way);
     mailbox_init(&resolve->box, wake, resolve);
-    if (resolve->library != NULL)
-        must(os_watch(resolve->loop, library_descriptor(resolve->library), &resolve->watcher) == 0);
+    use(resolve, upstream);
     must(pthread_create(&resolve->thread, NULL, run, resolve) == 0);
     return resolve;
+}
+
+bool resolve_reconfigure(struct resolve *resolve, const struct resolve_settings *settings,
+                         char *why, size_t why_size)
+{
+    struct upstream *upstream = upstream_create(settings, resolve->loop, why, why_size);
+    if (upstream == NULL)
+        return false;
+    struct upstream *passed_over = atomic_exchange(&resolve->next, upstream);
+    if (passed_over != NULL)
+        upstream_free(passed_over);
+    os_wake(resolve->loop);
+    return true;
 }
 
 void resolve_destroy(struct resolve **resolve)
@@ -184,7 +236,12 @@ void resolve_destroy(struct resolve **resolve)
     atomic_store(&ended->stop, true);
     os_wake(ended->loop);
     must(pthread_join(ended->thread, NULL) == 0);
-    free_all(ended);
+    struct upstream *passed_over = atomic_exchange(&ended->next, NULL);
+    if (passed_over != NULL)
+        upstream_free(passed_over);
+    upstream_free(ended->upstream);
+    os_loop_destroy(&ended->loop);
+    free(ended);
 }
 
 void resolve_post(struct resolve *resolve, struct resolution *take)

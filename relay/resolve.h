@@ -109,6 +109,10 @@ bool resolve_check(const struct resolve_settings *settings, char *why, size_t wh
 
 /* NULL with `why` on failure. */
 struct resolve *resolve_create(const struct resolve_settings *settings, char *why, size_t why_size);
+/* Another name server from now on, or more or less trust in DNS: what is under way is asked again.
+ * False with `why`, and all stays as it is. Any thread. */
+bool resolve_reconfigure(struct resolve *resolve, const struct resolve_settings *settings,
+                         char *why, size_t why_size);
 /* Ends the thread; questions under way are answered RESOLVE_TEMPORARY first. */
 void resolve_destroy(struct resolve **resolve);
 

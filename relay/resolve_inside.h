@@ -17,9 +17,15 @@ struct library;
 struct stub;
 struct asked;
 
-struct resolve {
-    struct library *library; /* one of the two; the other is NULL */
+/* Who is asked: one of the two; the other is NULL. */
+struct upstream {
+    struct library *library;
     struct stub *stub;
+};
+
+struct resolve {
+    struct upstream *upstream;
+    _Atomic(struct upstream *) next; /* takes its place; NULL: none does */
     struct os_loop *loop;
     struct watcher watcher; /* of the library's file descriptor */
     struct mailbox box;
@@ -82,6 +88,8 @@ void resolve_cancel(struct resolve *resolve, struct question *question);
 
 /* Asks what the resolution wants to know. The task ends by itself with the last answer. */
 void task_begin(struct task *task);
+/* None of its questions is answered any more. */
+void task_cancel(struct task *task);
 /* No more answers are awaited: what is there must do. */
 void task_cut_short(struct task *task, const char *why);
 

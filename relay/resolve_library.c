@@ -174,7 +174,7 @@ static void on_answer(void *with, int error, struct ub_result *result)
     struct question *question = with;
     struct dns_answer answer = {.answer = classify(error, result)};
     if (answer.answer == ANSWER_FAILED)
-        answer.failure = failure_of(question->task->resolve->library, error, result);
+        answer.failure = failure_of(question->task->resolve->upstream->library, error, result);
     else
         take_result(question, result, &answer);
     question_answered(question, &answer);

@@ -273,8 +273,7 @@ static void cancel(struct question *question)
     question->answer = ANSWER_FAILED;
 }
 
-/* One slow mail host does not hold up the others. */
-void task_cut_short(struct task *task, const char *why)
+void task_cancel(struct task *task)
 {
     cancel(&task->first);
     for (unsigned i = 0; i < task->count; i++) {
@@ -283,6 +282,12 @@ void task_cut_short(struct task *task, const char *why)
         cancel(&task->hosts[i].alias);
         cancel(&task->hosts[i].tlsa);
     }
+}
+
+/* One slow mail host does not hold up the others. */
+void task_cut_short(struct task *task, const char *why)
+{
+    task_cancel(task);
     note_failure(task, task->resolution->domain, why);
     if (!task->begun)
         task->first.answer = ANSWER_FAILED;

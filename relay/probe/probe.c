@@ -142,7 +142,7 @@ static bool find_hosts(struct probe *probe, char *why, size_t why_size)
 {
     struct desk desk = {.loop = os_loop_create(), .probe = probe};
     mailbox_init(&desk.box, wake, &desk);
-    const struct resolve_settings settings = {.server = probe->options.config->resolver};
+    const struct resolve_settings settings = config_resolver(probe->options.config);
     struct resolve *resolve = resolve_create(&settings, why, why_size);
     if (resolve != NULL) {
         const struct discoverer_parts parts = {

@@ -89,12 +89,15 @@ class Net:
                     options=["--tls-cert", cert, "--tls-key", key]).start()
 
     def start_relay(self, name, resolver_port, dnssec=None):
-        dnssec = dnssec or f'trust-anchor = "{self.nsd.anchor}"'
         return Relay(self.workshop, name, level="dane",
-                     top=f'resolver = "127.0.0.1:{resolver_port}"\nsmtp-port = {self.port}\n'
-                         f'allow-loopback = true\n{dnssec}\n'
+                     top=self.top(resolver_port, dnssec) +
                          'tls "only.safe.test" { level = "dane-only" }\n'
                          'tls "only.safe3.test" { level = "dane-only" }\n').start()
+
+    def top(self, resolver_port, dnssec=None):
+        dnssec = dnssec or f'trust-anchor = "{self.nsd.anchor}"'
+        return (f'resolver = "127.0.0.1:{resolver_port}"\nsmtp-port = {self.port}\n'
+                f'allow-loopback = true\n{dnssec}\n')
 
     def delivered(self):
         return sum(sink.count() for sink in self.sinks)
@@ -178,6 +181,19 @@ def by_another(net):
     relay.stop()
 
 
+def by_reload(net):
+    """Who asks for DANE while the relay runs gets it at once."""
+    relay = Relay(net.workshop, "changed", level="may",
+                  top=net.top(net.nsd.port, "dnssec = off")).start()
+    net.goes("stale.safe.test", "encrypt:table:", "without DANE nobody asks for TLSA", relay)
+    relay.configure(level="dane", top=net.top(net.nsd.port))
+    relay.reload()
+    wait_until(lambda: relay.events("reloaded"), "the relay has reloaded", alive=[relay.daemon])
+    net.waits("stale.safe.test", "4.7.5", "TLSA", "DANE from a reload on", relay)
+    check(not relay.events("reload-needs-restart"), "which needs no restart", relay.log())
+    relay.stop()
+
+
 def test(workshop):
     binary()
     net = Net(workshop)
@@ -188,6 +204,7 @@ def test(workshop):
     by_nobody(net)
     net.relay.stop()
     by_another(net)
+    by_reload(net)
 
 
 run_test(test)

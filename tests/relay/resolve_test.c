@@ -315,6 +315,30 @@ START_TEST(who_is_not_trusted)
 }
 END_TEST
 
+/* What is under way is asked again, of whoever is asked from then on. */
+START_TEST(another_name_server)
+{
+    uint16_t port;
+    char at[ENDPOINT_TEXT_MAX], why[256] = "";
+    int silent = udp_socket(&port);
+    const struct resolve_settings bad = {.server = "nobody", .dnssec = ways[_i]},
+                                  good = {.server = server, .dnssec = ways[_i]};
+    tear_down();
+    snprintf(at, sizeof(at), "127.0.0.1:%u", port);
+    open_at(at, ways[_i] == DNSSEC_OFF ? DNSSEC_TRUST_AD : DNSSEC_OFF);
+    struct resolution *asked CLEANUP(resolution_free) = post("order.example.test", RESOLVE_MX);
+    struct resolution *text CLEANUP(resolution_free) = post("text.example.test", RESOLVE_TXT);
+    ck_assert(!resolve_reconfigure(resolve, &bad, why, sizeof(why)));
+    ck_assert_ptr_nonnull(strstr(why, "cannot be used"));
+    ck_assert(resolve_reconfigure(resolve, &good, why, sizeof(why)));
+    ck_assert(resolve_reconfigure(resolve, &good, why, sizeof(why)));
+    await(2);
+    ck_assert_uint_eq(asked->count, 3);
+    ck_assert_str_eq(tell(text), "OK neither MX nor address");
+    close(silent);
+}
+END_TEST
+
 START_TEST(servers_that_are_none)
 {
     static const char *const bad[] = {"", "127.0.0.1", "localhost:53", "127.0.0.1:"};
@@ -340,6 +364,7 @@ static TCase *make_tests(void)
     tcase_add_loop_test(tcase, nobody_answers, 0, countof(ways));
     tcase_add_loop_test(tcase, the_end_answers_the_rest, 0, countof(ways));
     tcase_add_test(tcase, who_is_not_trusted);
+    tcase_add_loop_test(tcase, another_name_server, 0, countof(ways));
     tcase_add_loop_test(tcase, servers_that_are_none, 0, countof(ways));
     return tcase;
 }

@@ -87,3 +87,10 @@ bool resolve_check(const struct resolve_settings *settings, char *why, size_t wh
     (void)settings, (void)why, (void)why_size;
     return true;
 }
+
+bool resolve_reconfigure(struct resolve *resolve, const struct resolve_settings *settings,
+                         char *why, size_t why_size)
+{
+    (void)resolve, (void)settings, (void)why, (void)why_size;
+    return true;
+}
