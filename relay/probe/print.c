@@ -95,6 +95,8 @@ static void print_visit(const struct probe_visit *visit)
            visit->host->preference, visit->address[0] ? " at " : "", visit->address);
     print_required(&visit->host->tls);
     print_tlsa(&visit->host->tls, visit->host->port);
+    if (visit->host->tls.doubted != NULL)
+        field("doubted", visit->host->tls.doubted);
     if (visit->refused) {
         field("not used", visit->host->tls.refused);
         return;
@@ -110,10 +112,34 @@ static void print_visit(const struct probe_visit *visit)
         print_verdict("    fails        ", &visit->failure);
 }
 
+static void print_policy(const struct sts_policy *policy)
+{
+    printf("  MTA-STS %s, id %s, for %us", sts_mode_name(policy->mode), policy->id,
+           policy->max_age_s);
+    for (unsigned i = 0; i < policy->count; i++)
+        printf("%s%s", i == 0 ? ": " : ", ", policy->patterns[i]);
+    printf("\n");
+}
+
+/* What was found by MX, and what the domain publishes. */
+static void print_domain(const struct route_search *search)
+{
+    const struct discovery *published = search->discovery;
+    if (search->configured == NULL && search->resolution != NULL)
+        printf("  DNSSEC %s\n", search->resolution->secure ? "yes" : "no");
+    if (published != NULL && published->sts != NULL)
+        print_policy(published->sts);
+    else if (published != NULL && published->failure == STS_NO_FAILURE)
+        printf("  MTA-STS no\n");
+    if (published != NULL && published->failure != STS_NO_FAILURE)
+        printf("  MTA-STS %s: %s\n", sts_failure_name(published->failure), published->why);
+}
+
 void probe_print(const struct probe *probe)
 {
     char way[PROBE_WAY_MAX];
     printf("%s\n", probe->destination.name);
+    print_domain(&probe->search);
     for (unsigned i = 0; i < probe->visit_count; i++)
         print_visit(&probe->visits[i]);
     switch (probe->result) {

@@ -47,6 +47,8 @@ static json_t *terms_json(const struct tls_terms *terms)
     if (terms->tlsa_base != NULL)
         json_object_set_new(object, "tlsa_base", text_json(span_of(terms->tlsa_base)));
     json_object_set_new(object, "tlsa", records_json(terms));
+    if (terms->doubted != NULL)
+        json_object_set_new(object, "doubted", text_json(span_of(terms->doubted)));
     if (terms->refused != NULL)
         json_object_set_new(object, "refused", text_json(span_of(terms->refused)));
     return object;
@@ -113,6 +115,31 @@ static json_t *visit_json(const struct probe_visit *visit)
     return object;
 }
 
+static json_t *policy_json(const struct sts_policy *policy)
+{
+    json_t *patterns = json_array();
+    for (unsigned i = 0; i < policy->count; i++)
+        json_array_append_new(patterns, text_json(span_of(policy->patterns[i])));
+    return json_pack("{s:s, s:s, s:I, s:o}", "mode", sts_mode_name(policy->mode), "id", policy->id,
+                     "max_age", (json_int_t)policy->max_age_s, "mx", patterns);
+}
+
+/* What was found by MX, and what the domain publishes. */
+static void add_domain(json_t *object, const struct route_search *search)
+{
+    const struct discovery *published = search->discovery;
+    if (search->configured == NULL && search->resolution != NULL)
+        json_object_set_new(object, "dnssec", json_boolean(search->resolution->secure));
+    if (published == NULL)
+        return;
+    json_object_set_new(object, "mta_sts",
+                        published->sts ? policy_json(published->sts) : json_null());
+    if (published->failure != STS_NO_FAILURE)
+        json_object_set_new(object, "mta_sts_failure",
+                            json_pack("{s:s, s:o}", "kind", sts_failure_name(published->failure),
+                                      "why", text_json(span_of(published->why))));
+}
+
 void probe_print_json(const struct probe *probe)
 {
     static const char *const results[] = {[PROBE_DELIVERABLE] = "deliverable",
@@ -124,6 +151,7 @@ void probe_print_json(const struct probe *probe)
         json_array_append_new(hosts, visit_json(&probe->visits[i]));
     json_t *object = json_pack("{s:s, s:s, s:o}", "destination", probe->destination.name, "result",
                                results[probe->result], "hosts", hosts);
+    add_domain(object, &probe->search);
     if (probe->result == PROBE_DELIVERABLE) {
         const struct probe_visit *taker = &probe->visits[probe->taker];
         json_object_set_new(object, "host", json_string(taker->host->name));
