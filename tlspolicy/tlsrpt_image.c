@@ -192,10 +192,10 @@ static void get_tally(struct reader *reader)
 
 bool tlsrpt_image_next(struct span *images, struct tlsrpt_tally *tally, struct span *image)
 {
+    *tally = (struct tlsrpt_tally){.bytes = sizeof(*tally)};
     struct reader lengths = {.rest = *images};
     size_t length = (size_t)get(&lengths, LENGTH_BYTES);
     struct reader reader = {get_bytes(&lengths, length), tally, false};
-    *tally = (struct tlsrpt_tally){.bytes = sizeof(*tally)};
     if (!lengths.bad)
         get_tally(&reader);
     if (lengths.bad || reader.bad) {

@@ -159,13 +159,14 @@ bool tlsrpt_record_choose(const struct span *texts, unsigned count, struct span 
 bool tlsrpt_record_read(struct span text, struct arena *arena, struct tlsrpt_record *record)
 {
     static const struct span rua = {"rua=", 4};
-    struct span field, uri, list = {0};
+    struct span field, uri, list = SPAN("");
+    bool found = false;
     *record = (struct tlsrpt_record){0};
     if (!is_readable(text) || !starts(text, VERSION))
         return false;
     text = span_skip(text, VERSION.length);
-    while (list.data == NULL && cut(&text, ';', &field))
-        if (starts(field, rua))
+    while (!found && cut(&text, ';', &field))
+        if ((found = starts(field, rua)))
             list = span_skip(field, rua.length);
     while (record->count < TLSRPT_URIS_MAX && cut(&list, ',', &uri))
         if (read_uri(uri, arena, &record->uris[record->count]))

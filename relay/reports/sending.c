@@ -68,7 +68,7 @@ static void end(struct sending *sending)
 }
 
 /* The URI whose turn it was has the report, or cannot have it now: `why`. */
-static void uri_done(struct sending *sending, const char *why)
+static void uri_over(struct sending *sending, const char *why)
 {
     struct log_line line;
     begin_line(sending, &line, why == NULL ? "tls-report-sent" : "tls-report-failed");
@@ -79,6 +79,11 @@ static void uri_done(struct sending *sending, const char *why)
     if (why == NULL)
         sending->sent |= UINT32_C(1) << sending->uri;
     sending->uri++;
+}
+
+static void uri_done(struct sending *sending, const char *why)
+{
+    uri_over(sending, why);
     go_on(sending);
 }
 
@@ -212,32 +217,34 @@ static bool has_its_report(const struct sending *sending)
     return (sending->sent >> sending->uri & 1) != 0;
 }
 
-/* A URI that can never be used counts as one that has it. */
-static void refuse(struct sending *sending, const char *why)
+/* False when that URI can never be used: it counts as one that has its report. */
+static bool send_to_uri(struct sending *sending)
 {
-    sending->sent |= UINT32_C(1) << sending->uri;
-    uri_done(sending, why);
+    const struct tlsrpt_uri *uri = &sending->record.uris[sending->uri];
+    switch (uri->scheme) {
+    case TLSRPT_HTTPS: send_by_https(sending, uri->host); return true;
+    case TLSRPT_MAILTO:
+        if (!address_is_valid(span_of(uri->target)))
+            return false;
+        send_by_mail(sending, uri->target);
+        return true;
+    }
+    must_not_reach();
 }
 
 static void go_on(struct sending *sending)
 {
-    const struct tlsrpt_record *record = &sending->record;
-    while (sending->uri < record->count && has_its_report(sending))
-        sending->uri++;
-    if (sending->uri == record->count || sending->reports->ending) {
-        end(sending);
-        return;
+    while (sending->uri < sending->record.count && !sending->reports->ending) {
+        if (has_its_report(sending)) {
+            sending->uri++;
+        } else if (send_to_uri(sending)) {
+            return;
+        } else {
+            sending->sent |= UINT32_C(1) << sending->uri;
+            uri_over(sending, "it is no address");
+        }
     }
-    const struct tlsrpt_uri *uri = &record->uris[sending->uri];
-    switch (uri->scheme) {
-    case TLSRPT_MAILTO:
-        if (address_is_valid(span_of(uri->target)))
-            send_by_mail(sending, uri->target);
-        else
-            refuse(sending, "it is no address");
-        return;
-    case TLSRPT_HTTPS: send_by_https(sending, uri->host); return;
-    }
+    end(sending);
 }
 
 void sending_begin(struct reports *reports, struct tlsrpt_tally *take)

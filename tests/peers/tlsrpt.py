@@ -165,11 +165,10 @@ class Net:
         return text
 
     def _collector(self):
-        path = f"/tmp/{self.workshop.dir.name}.collector"    # sockets have short names
         reader = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        reader.bind(path)
+        self.collector_path = str(self.workshop.path("collector"))
+        reader.bind(self.collector_path)
         reader.setblocking(False)
-        self.collector_path = path
         return reader
 
     def datagrams(self):
