@@ -43,7 +43,8 @@ static double median_us(int64_t (*handshake)(void *with), void *with, size_t cou
     for (size_t i = 0; i < count; i++)
         took[i] = handshake(with);
     qsort(took, count, sizeof(*took), compare);
-    double median = (double)took[count / 2] / 1e3;
+    size_t middle = count / 2;
+    double median = (double)took[middle] / 1e3;
     free(took);
     return median;
 }

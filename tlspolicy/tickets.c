@@ -132,8 +132,11 @@ void tickets_destroy(struct tickets **tickets)
     if (destroyed == NULL)
         return;
     destroyed->store = NULL; /* what is on disk stays there */
-    for (struct list_node *node; (node = list_first(&destroyed->all)) != NULL;)
+    struct list_node *next;
+    for (struct list_node *node = list_first(&destroyed->all); node != NULL; node = next) {
+        next = list_next(&destroyed->all, node);
         ticket_free(detach(destroyed, container_of(node, struct ticket, in_all)));
+    }
     map_free(&destroyed->keys);
     free(destroyed->gone.items);
     pthread_cond_destroy(&destroyed->due);
