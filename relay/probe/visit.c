@@ -20,7 +20,7 @@ struct visiting {
     struct channel channel;
     struct session session;
     int64_t ends_ms;
-    enum {
+    enum visit_why {
         VISIT_FIRST, /* as a message would go */
         VISIT_AGAIN, /* with the ticket of the first */
         VISIT_LOOK,  /* at a certificate that the level does not ask for */
@@ -326,7 +326,7 @@ static bool was_reached(const struct probe_visit *visit)
     return visit->greeting != NULL || visit->decided || visit->ready;
 }
 
-static void visit_once_more(struct visiting *visiting, int why)
+static void visit_once_more(struct visiting *visiting, enum visit_why why)
 {
     struct endpoint to = {.port = visiting->visit->host->port};
     must(ip_parse(span_of(visiting->visit->address), &to.ip));
