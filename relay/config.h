@@ -70,12 +70,14 @@ struct addresses { /* of this machine, to connect from */
     const char *where; /* "FILE:LINE" */
 };
 
-struct next_hop_host { /* "[192.0.2.1]:2526", "mail1.example:587", "mx.example" (port: smtp-port) */
+struct next_hop_host { /* "[192.0.2.1]:2526", "mail1.example:587", "mx.example" (port: smtp-port, or
+                          465) */
     const char *name;  /* NULL for an address */
     struct ip ip;
     uint16_t port;
 };
 
+#define PORT_UNSAID 0
 #define PORT_SMTPS 465      /* TLS from the first byte on (RFC 8314 3.3) */
 #define PORT_SUBMISSION 587 /* STARTTLS (RFC 6409) */
 

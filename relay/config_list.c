@@ -36,8 +36,7 @@ static void read_hosts(const struct reading *reading, struct route_config *route
     route->hosts = room_for(reading, count, sizeof(*route->hosts));
     for (unsigned i = 0; i < count; i++) {
         struct span text = span_of(reading->list->texts[i]);
-        if (value_read_host(text, config->smtp_port, &config->arena, &route->hosts[route->count],
-                            why))
+        if (value_read_host(text, PORT_UNSAID, &config->arena, &route->hosts[route->count], why))
             route->count++;
         else
             report_add(reading->report, reading->list->place, "%s: %s", reading->name, why);

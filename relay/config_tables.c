@@ -95,6 +95,15 @@ static bool is_star(const struct walk *walk)
     return title != NULL && strcmp(title, "*") == 0;
 }
 
+/* After its keys were read, for `tls` has a say. */
+static void fill_ports(const struct config *config, struct route_config *route)
+{
+    uint16_t usual = route->tls == ROUTE_TLS_IMPLICIT ? PORT_SMTPS : config->smtp_port;
+    for (unsigned i = 0; i < route->count; i++)
+        if (route->hosts[i].port == PORT_UNSAID)
+            route->hosts[i].port = usual;
+}
+
 static void read_item(struct reader *reader, const struct table *table, const struct walk *walk,
                       void *item)
 {
@@ -107,6 +116,8 @@ static void read_item(struct reader *reader, const struct table *table, const st
     if (table->kind == SECTION_ROUTE)
         ((struct route_config *)item)->fallback_port = PORT_SUBMISSION;
     read_keys(reader, walk->section, walk->cfg, item);
+    if (table->kind == SECTION_ROUTE)
+        fill_ports(reader->config, item);
     if (table->kind == SECTION_TLS)
         ((struct tls_config *)item)->where = where(reader, walk->place);
     const char *fault = table->name_fault(name);

@@ -40,7 +40,11 @@ START_TEST(hosts_in_their_order)
          "465 encrypt implicit, 587 may, 25 may"},
         {"route a.test { tls = starttls hosts = { \"192.0.2.1:465\" } }", "465 may"},
         {"route a.test { tls = implicit hosts = { 192.0.2.1, \"192.0.2.2:1465\" } }",
-         "25 encrypt implicit, 1465 encrypt implicit"},
+         "465 encrypt implicit, 1465 encrypt implicit"},
+        {"smtp-port = 26 route a.test { hosts = { 192.0.2.1, 192.0.2.2 } tls = implicit }",
+         "465 encrypt implicit, 465 encrypt implicit"},
+        {"smtp-port = 26 route a.test { hosts = { 192.0.2.1, \"192.0.2.2:465\" } }",
+         "26 may, 465 encrypt implicit"},
         {"route a.test { hosts = { \"192.0.2.1:465\", \"192.0.2.2:465\", \"192.0.2.3:587\" }\n"
          "fallback = starttls }",
          "465 encrypt implicit, 587 encrypt, 465 encrypt implicit, 587 encrypt, 587 may"},
