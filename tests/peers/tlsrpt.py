@@ -4,6 +4,7 @@ hosts and for whom reports by mail are, an HTTPS server for the others, a collec
 clock that is moved: what is counted, and that it arrives where the records say."""
 import gzip
 import json
+import os
 import socket
 import ssl
 import threading
@@ -13,14 +14,14 @@ from email.policy import default
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from lib.millrace import Relay, Sink, binary
-from lib.policyhost import HOST, Clock, PolicyHost, policy
+from lib.policyhost import HOST, Clock, PolicyHost, policy, self_signed
 from lib.rawsmtp import RawClient
 from lib.servers import Nsd, make_ca, sign_certificate
-from lib.workshop import check, run_test, wait_until
+from lib.workshop import check, run_command, run_test, wait_until
 from lib.zones import Signed, tlsa_of_key
 
 HOUR, DAY = 3600, 86400
-GOOD, PLAIN, BROKEN, BUSY, REFUSES, READER = (f"127.0.0.{n}" for n in range(2, 8))
+GOOD, PLAIN, BROKEN, BUSY, REFUSES, SELF, OLD, READER = (f"127.0.0.{n}" for n in range(2, 10))
 TAKER = "127.0.0.11"    # of reports by HTTPS
 WRONG = "00" * 32
 
@@ -35,12 +36,26 @@ DOMAINS = {
     "enforced.t.test": ("good", "enforce", "good.t.test"),
     "misnamed.t.test": ("misnamed", "enforce", "misnamed-mx.t.test"),
     "tested.t.test": ("misnamed", "testing", "misnamed-mx.t.test"),
+    "untrusted.t.test": ("self", "enforce", "self-mx.t.test"),
+    "expired.t.test": ("old", "enforce", "old-mx.t.test"),
     "elsewhere.t.test": ("good", "enforce", "mx.elsewhere.test"),
+    "unproven.t.test": ("good", "enforce", "good.t.test"),
+    "unreadable.t.test": ("good", "perhaps", "good.t.test"),
     "missing.t.test": ("good", "enforce", "good.t.test"),
     "silent.t.test": ("good", None, None),
     "twice.t.test": ("good", None, None),
 }
-SIGNED = {"dane.s.test": "mx", "stale.s.test": "stale"}
+SIGNED = {"dane.s.test": "mx", "stale.s.test": "stale", "bogus.s.test": "dead",
+          "required.s.test": "none"}
+
+
+def expired_certificate(workshop, ca, clock, host):
+    """Signed two months ago, for one."""
+    cert, key = sign_certificate(workshop, ca, "old", host)
+    run_command(["openssl", "x509", "-req", "-in", workshop.path("old.csr"), "-CA", ca[0], "-CAkey",
+                 ca[1], "-days", "30", "-extfile", workshop.path("old.ext"), "-out", cert],
+                env={**os.environ, "LD_PRELOAD": clock.env["LD_PRELOAD"], "FAKETIME": "-60d"})
+    return cert, key
 
 
 class Taker:
@@ -106,7 +121,7 @@ class Net:
     def __init__(self, workshop):
         self.workshop = workshop
         self.port = workshop.free_port(("127.0.0.1", GOOD, PLAIN, BROKEN, BUSY, REFUSES,
-                                        READER))
+                                        SELF, OLD, READER))
         self.ca = make_ca(workshop)
         self.clock = Clock(workshop)
         self.clock.move(-int(time.time()) % DAY + DAY // 2)     # noon, tomorrow
@@ -118,15 +133,20 @@ class Net:
         self._sink("plain", PLAIN)
         self._sink("broken", BROKEN, options=with_tls, faults=["handshake:drop:1"])
         self._sink("busy", BUSY, options=with_tls, faults=["starttls:454:1"])
+        old = expired_certificate(workshop, self.ca, self.clock, "old-mx.t.test")
+        self._sink("old", OLD, options=["--tls-cert", old[0], "--tls-key", old[1]])
+        Sink(workshop, "self", host=SELF, port=self.port).start()
         Refuser(REFUSES, self.port, signed)
         self.reader = self._sink("reader", READER, dump=True)
         self.policies = PolicyHost(workshop, self.ca)
         for domain, (_, mode, pattern) in DOMAINS.items():
             if mode:
                 gone = "return 404;" if domain == "missing.t.test" else ""
-                self.policies.add(domain, policy(mode, pattern), location=gone)
+                own = self_signed(workshop, domain) if domain == "unproven.t.test" else None
+                self.policies.add(domain, policy(mode, pattern), location=gone, certificate=own)
         self.policies.start()
-        self.nsd = Nsd(workshop, {"t.test.": self._zone(), "s.test.": Signed(self._signed())}).start()
+        self.nsd = Nsd(workshop, {"t.test.": self._zone(), "s.test.": Signed(self._signed()),
+                                  "_tcp.dead-bogus.s.test.": None}).start()
         self.collector = self._collector()
         self.relay = Relay(workshop, level="may", env=self.clock.env, tls=f'ca-file = "{self.ca[0]}"',
                            connections=1, destination="messages-per-connection = 1",
@@ -137,7 +157,8 @@ class Net:
 
     def _zone(self):
         text = (f"good A {GOOD}\nmisnamed-mx A {GOOD}\nplain-mx A {PLAIN}\nbroken-mx A {BROKEN}\n"
-                f"busy-mx A {BUSY}\nrefuses-mx A {REFUSES}\nreader MX 10 reader-mx\nreader-mx A {READER}\n"
+                f"busy-mx A {BUSY}\nrefuses-mx A {REFUSES}\nself-mx A {SELF}\n"
+                f"old-mx A {OLD}\nreader MX 10 reader-mx\nreader-mx A {READER}\n"
                 f"taker A {TAKER}\n")
         for domain, (mx, mode, _) in DOMAINS.items():
             name = domain.removesuffix(".t.test")
@@ -160,8 +181,11 @@ class Net:
             name = domain.removesuffix(".s.test")
             key = self.key if mx == "mx" else WRONG
             text += (f"{name} MX 10 {mx}-{name}\n{mx}-{name} A {GOOD}\n"
-                     f"{at}.{mx}-{name} TLSA 3 1 1 {key}\n"
                      f'_smtp._tls.{name} TXT "{BY_MAIL}"\n')
+            if mx == "dead":
+                text += f"_tcp.{mx}-{name} NS ns\n"
+            elif mx != "none":
+                text += f"{at}.{mx}-{name} TLSA 3 1 1 {key}\n"
         return text
 
     def _collector(self):
@@ -184,6 +208,8 @@ class Net:
                 f'trust-anchor = "{self.nsd.anchor}"\nallow-loopback = true\n'
                 f'mta-sts-port = {self.policies.port}\nmta-sts-ca-file = "{self.ca[0]}"\n'
                 'tls "dane.s.test" { level = "dane" }\ntls "stale.s.test" { level = "dane" }\n'
+                'tls "bogus.s.test" { level = "dane" }\n'
+                'tls "required.s.test" { level = "dane-only" }\n'
                 'tls "refuses.t.test" { level = "encrypt" }\n'
                 'tls "reader.t.test" { level = "encrypt" }\n'
                 'tlsrpt { send = true organization = "Sender Inc." from = "tlsrpt@sender.test" '
@@ -228,10 +254,16 @@ EXPECTED = {
     "enforced.t.test": (2, ["sts +2 -0"]),
     "misnamed.t.test": (1, ["sts +0 -1 certificate-host-mismatch*1"]),
     "tested.t.test": (1, ["sts +0 -1 certificate-host-mismatch*1"]),
+    "untrusted.t.test": (1, ["sts +0 -1 certificate-not-trusted*1"]),
+    "unproven.t.test": (1, ["no-policy-found +1 -0", "sts +0 -1 sts-webpki-invalid*1"]),
+    "unreadable.t.test": (1, ["no-policy-found +1 -0", "sts +0 -1 sts-policy-invalid*1"]),
+    "expired.t.test": (1, ["sts +0 -1 certificate-expired*1"]),
     "elsewhere.t.test": (1, ["sts +0 -1 validation-failure*1"]),
     "missing.t.test": (1, ["no-policy-found +1 -0", "sts +0 -1 sts-policy-fetch-error*1"]),
     "dane.s.test": (2, ["tlsa +2 -0"]),
     "stale.s.test": (1, ["tlsa +0 -1 tlsa-invalid*1"]),
+    "bogus.s.test": (1, ["tlsa +0 -1 dnssec-invalid*1"]),
+    "required.s.test": (1, ["tlsa +0 -1 dane-required*1"]),
     "silent.t.test": (1, None),
     "twice.t.test": (1, None),
 }
