@@ -26,7 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < answer.count; i++)
         for (size_t at = 0; at < answer.records[i].length; at++)
             sum += (unsigned char)answer.records[i].data[at];
-    static volatile unsigned long read_all; /* so that each byte is looked at */
-    read_all = sum;
+    must(sum <= 255UL * UINT16_MAX * DNS_RECORDS_MAX); /* each byte was looked at */
     return 0;
 }
