@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static uint64_t key_hash(const void *item)
 {
@@ -108,7 +107,6 @@ static struct ticket *newest(const struct tickets *tickets, struct span key)
 
 struct tickets *tickets_create(struct store *store, int64_t now_ms)
 {
-    pthread_condattr_t monotonic;
     struct tickets *tickets = must_calloc(1, sizeof(*tickets));
     tickets->store = store;
     map_init(&tickets->keys, key_hash, key_same);
@@ -116,10 +114,6 @@ struct tickets *tickets_create(struct store *store, int64_t now_ms)
     list_init(&tickets->fresh);
     list_init(&tickets->batch);
     must(pthread_mutex_init(&tickets->lock, NULL) == 0);
-    must(pthread_condattr_init(&monotonic) == 0);
-    must(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-    must(pthread_cond_init(&tickets->due, &monotonic) == 0);
-    pthread_condattr_destroy(&monotonic);
     if (store != NULL)
         tickets_load(tickets, now_ms);
     return tickets;
@@ -139,7 +133,6 @@ void tickets_destroy(struct tickets **tickets)
     }
     map_free(&destroyed->keys);
     free(destroyed->gone.items);
-    pthread_cond_destroy(&destroyed->due);
     pthread_mutex_destroy(&destroyed->lock);
     free(destroyed);
 }

@@ -24,8 +24,8 @@
 #define TICKET_KEY_MAX 16384
 #define TICKET_LIFE_MS INT64_C(86400000) /* cap of ours; the server's own is kept when shorter */
 
-#define TICKETS_BATCH 512     /* this many changes are written at once, */
-#define TICKETS_WRITE_MS 2000 /* fewer when the oldest has waited so long */
+#define TICKETS_WRITE_MS 2000 /* between two turns of writing: mail's commits want the disk too */
+#define TICKETS_BATCH 512     /* tickets, and as many removals, in one transaction */
 
 struct store;
 struct tickets;
@@ -49,8 +49,8 @@ void tickets_purge(struct tickets *tickets, struct span key);
 /* One was shown, and its server made a full handshake all the same: it is only counted. */
 void tickets_rejected(struct tickets *tickets);
 
-/* One turn of the thread that writes: waits up to `wait_ms` for a batch to be due, and writes it.
- */
+/* One turn of the thread that writes: waits `wait_ms`, and then writes what there is, if that is
+ * due again. */
 void tickets_step(struct tickets *tickets, int wait_ms);
 
 /* Writes all there is now, due or not. False when that could not be done. */

@@ -25,12 +25,6 @@ static size_t work(const struct tickets *tickets)
     return tickets->gone.count + tickets->fresh_count;
 }
 
-static void tell_work(struct tickets *tickets)
-{
-    if (work(tickets) >= TICKETS_BATCH)
-        pthread_cond_signal(&tickets->due);
-}
-
 static void add_gone(struct tickets *tickets, uint64_t id)
 {
     struct ticket_ids *gone = &tickets->gone;
@@ -52,7 +46,6 @@ void ticket_await_write(struct tickets *tickets, struct ticket *ticket)
 {
     ticket->id = tickets->next_id++;
     add_fresh(tickets, ticket);
-    tell_work(tickets);
 }
 
 void ticket_forget(struct tickets *tickets, struct ticket *ticket)
@@ -64,7 +57,6 @@ void ticket_forget(struct tickets *tickets, struct ticket *ticket)
     case TICKET_ON_DISK: tickets->facts.on_disk--; break;
     }
     add_gone(tickets, ticket->id);
-    tell_work(tickets);
 }
 
 /* ---- one batch ---- */
@@ -165,44 +157,37 @@ static bool write_batch(struct tickets *tickets)
 
 /* ---- turns ---- */
 
-/* For how long nothing is due, in ms; 0: a batch is. What fails is not hurried. */
-static int64_t idle_ms(const struct tickets *tickets, int64_t at_most_ms)
+/* What has come since is the next turn's. */
+static void write_all(struct tickets *tickets)
 {
-    int64_t left_ms = tickets->written_ms + TICKETS_WRITE_MS - monotonic_ms();
-    bool many = work(tickets) >= TICKETS_BATCH && !tickets->failing;
-    if (many || (left_ms <= 0 && work(tickets) > 0))
-        return 0;
-    return left_ms > 0 && left_ms < at_most_ms ? left_ms : at_most_ms;
+    bool written = true;
+    for (size_t left = work(tickets) / TICKETS_BATCH + 1; written && left > 0; left--)
+        written = write_batch(tickets);
 }
 
-static struct timespec in_ms(int64_t ms)
+static bool is_due(const struct tickets *tickets)
 {
-    int64_t then_ms = monotonic_ms() + ms;
-    return (struct timespec){.tv_sec = then_ms / 1000, .tv_nsec = then_ms % 1000 * 1000000};
+    return work(tickets) > 0 && monotonic_ms() - tickets->written_ms >= TICKETS_WRITE_MS;
 }
 
 void tickets_step(struct tickets *tickets, int wait_ms)
 {
+    struct timespec pause = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000L};
+    nanosleep(&pause, NULL);
     pthread_mutex_lock(&tickets->lock);
-    int64_t idle = tickets->store ? idle_ms(tickets, wait_ms) : wait_ms;
-    struct timespec until = in_ms(idle);
-    if (idle > 0)
-        pthread_cond_timedwait(&tickets->due, &tickets->lock, &until);
-    if (tickets->store != NULL && idle_ms(tickets, 1) == 0)
-        write_batch(tickets);
+    if (tickets->store != NULL && is_due(tickets))
+        write_all(tickets);
     pthread_mutex_unlock(&tickets->lock);
 }
 
 bool tickets_flush(struct tickets *tickets)
 {
-    bool fine = true;
-    if (tickets->store == NULL)
-        return true;
+    bool written = true;
     pthread_mutex_lock(&tickets->lock);
-    while (fine && work(tickets) > 0)
-        fine = write_batch(tickets);
+    while (tickets->store != NULL && written && work(tickets) > 0)
+        written = write_batch(tickets);
     pthread_mutex_unlock(&tickets->lock);
-    return fine;
+    return written;
 }
 
 /* ---- loading ---- */

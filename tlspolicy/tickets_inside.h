@@ -48,8 +48,7 @@ struct tickets {
     struct list fresh, batch;
     size_t fresh_count;
     struct ticket_ids gone; /* on disk still, and no longer here */
-    pthread_cond_t due;
-    int64_t written_ms; /* monotonic: the last batch, or a try at it */
+    int64_t written_ms;     /* monotonic: the last batch, or a try at it */
     bool failing;
 };
 
