@@ -252,6 +252,7 @@ struct config {
                                      machine's */
     const char *mta_sts_ca_where; /* "FILE:LINE" */
     uint16_t mta_sts_port;        /* of policy hosts; default 443 */
+    const char *tls_policy_map;   /* as policy_map.h has it; NULL: none */
     bool builtin_rules;           /* default true */
     enum tls_required_header tls_required;
     int64_t drain_ms; /* SIGTERM's deadline; default 30 s */

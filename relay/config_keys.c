@@ -132,6 +132,7 @@ static const struct key top_keys[] = {
     {"allow-loopback", KEY_FLAG, AT(config, allow_loopback)},
     {"mta-sts-ca-file", KEY_PATH, AT(config, mta_sts_ca_file)},
     {"mta-sts-port", KEY_PORT, AT(config, mta_sts_port), .least = 1, .most = UINT16_MAX},
+    {"tls-policy-map", KEY_POLICY_MAP, AT(config, tls_policy_map)},
     {"tls-required-header", KEY_WORD, AT(config, tls_required), .words = tls_required_words},
     {"builtin-rules", KEY_FLAG, AT(config, builtin_rules)},
     {"drain", KEY_DURATION, AT(config, drain_ms), .most = DAY},

@@ -9,6 +9,7 @@ enum key_kind {
     KEY_PATH,       /* const char *: a file or directory */
     KEY_HOSTNAME,   /* const char * */
     KEY_ENDPOINT,   /* const char *: "ADDRESS:PORT", kept as it was written */
+    KEY_POLICY_MAP, /* const char *: as policy_map.h has it */
     KEY_NUMBER,     /* unsigned */
     KEY_PORT,       /* uint16_t */
     KEY_SIZE,       /* uint64_t bytes: "64K" */

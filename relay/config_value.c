@@ -2,6 +2,7 @@
 
 #include "base/nearest.h"
 #include "base/units.h"
+#include "relay/policy_map.h"
 #include "relay/smtp/address.h"
 
 #include <inttypes.h>
@@ -217,6 +218,8 @@ static bool read_text(const struct key *key, struct span text, const char **valu
                       struct arena *arena, char why[VALUE_WHY_MAX])
 {
     struct endpoint endpoint;
+    struct policy_map map;
+    const char *wrong, *given = arena_copy(arena, text);
     if (key->kind == KEY_PATH && (text.length == 0 || !is_printable(text)))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not the name of a file or directory",
                  VALUE_SHOWN(text));
@@ -226,6 +229,8 @@ static bool read_text(const struct key *key, struct span text, const char **valu
     else if (key->kind == KEY_ENDPOINT && (!endpoint_parse(text, &endpoint) || endpoint.port == 0))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
                  VALUE_SHOWN(text));
+    else if (key->kind == KEY_POLICY_MAP && (wrong = policy_map_parse(given, &map)) != NULL)
+        snprintf(why, VALUE_WHY_MAX, "\"%.*s\": %s", VALUE_SHOWN(text), wrong);
     else if (key->kind == KEY_ADDRESS && !address_is_valid(text))
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is not an address, as in postmaster@example.com",
                  VALUE_SHOWN(text));
@@ -233,7 +238,7 @@ static bool read_text(const struct key *key, struct span text, const char **valu
         snprintf(why, VALUE_WHY_MAX, "\"%.*s\" is empty, or holds control characters",
                  VALUE_SHOWN(text));
     else {
-        *value = arena_copy(arena, text);
+        *value = given;
         return true;
     }
     return false;
@@ -257,6 +262,7 @@ bool value_read(const struct key *key, struct span text, void *item, struct aren
     case KEY_PATH:
     case KEY_HOSTNAME:
     case KEY_ENDPOINT:
+    case KEY_POLICY_MAP:
     case KEY_ADDRESS:
     case KEY_TEXT: return read_text(key, text, at, arena, why);
     case KEY_NUMBER:
@@ -289,6 +295,7 @@ bool value_print(const struct key *key, const void *item, struct buffer *to)
     case KEY_PATH:
     case KEY_HOSTNAME:
     case KEY_ENDPOINT:
+    case KEY_POLICY_MAP:
     case KEY_ADDRESS:
     case KEY_TEXT:
         if (*(const char *const *)at == NULL)

@@ -201,6 +201,7 @@ struct discoverer *discoverer_create(const struct discoverer_parts *parts)
     discoverer->config = config_keep(parts->config);
     discoverer->quiet = parts->quiet;
     discoverer->https = https_create();
+    discoverer->asker = policy_asker_create();
     discoverer->wall_ms = os_wall();
     os_random(&discoverer->random, sizeof(discoverer->random));
     mailbox_init(&discoverer->box, wake, discoverer);
@@ -224,6 +225,7 @@ void discoverer_stop(struct discoverer *discoverer)
 {
     struct heap_node *node;
     atomic_store(&discoverer->stop, true);
+    policy_asker_stop(discoverer->asker);
     https_wake(discoverer->https);
     if (discoverer->started)
         must(pthread_join(discoverer->thread, NULL) == 0);
@@ -244,14 +246,40 @@ void discoverer_destroy(struct discoverer **discoverer)
     mailbox_deliver(&ended->box, ended); /* the resolver's last answers */
     looks_free(ended);
     https_destroy(&ended->https);
+    policy_asker_destroy(&ended->asker);
     domains_free(ended);
     config_drop(&ended->config);
     free(ended);
 }
 
+/* On the thread that owns reply_to. */
+static void table_answered(struct mail *mail, void *taker)
+{
+    struct policy_question *question = container_of(mail, struct policy_question, mail);
+    struct discovery *discovery = container_of(question, struct discovery, question);
+    discovery->ttl_ms = POLICY_MAP_TTL_MS;
+    discovery->reply(&discovery->mail, taker);
+}
+
+static void ask_table(struct discoverer *discoverer, struct discovery *discovery)
+{
+    discovery->question = (struct policy_question){
+        .mail.deliver = table_answered,
+        .reply_to = discovery->reply_to,
+        .map = discovery->map,
+        .next_hop = discovery->domain,
+        .arena = &discovery->arena,
+    };
+    policy_asker_post(discoverer->asker, &discovery->question);
+}
+
 void discoverer_post(struct discoverer *discoverer, struct discovery *take)
 {
     take->reply = take->mail.deliver;
+    if (take->map != NULL) {
+        ask_table(discoverer, take);
+        return;
+    }
     take->mail.deliver = take_question;
     mailbox_post(&discoverer->box, &take->mail);
 }

@@ -1,6 +1,8 @@
-/* What a domain publishes about the TLS of its mail: its MTA-STS policy (RFC 8461) and its TLSRPT
- * record (RFC 8460). A thread of its own looks it up, keeps it in memory and in the store, and
- * refreshes it ahead of its end; answers come back by mailbox. It decides nothing about mail.
+/* What is known of a domain's TLS elsewhere than in the configuration: what it publishes itself,
+ * its MTA-STS policy (RFC 8461) and its TLSRPT record (RFC 8460), and what the operator's own table
+ * says of it. For what is published: A thread of its own looks it up, keeps it in memory and in the
+ * store, and refreshes it ahead of its end; answers come back by mailbox. It decides nothing about
+ * mail.
  *
  * A question is answered from memory where that can be. Otherwise it waits: for what is looked up,
  * shared by all who ask for the same domain, but never longer than DISCOVERY_FIRST_MS; where a
@@ -10,6 +12,7 @@
 
 #include "base/mailbox.h"
 #include "relay/config.h"
+#include "relay/policy_asker.h"
 #include "tlspolicy/sts_cache.h"
 
 #define DISCOVERY_DOMAINS_MAX 65536 /* in memory; those without a policy go first */
@@ -31,6 +34,7 @@ struct discovery {
     void *context; /* the asker's own, untouched */
     char *domain;  /* malloc'd by the asker; lower case, A-labels */
     bool wants_sts, wants_tlsrpt;
+    const char *map; /* not NULL: this table is asked (policy_asker.h), and nothing else is */
     bool anew; /* the last look before mail fails for good (RFC 8461 5.1): the TXT record is asked
                   for, whatever is remembered, and a newer policy is waited for */
 
@@ -41,6 +45,8 @@ struct discovery {
     struct span *tlsrpt;          /* stand for several */
     int64_t ttl_ms;               /* how long this may be used: from RESOLVE_TTL_LEAST_MS on */
     struct arena arena;
+
+    struct policy_question question; /* with the answer of `map` */
 
     void (*reply)(struct mail *mail, void *taker); /* the discoverer's: `deliver` meanwhile */
 };

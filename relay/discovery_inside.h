@@ -20,6 +20,7 @@ struct discoverer {
     struct config *config; /* one reference */
     bool quiet;
     struct https *https;
+    struct policy_asker *asker;
     struct mailbox box;
     struct random_state random;
     int64_t wall_ms; /* since 1970, as of this turn */

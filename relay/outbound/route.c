@@ -3,6 +3,7 @@
 #include "relay/outbound/route_dane.h"
 #include "relay/outbound/reported.h"
 #include "relay/outbound/route_security.h"
+#include "relay/outbound/route_table.h"
 #include "relay/smtp/address.h"
 #include "tlspolicy/tlsrpt_record.h"
 
@@ -101,6 +102,7 @@ static void set_terms(const struct route_search *search, struct site_host *host,
     static const struct resolved_tlsa not_asked = {.state = TLSA_NOT_ASKED};
     const struct tls_policy *policy = &search->policy;
     host->tls = terms_of_policy(policy, host->name, search->route->destination->name, &host->arena);
+    route_table_own(search, &host->tls, &host->arena);
     if (dane_is_wanted(policy))
         dane_take_answer(&host->tls, policy, found->tlsa ? found->tlsa : &not_asked,
                          found->looked_up, found->canonical, &host->arena);
@@ -451,7 +453,12 @@ static enum search_state find_hosts(struct route_search *search)
 
 enum search_state route_search_next(struct route_search *search)
 {
-    enum search_state state = find_hosts(search);
+    enum search_state state;
+    if (route_table_next(search, &state))
+        return state;
+    state = find_hosts(search);
+    if (search->table_read && search->ttl_ms > POLICY_MAP_TTL_MS)
+        search->ttl_ms = POLICY_MAP_TTL_MS;
     if (state != SEARCH_FOUND)
         return state;
     return route_secure_hosts(search) ? SEARCH_FOUND : SEARCH_FAILED;

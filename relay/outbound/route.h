@@ -1,6 +1,8 @@
 /* How a destination is reached: from its name to the hosts that serve it. By the operator's
  * route, by address literal, or by MX (RFC 5321 5.1), in this order.
  *
+ * Where the operator has a table of policies outside of the configuration, that is asked first.
+ *
  * Who is reached by MX may publish what TLS its hosts have (MTA-STS, RFC 8461): where the
  * operator's policy leaves room for that, it holds for each of them, but for those that DANE speaks
  * of.
@@ -32,7 +34,10 @@ struct route_search {
     const struct route_config *configured; /* NULL: by MX or literal */
     unsigned next;                         /* of those, and of what they fall back to */
     bool asked, discovering, failed_for_now;
-    bool anew; /* what the domain publishes is looked up again, whatever is remembered of it */
+    bool table_asked, table_read; /* the operator's own table … */
+    bool by_table;                /* … which has said what `policy` is */
+    bool no_policy; /* nobody knows: what was known of the way before does not hold any more */
+    bool anew;      /* what the domain publishes is looked up again, whatever is remembered of it */
     struct site_host *hosts; /* owned until taken */
     unsigned count;
     struct reported *reported; /* who wants to know of sessions; owned until taken */

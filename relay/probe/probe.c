@@ -135,6 +135,7 @@ static void begin_search(struct probe *probe)
         probe->tls.policy.level = *probe->options.level;
         probe->search.terms.tls = &probe->tls;
         probe->search.policy = probe->tls.policy;
+        probe->search.table_read = true; /* what is tried out is not asked for */
     }
 }
 

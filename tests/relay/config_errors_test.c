@@ -48,6 +48,7 @@ static void write_users(struct scratch *scratch, const char *name, const char *t
     "allow-loopback, "                                                                             \
     "mta-sts-ca-file, "                                                                            \
     "mta-sts-port, "                                                                               \
+    "tls-policy-map, "                                                                             \
     "tls-required-header, "                                                                        \
     "builtin-rules, "                                                                              \
     "drain, "                                                                                      \

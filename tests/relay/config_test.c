@@ -20,7 +20,8 @@ START_TEST(all_values)
         "on a line */ log = \"json\"\n"
         "map-size = 1G min-free = 100m resolver = \"[::1]:5353\"\n"
         "smtp-port = 2526 allow-loopback = yes drain = 250ms "
-        "mta-sts-ca-file = \"ca.pem\" mta-sts-port = 8443\n"
+        "mta-sts-ca-file = \"ca.pem\" mta-sts-port = 8443 "
+        "tls-policy-map = \"socketmap:inet:127.0.0.1:8461:postfix\"\n"
         "relay-from = { 10.0.0.0/8, \"2001:db8::/32\", }\n"
         "listen \"0.0.0.0:25\" { bare-newlines = \"normalise\" }\n"
         "listen \"[::]:587\" { certificate = \"c.pem\" key = \"k.pem\" }\n"
@@ -61,6 +62,7 @@ START_TEST(all_values)
     ck_assert(c->smtp_port == 2526 && c->allow_loopback && c->drain_ms == 250);
     ck_assert_str_eq(c->mta_sts_ca_file, "ca.pem");
     ck_assert_uint_eq(c->mta_sts_port, 8443);
+    ck_assert_str_eq(c->tls_policy_map, "socketmap:inet:127.0.0.1:8461:postfix");
     ck_assert_uint_eq(c->relay_from.count, 2);
 
     ck_assert_uint_eq(c->listen_count, 2);
