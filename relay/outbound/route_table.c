@@ -26,24 +26,15 @@ static enum search_state fail(struct route_search *search, const char *what, str
     return SEARCH_FAILED;
 }
 
-/* What the mail itself asks for comes on top, as with a section. */
-static void take_policy(struct route_search *search, const struct tls_policy *policy)
-{
-    struct tls_config section = *search->terms.tls;
-    struct site_terms terms = search->terms;
-    section.policy = *policy;
-    terms.tls = &section;
-    search->policy = route_policy(&terms, search->route->destination->security);
-    search->by_table = true;
-}
-
 static enum search_state take_line(struct route_search *search, struct span line)
 {
     struct tls_policy policy = search->terms.tls->policy;
     const char *why = policy_line_read(line, &policy, &search->arena);
     if (why != NULL)
         return fail(search, "the TLS policy map's answer is not understood", span_of(why));
-    take_policy(search, &policy);
+    /* What the mail itself asks for comes on top, as with a section. */
+    search->policy = route_policy(search, &policy);
+    search->by_table = true;
     return SEARCH_FOUND;
 }
 
