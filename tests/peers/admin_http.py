@@ -134,6 +134,7 @@ def full(workshop):
         raise AssertionError("it was taken")
     except Refused as refused:
         check(refused.code == 452, "with no room on the disk mail gets 452")
+    wait_until(lambda: relay.events("started"), "the relay has started", alive=[relay.daemon])
     status, headers, body = admin.send("GET", "/ready")
     check(status == 503 and "spool is full" in body and headers["Retry-After"],
           "/ready: 503, and why", body)
