@@ -307,11 +307,19 @@ static struct look *next_look(struct list *of)
     return node ? container_of(node, struct look, node) : NULL;
 }
 
+static void judge_all(struct list *done)
+{
+    struct list_node *next;
+    for (struct list_node *node = list_first(done); node != NULL; node = next) {
+        next = list_next(done, node);
+        judge(container_of(node, struct look, node));
+    }
+}
+
 void looks_go_on(struct discoverer *discoverer)
 {
     struct look *look;
-    while ((look = next_look(&discoverer->fetches_done)) != NULL)
-        judge(look);
+    judge_all(&discoverer->fetches_done);
     while (discoverer->looks < DISCOVERY_LOOKS_MAX &&
            (look = next_look(&discoverer->looks_waiting)) != NULL) {
         discoverer->looks++;
@@ -325,12 +333,19 @@ void looks_go_on(struct discoverer *discoverer)
     }
 }
 
+static void free_all(struct list *looks)
+{
+    struct list_node *next;
+    for (struct list_node *node = list_first(looks); node != NULL; node = next) {
+        next = list_next(looks, node);
+        look_free(container_of(node, struct look, node));
+    }
+}
+
 void looks_free(struct discoverer *discoverer)
 {
-    struct look *look;
-    while ((look = next_look(&discoverer->looks_waiting)) != NULL ||
-           (look = next_look(&discoverer->fetches_done)) != NULL ||
-           (look = next_look(&discoverer->fetches_waiting)) != NULL ||
-           (look = next_look(&discoverer->looking)) != NULL)
-        look_free(look);
+    free_all(&discoverer->looks_waiting);
+    free_all(&discoverer->fetches_waiting);
+    free_all(&discoverer->fetches_done);
+    free_all(&discoverer->looking);
 }

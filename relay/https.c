@@ -232,8 +232,11 @@ void https_destroy(struct https **https)
     *https = NULL;
     if (ended == NULL)
         return;
-    for (struct list_node *node; (node = list_first(&ended->under_way)) != NULL;)
+    struct list_node *next;
+    for (struct list_node *node = list_first(&ended->under_way); node != NULL; node = next) {
+        next = list_next(&ended->under_way, node);
         forget(ended, container_of(node, struct https_request, node));
+    }
     curl_multi_cleanup(ended->multi);
     free(ended);
 }
