@@ -116,7 +116,8 @@ def told(relay, admin, sink):
                      if labels["result"] == "ok")
     opened = value("connections_opened_total")
     check(handshakes == opened > 0, "a handshake for each connection", (handshakes, opened))
-    check(value("connection_reuse_total") == MESSAGES - opened, "all else was reuse")
+    # A connection may come too late for anything to be left.
+    check(MESSAGES - opened <= value("connection_reuse_total") < MESSAGES, "all else was reuse")
     commits = dict((sample, number) for sample, labels, number
                    in metrics["millrace_spool_batch_size"].samples if not labels)
     check(commits["millrace_spool_batch_size_sum"] >= 2 * MESSAGES,
