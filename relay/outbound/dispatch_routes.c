@@ -139,7 +139,8 @@ static void search_failed(struct dispatch *dispatch, struct searching *searching
     struct route *route = searching->search.route;
     struct verdict *verdict = &searching->search.verdict;
     int64_t now_ms = os_wall();
-    if (route->site != NULL && verdict->kind != VERDICT_BOUNCED && !searching->search.no_policy) {
+    if (route->site != NULL && verdict->kind != VERDICT_BOUNCED &&
+        route_search_may_be_late(&searching->search)) {
         route->state = ROUTE_KNOWN; /* the old way is better than none */
         route->known_until_ms = now_ms + RESOLVE_TTL_LEAST_MS;
         return;

@@ -463,3 +463,9 @@ enum search_state route_search_next(struct route_search *search)
         return state;
     return route_secure_hosts(search) ? SEARCH_FOUND : SEARCH_FAILED;
 }
+
+bool route_search_may_be_late(const struct route_search *search)
+{
+    return !search->no_policy && !dane_is_wanted(&search->policy) &&
+           search->route->destination->security != SECURITY_REQUIRED;
+}

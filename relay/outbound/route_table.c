@@ -1,5 +1,6 @@
 #include "relay/outbound/route_table.h"
 
+#include "relay/outbound/route_dane.h"
 #include "relay/outbound/route_security.h"
 #include "tlspolicy/policy_line.h"
 
@@ -32,6 +33,9 @@ static enum search_state take_line(struct route_search *search, struct span line
     const char *why = policy_line_read(line, &policy, &search->arena);
     if (why != NULL)
         return fail(search, "the TLS policy map's answer is not understood", span_of(why));
+    if (dane_is_wanted(&policy) && search->config->dnssec == DNSSEC_OFF)
+        return fail(search, "the TLS policy map wants DANE",
+                    SPAN("dnssec is off: set it to validate or trust-ad"));
     /* What the mail itself asks for comes on top, as with a section. */
     search->policy = route_policy(search, &policy);
     search->by_table = true;

@@ -130,6 +130,44 @@ START_TEST(only_who_wants_dane_asks_for_it)
 }
 END_TEST
 
+/* RFC 7672 2.1.2: what was once known does not outlive its TTL because DNS is kept from answering.
+ */
+START_TEST(old_hosts_do_not_serve_on)
+{
+    for (int level = 0; level < TLS_LEVELS; level++) {
+        begin("a.test", NULL, (enum tls_level)level);
+        ck_assert_int_eq(route_search_may_be_late(&search),
+                         level != TLS_DANE && level != TLS_DANE_ONLY);
+        destination.security = SECURITY_REQUIRED; /* RFC 8689 4.2.1 */
+        ck_assert(!route_search_may_be_late(&search));
+        destination.security = SECURITY_USUAL;
+        end();
+    }
+}
+END_TEST
+
+/* Whoever wants DANE of a relay that does not know what is secure gets no mail sent in its stead. */
+START_TEST(a_table_that_wants_dane)
+{
+    static const struct {
+        enum dnssec dnssec;
+        enum search_state state;
+    } rows[] = {{DNSSEC_OFF, SEARCH_FAILED}, {DNSSEC_VALIDATE, SEARCH_ASK}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        begin("a.test", NULL, TLS_MAY);
+        config.dnssec = rows[i].dnssec;
+        config.tls_policy_map = "tcp:127.0.0.1:1";
+        ck_assert_int_eq(route_search_next(&search), SEARCH_DISCOVER);
+        search.discovery->question.answer = POLICY_FOUND;
+        search.discovery->question.text = SPAN("dane");
+        ck_assert_int_eq(route_search_next(&search), rows[i].state);
+        ck_assert_int_eq(route_search_may_be_late(&search), false);
+        config.tls_policy_map = NULL;
+        end();
+    }
+}
+END_TEST
+
 /* RFC 7672 2.2.1: what one host's TLSA records are says nothing of another; 3.2.2: names. */
 START_TEST(each_mx_for_itself)
 {
@@ -180,4 +218,4 @@ START_TEST(hosts_of_a_route)
 END_TEST
 
 TEST_MAIN("relay/outbound/route_dane", every_answer_at_every_level, only_who_wants_dane_asks_for_it,
-          each_mx_for_itself, hosts_of_a_route)
+          old_hosts_do_not_serve_on, a_table_that_wants_dane, each_mx_for_itself, hosts_of_a_route)
