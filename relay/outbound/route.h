@@ -54,6 +54,6 @@ void route_search_free(struct route_search *search);
 enum search_state route_search_next(struct route_search *search);
 
 /* Whether the hosts of the search before may serve on where this one has failed for now. Not where
- * nobody knows the policy, nor where TLSA records or DNSSEC have a say: whoever can keep DNS from answering could else keep a host at
- * less than it asks for (RFC 7672 2.1.2). */
+ * nobody knows the policy, nor where TLSA records or DNSSEC have a say: whoever can keep DNS from
+ * answering could else keep a host at less than it asks for (RFC 7672 2.1.2). */
 bool route_search_may_be_late(const struct route_search *search);

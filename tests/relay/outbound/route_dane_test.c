@@ -146,7 +146,8 @@ START_TEST(old_hosts_do_not_serve_on)
 }
 END_TEST
 
-/* Whoever wants DANE of a relay that does not know what is secure gets no mail sent in its stead. */
+/* Whoever wants DANE of a relay that does not know what is secure gets no mail sent in its stead.
+ */
 START_TEST(a_table_that_wants_dane)
 {
     static const struct {
