@@ -173,7 +173,8 @@ static enum policy_answer read_tcp(struct span came, struct arena *arena, struct
         return POLICY_UNFINISHED;
     struct span line = {came.data, (size_t)(end - came.data)};
     char *decoded = arena_copy(arena, span_trim(span_skip(line, 4)));
-    bool whole = line.length + 1 == came.length && (line.length == 3 || line.data[3] == ' ') &&
+    bool coded = line.length == 3 || (line.length > 3 && line.data[3] == ' ');
+    bool whole = coded && line.length + 1 == came.length &&
                  memchr(line.data, '\0', line.length) == NULL && decode(decoded);
     if (whole && take_prefix(&line, SPAN("200")))
         return found(arena, text, span_of(decoded));

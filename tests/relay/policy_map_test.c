@@ -86,6 +86,8 @@ START_TEST(answers)
         {&tcp, SPAN("2000 a\n"), POLICY_FAILED, "it said: 2000 a"},
         {&tcp, SPAN("500 a\n200 b\n"), POLICY_FAILED, "it said: 500 a"},
         {&tcp, SPAN("200 may"), POLICY_UNFINISHED, NULL},
+        {&tcp, SPAN("\n"), POLICY_FAILED, "it said"},
+        {&tcp, SPAN("20\n"), POLICY_FAILED, "it said: 20"},
         {&tcp, SPAN(""), POLICY_UNFINISHED, NULL},
     };
     for (size_t i = 0; i < countof(table); i++) {
