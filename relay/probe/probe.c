@@ -139,11 +139,23 @@ static void begin_search(struct probe *probe)
     }
 }
 
+/* Who asks for DANE on the command line asks for DNSSEC as well. */
+static struct resolve_settings resolver_of(const struct probe_options *options)
+{
+    struct resolve_settings settings = config_resolver(options->config);
+    bool dane = options->level && (*options->level == TLS_DANE || *options->level == TLS_DANE_ONLY);
+    if (dane && settings.dnssec == DNSSEC_OFF) {
+        settings.dnssec = DNSSEC_VALIDATE;
+        settings.trust_anchor = CONFIG_TRUST_ANCHOR;
+    }
+    return settings;
+}
+
 static bool find_hosts(struct probe *probe, char *why, size_t why_size)
 {
     struct desk desk = {.loop = os_loop_create(), .probe = probe};
     mailbox_init(&desk.box, wake, &desk);
-    const struct resolve_settings settings = config_resolver(probe->options.config);
+    const struct resolve_settings settings = resolver_of(&probe->options);
     struct resolve *resolve = resolve_create(&settings, why, why_size);
     if (resolve != NULL) {
         const struct discoverer_parts parts = {
