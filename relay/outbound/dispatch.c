@@ -18,6 +18,7 @@ struct dispatch *dispatch_create(const struct dispatch_parts *parts)
     list_init(&dispatch->crowded);
     suspensions_init(dispatch);
     recorder_init(&dispatch->recorder);
+    offers_init(&dispatch->offers);
     orders_init(dispatch);
     os_random(&dispatch->random, sizeof(dispatch->random));
     return dispatch;
@@ -30,6 +31,7 @@ void dispatch_destroy(struct dispatch **dispatch)
     peers_free(&self->peers);
     suspensions_free(self);
     recorder_free(&self->recorder);
+    offers_free(&self->offers);
     orders_free(self);
     scheduler_free(&self->scheduler);
     heap_free(&self->site_wake_ups);

@@ -333,6 +333,8 @@ struct tls_history dispatch_tls_history(struct dispatch *dispatch, struct site *
 {
     lock(dispatch);
     struct tls_history history = site->hosts[host].history;
+    history.offered =
+        offers_know(&dispatch->offers, site->hosts[host].name, site->hosts[host].port);
     history.failed_lately = site->hosts[host].tls_failed_until_ms > os_wall();
     unlock(dispatch);
     return history;
@@ -343,7 +345,8 @@ void dispatch_tls_outcome(struct dispatch *dispatch, struct site *site, unsigned
 {
     lock(dispatch);
     struct site_host *at = &site->hosts[host];
-    at->history.offered = outcome != TLS_NOT_OFFERED && outcome != TLS_WITHDRAWN;
+    offers_note(&dispatch->offers, at->name, at->port,
+                outcome != TLS_NOT_OFFERED && outcome != TLS_WITHDRAWN);
     switch (outcome) {
     case TLS_TEMPORARY: /* in a storm of them only the first counts: the site backs off once */
         at->history.temporary += !pace_is_resting(&site->pace);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "relay/outbound/dispatch.h"
+#include "relay/outbound/offers.h"
 #include "relay/outbound/route.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct dispatch {
     struct list crowded;         /* sites that wait for a place at a peer, the first come first */
     struct map suspensions;      /* by destination */
     struct heap suspension_ends; /* ms since 1970 */
+    struct offers offers;        /* who offered STARTTLS the last time */
     struct recorder recorder;    /* how the last sessions failed */
     struct map failing;          /* by id and number: to be returned */
     struct random_state random;

@@ -275,6 +275,10 @@ def test_withdrawn(workshop, certificate):
         wait_until(lambda: len(server.inside) == 1, f"{level}: the first goes inside TLS",
                    alive=[world.relay.daemon])
         server.hang_up()
+        if level == "encrypt":          # whatever becomes of the site
+            world.relay.reload()
+            wait_until(lambda: world.relay.events("reloaded"), "all ways are looked for anew",
+                       alive=[world.relay.daemon])
         world.send("changes", 1)
         wait_until(lambda: world.relay.events("tls-downgrade"), f"{level}: a downgrade is told",
                    alive=[world.relay.daemon])
