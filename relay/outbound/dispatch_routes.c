@@ -1,5 +1,6 @@
 #include "relay/outbound/dispatch_lock.h"
 #include "relay/outbound/reported.h"
+#include "relay/outbound/route_dane.h"
 #include "relay/os.h"
 
 #include <stdlib.h>
@@ -124,6 +125,7 @@ static void keep_verdict(struct route *route, const struct verdict *verdict)
 static void search_found(struct dispatch *dispatch, struct searching *searching)
 {
     struct route *route = searching->search.route;
+    route->lapsed = false;
     attach(dispatch, route, find_site(dispatch, searching));
     tell_policy(route, route->site);
     reported_drop(&route->reported);
@@ -139,12 +141,13 @@ static void search_failed(struct dispatch *dispatch, struct searching *searching
     struct route *route = searching->search.route;
     struct verdict *verdict = &searching->search.verdict;
     int64_t now_ms = os_wall();
-    if (route->site != NULL && verdict->kind != VERDICT_BOUNCED &&
-        route_search_may_be_late(&searching->search)) {
+    bool holds = !route->lapsed && route_search_may_be_late(&searching->search);
+    if (route->site != NULL && verdict->kind != VERDICT_BOUNCED && holds) {
         route->state = ROUTE_KNOWN; /* the old way is better than none */
         route->known_until_ms = now_ms + RESOLVE_TTL_LEAST_MS;
         return;
     }
+    route->lapsed = false;
     detach(dispatch, route);
     keep_verdict(route, verdict);
     if (verdict->kind == VERDICT_BOUNCED) {
@@ -203,6 +206,18 @@ static void step_search(struct dispatch *dispatch, struct searching *searching)
     searching_free(searching);
 }
 
+/* RFC 7672 2.1.1: that a host has no TLSA records, or which, is known for as long as DNS says. Who
+ * keeps the answers back must not have mail go on as before, in clear perhaps. The same is true of
+ * what the operator's own table said. */
+static void let_lapse(struct route *route, const struct route_search *search)
+{
+    bool exact = dane_is_wanted(&search->policy) || search->config->tls_policy_map != NULL;
+    if (!exact || os_wall() < route->known_until_ms)
+        return;
+    route->lapsed = true;
+    site_withdraw(route);
+}
+
 static void begin_search(struct dispatch *dispatch, struct route *route, unsigned prefer)
 {
     struct searching *searching = must_calloc(1, sizeof(*searching));
@@ -210,6 +225,7 @@ static void begin_search(struct dispatch *dispatch, struct route *route, unsigne
     searching->config = config_keep(dispatch->parts.config);
     searching->prefer = prefer;
     route_search_init(&searching->search, route, searching->config);
+    let_lapse(route, &searching->search);
     searching->search.anew = route->look_anew;
     route->state = ROUTE_RESOLVING;
     route->searching = searching;
@@ -307,7 +323,8 @@ static bool needs_search(const struct route *route)
     must_not_reach();
 }
 
-/* What is known of an old way serves until the answer about the new one is there. */
+/* What is known of an old way serves until the answer about the new one is there, unless it
+ * lapsed. */
 void serve(struct dispatch *dispatch, struct destination *destination, unsigned prefer)
 {
     struct route *route = route_of(destination);

@@ -150,7 +150,7 @@ void site_free(struct site *site)
 
 void site_offer(struct route *route)
 {
-    bool ready = route->destination->counts[ENTRY_READY] > 0;
+    bool ready = route->destination->counts[ENTRY_READY] > 0 && !route->lapsed;
     if (ready && route->site != NULL && !list_linked(&route->turn))
         list_append(&route->site->turn, &route->turn);
 }

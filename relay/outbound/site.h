@@ -116,6 +116,7 @@ struct route {
     int64_t looked_anew_ms;      /* the last one of these ended: since 1970 */
     struct reported *reported;   /* whom sessions are counted for, as far as known: one reference */
     bool ending;                 /* a worker is ending its envelopes one by one */
+    bool lapsed;                 /* what is known of `site` holds no longer: nothing goes there */
     struct searching *searching; /* while RESOLVING: dispatch's */
 };
 
@@ -162,7 +163,7 @@ void site_why(const struct site *site, int64_t now_ms, char *why, size_t size);
 /* The site in whose place this one is: its rates go on. */
 void site_succeed(struct site *site, const struct site *before);
 
-/* The route has ready envelopes: it takes its turn. */
+/* The route has ready envelopes: it takes its turn, unless it has lapsed. */
 void site_offer(struct route *route);
 /* The route is led elsewhere: it gives up its turn. */
 void site_withdraw(struct route *route);

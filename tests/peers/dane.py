@@ -3,6 +3,7 @@
 what TLSA records let through and what they keep back, denials, what is bogus, and aliases; and all
 that again by way of unbound, whose word is taken for it."""
 from lib.millrace import Relay, Sink, binary
+from lib.policyhost import Clock
 from lib.rawsmtp import RawClient
 from lib.servers import Nsd, Unbound, make_ca, make_certificate, sign_certificate
 from lib.workshop import check, run_test, wait_until
@@ -88,8 +89,8 @@ class Net:
         return Sink(self.workshop, f"sink-{host}", host=host, port=self.port, tls=False,
                     options=["--tls-cert", cert, "--tls-key", key]).start()
 
-    def start_relay(self, name, resolver_port, dnssec=None):
-        return Relay(self.workshop, name, level="dane",
+    def start_relay(self, name, resolver_port, dnssec=None, env=None):
+        return Relay(self.workshop, name, level="dane", env=env,
                      top=self.top(resolver_port, dnssec) +
                          'tls "only.safe.test" { level = "dane-only" }\n'
                          'tls "only.safe3.test" { level = "dane-only" }\n').start()
@@ -194,6 +195,26 @@ def by_reload(net):
     relay.stop()
 
 
+def by_the_past(net):
+    """RFC 7672 2.1.1: that there are no TLSA records is known for as long as DNS said; who keeps the
+    answers back then cannot have mail go on as before."""
+    clock = Clock(net.workshop)
+    relay = net.start_relay("remembering", net.nsd.port, env=clock.env)
+    domain = "none.safe.test"
+    net.goes(domain, "encrypt:table:", "a denial, which is remembered", relay)
+    relay.command("dest", "pause", domain, "--reason", "so that it is not forgotten")
+    before = net.delivered()
+    net.send(domain, relay)
+    net.nsd.stop()
+    clock.move(2 * 3600)
+    relay.command("dest", "resume", domain)
+    event = wait_until(lambda: event_of(relay, "deferred", domain), "who is not answered waits",
+                       alive=[relay.daemon])
+    check(event["dsn"] == "4.4.3", f"{domain}: what is out of date is not gone by", event)
+    check(net.delivered() == before, f"{domain}: nothing was delivered")
+    relay.stop()
+
+
 def test(workshop):
     binary()
     net = Net(workshop)
@@ -205,6 +226,7 @@ def test(workshop):
     net.relay.stop()
     by_another(net)
     by_reload(net)
+    by_the_past(net)
 
 
 run_test(test)

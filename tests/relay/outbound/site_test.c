@@ -154,6 +154,22 @@ START_TEST(a_route_led_elsewhere_has_no_turn)
 }
 END_TEST
 
+/* RFC 7672 2.1.1: its way is out of date, and it waits for the new one. */
+START_TEST(a_route_that_lapsed_has_no_turn)
+{
+    struct yard yard;
+    yard_open(&yard, 1);
+    yard.routes[0].lapsed = true;
+    put(&yard, 0);
+    ck_assert(!list_linked(&yard.routes[0].turn));
+    ck_assert_ptr_null(site_next(yard.site));
+    yard.routes[0].lapsed = false;
+    site_offer(&yard.routes[0]);
+    ck_assert_ptr_nonnull(site_next(yard.site));
+    yard_close(&yard);
+}
+END_TEST
+
 /* ---- recruiting ---- */
 
 START_TEST(nobody_is_recruited_for_nothing)
@@ -650,9 +666,9 @@ TEST_MAIN("relay/outbound/site", sources_take_turns_within_their_family,
           a_token_wakes_one_connection, connections_are_opened_at_their_rate,
           a_wake_costs_no_connection, rates_go_on_at_the_next_site, routes_take_turns,
           a_route_without_work_has_no_turn, a_route_led_elsewhere_has_no_turn,
-          nobody_is_recruited_for_nothing, one_claimant_per_envelope_up_to_the_limit,
-          who_is_busy_is_no_claimant, who_idles_is_woken_first_and_nearest,
-          the_limit_binds_while_all_idle_ones_are_woken, slots_keep_the_books,
-          a_dead_site_gets_one_probe, a_live_connection_of_a_dead_site_is_used,
-          the_same_hosts_in_any_order_are_one_site, any_difference_makes_another_site,
-          tls_first_makes_another_site)
+          a_route_that_lapsed_has_no_turn, nobody_is_recruited_for_nothing,
+          one_claimant_per_envelope_up_to_the_limit, who_is_busy_is_no_claimant,
+          who_idles_is_woken_first_and_nearest, the_limit_binds_while_all_idle_ones_are_woken,
+          slots_keep_the_books, a_dead_site_gets_one_probe,
+          a_live_connection_of_a_dead_site_is_used, the_same_hosts_in_any_order_are_one_site,
+          any_difference_makes_another_site, tls_first_makes_another_site)
