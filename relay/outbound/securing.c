@@ -98,22 +98,19 @@ void connection_tell_tls(struct connection *connection)
 
 /* ---- the handshake ---- */
 
-/* For the key of its tickets: to whom, from where, and what it wants. The next hop is in there as
- * far as it matters, by the names that its policy looks for: destinations that share a site share
- * its connections, and so these. */
-static void ticket_key(const struct connection *connection, const struct tls_wants *wants,
-                       struct buffer *key)
+static void add_ticket_key(const struct connection *connection, const struct tls_wants *wants,
+                           struct buffer *key)
 {
     const struct login_config *login = site_of(connection)->terms.login;
-    char from[IP_TEXT_MAX], mark[LOGIN_MARK_MAX];
-    buffer_print(key, "%s from %s ", connection->host_text,
-                 connection->bound ? ip_format(&connection->source, from) : "any");
-    wants_key(wants, key);
-    if (login != NULL) /* another secret may be somebody else */
-        buffer_print(key, "login %s %s ", login->name, login_mark(login->login, mark));
-    if (host_of(connection)->implicit)
-        buffer_print(key, "implicit ");
-    terms_key(terms_of(connection), key);
+    char mark[LOGIN_MARK_MAX];
+    const struct ticket_way way = {
+        .to = connection->host_text,
+        .implicit = host_of(connection)->implicit,
+        .from = connection->bound ? &connection->source : NULL,
+        .login = login ? login->name : NULL,
+        .mark = login ? login_mark(login->login, mark) : NULL,
+    };
+    ticket_key(&way, wants, terms_of(connection), key);
 }
 
 bool connection_start_handshake(struct connection *connection, enum session_ask *ask)
@@ -126,7 +123,7 @@ bool connection_start_handshake(struct connection *connection, enum session_ask 
         return true;
     }
     struct tls_wants wants = wants_of(terms_of(connection), tls);
-    ticket_key(connection, &wants, &key);
+    add_ticket_key(connection, &wants, &key);
     wants.ticket_key = buffer_span(&key);
     wants.full = connection->without_ticket;
     connection->handshake_us = os_now_us();

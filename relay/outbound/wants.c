@@ -40,11 +40,18 @@ struct tls_wants wants_of(const struct tls_terms *terms, const struct tls_config
     };
 }
 
-void wants_key(const struct tls_wants *wants, struct buffer *key)
+void ticket_key(const struct ticket_way *way, const struct tls_wants *wants,
+                const struct tls_terms *terms, struct buffer *key)
 {
+    char from[IP_TEXT_MAX];
     uint64_t trust = 0; /* nobody is asked */
     if (wants->check == TLS_CHECK_NAMES)
         trust = tls_trust_generation(wants->trust);
+    buffer_print(key, "%s%s from %s ", way->to, way->implicit ? " implicit" : "",
+                 way->from ? ip_format(way->from, from) : "any");
+    if (way->login != NULL) /* another secret may be somebody else */
+        buffer_print(key, "login %s %s ", way->login, way->mark);
     buffer_print(key, "versions=%d-%d ciphers=%s ca=%016" PRIx64 " ", (int)wants->least,
                  (int)wants->most, wants->ciphers ? wants->ciphers : "", trust);
+    terms_key(terms, key);
 }

@@ -21,18 +21,22 @@ static struct tls_wants wants_for(const struct tls_config *tls)
     return wants_of(&terms, tls);
 }
 
-static char *key_of(const struct tls_config *tls)
+static char *key_of(const struct ticket_way *way, const struct tls_config *tls,
+                    const char *next_hop)
 {
     struct buffer key = {0};
-    struct tls_wants wants = wants_for(tls);
-    wants_key(&wants, &key);
+    struct tls_terms terms = terms_of_policy(&tls->policy, "mx.example.test", next_hop, &arena);
+    struct tls_wants wants = wants_of(&terms, tls);
+    ticket_key(way, &wants, &terms, &key);
     ck_assert_uint_gt(buffer_length(&key), 0);
     return buffer_detach(&key);
 }
 
+static const struct ticket_way way = {.to = "mx.example.test[192.0.2.1]:25"};
+
 static bool same_keys(const struct tls_config *a, const struct tls_config *b)
 {
-    char *of_a = key_of(a), *of_b = key_of(b);
+    char *of_a = key_of(&way, a, "example.test"), *of_b = key_of(&way, b, "example.test");
     bool same = strcmp(of_a, of_b) == 0;
     free(of_a);
     free(of_b);
@@ -83,6 +87,48 @@ START_TEST(the_key_holds_what_is_offered)
 }
 END_TEST
 
+/* RFC 8446 4.6.1, C.4: from whom, to whom, and as whom. */
+START_TEST(the_key_holds_the_way)
+{
+    static const struct ip sources[] = {{.family = 4, .bytes = {192, 0, 2, 8}},
+                                        {.family = 4, .bytes = {192, 0, 2, 9}}};
+    static const struct ticket_way ways[] = {
+        {.to = "mx.example.test[192.0.2.1]:25"},
+        {.to = "mx.example.test[192.0.2.2]:25"},
+        {.to = "mx.example.test[192.0.2.1]:26"},
+        {.to = "mx2.example.test[192.0.2.1]:25"},
+        {.to = "mx.example.test[192.0.2.1]:25", .implicit = true},
+        {.to = "mx.example.test[192.0.2.1]:25", .from = &sources[0]},
+        {.to = "mx.example.test[192.0.2.1]:25", .from = &sources[1]},
+        {.to = "mx.example.test[192.0.2.1]:25", .login = "one", .mark = "1"},
+        {.to = "mx.example.test[192.0.2.1]:25", .login = "one", .mark = "2"},
+        {.to = "mx.example.test[192.0.2.1]:25", .login = "two", .mark = "1"},
+    };
+    const struct tls_config tls = config_of(TLS_ENCRYPT);
+    for (size_t i = 0; i < countof(ways); i++)
+        for (size_t other = 0; other < countof(ways); other++) {
+            char *one = key_of(&ways[i], &tls, "example.test");
+            char *two = key_of(&ways[other], &tls, "example.test");
+            ck_assert_msg((strcmp(one, two) == 0) == (i == other), "%zu and %zu", i, other);
+            free(one);
+            free(two);
+        }
+}
+END_TEST
+
+/* Two domains on one host share its tickets where the same is asked of it, and only there. */
+START_TEST(the_key_holds_the_next_hop_where_it_is_looked_for)
+{
+    for (int level = TLS_MAY; level < TLS_LEVELS; level++) {
+        const struct tls_config tls = config_of((enum tls_level)level);
+        char *one = key_of(&way, &tls, "a.test"), *two = key_of(&way, &tls, "b.test");
+        ck_assert_msg((strcmp(one, two) == 0) == (level != TLS_SECURE), "%d", level);
+        free(one);
+        free(two);
+    }
+}
+END_TEST
+
 /* The same CAs are the same after a restart: it is their content that counts. */
 START_TEST(the_key_holds_who_is_trusted)
 {
@@ -108,4 +154,5 @@ START_TEST(the_key_holds_who_is_trusted)
 END_TEST
 
 TEST_MAIN("relay/outbound/wants", what_is_checked_at_each_level, the_key_holds_what_is_offered,
+          the_key_holds_the_way, the_key_holds_the_next_hop_where_it_is_looked_for,
           the_key_holds_who_is_trusted)
