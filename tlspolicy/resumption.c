@@ -40,7 +40,6 @@ static int session_made(SSL *ssl, SSL_SESSION *session)
     int64_t last_ms = tls->ticket_last_ms;
     if (!SSL_session_reused(ssl))
         last_ms = least(now_ms + TICKET_LIFE_MS, verify_until_ms(tls));
-    last_ms = least(last_ms, tls->tickets_until_ms);
     struct session_head head = {
         .until_ms = session_until_ms(session, last_ms, now_ms),
         .last_ms = last_ms,
@@ -97,7 +96,6 @@ void tls_resume(struct tls *tls, const struct tls_wants *wants)
         return;
     tls->ticket_key = span_copy(wants->ticket_key);
     tls->ticket_key_length = wants->ticket_key.length;
-    tls->tickets_until_ms = wants->tickets_until_ms > 0 ? wants->tickets_until_ms : INT64_MAX;
     char *ticket = NULL;
     if (!wants->full)
         ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);

@@ -70,10 +70,9 @@ enum tls_check {                    /* what the server's certificate is held aga
 
 /* All of it is copied. */
 struct tls_wants {
-    const char *sni;          /* NULL or an address literal's text: none is sent */
-    struct span ticket_key;   /* empty: neither resume nor keep. Holds all that is checked */
-    bool full;                /* none is shown; those that come are kept */
-    int64_t tickets_until_ms; /* 0, or when what was checked is out of date: ms since 1970 */
+    const char *sni;        /* NULL or an address literal's text: none is sent */
+    struct span ticket_key; /* empty: neither resume nor keep. Holds all that is checked */
+    bool full;              /* none is shown; those that come are kept */
     enum tls_version least, most;
     const char *ciphers; /* for TLS 1.2, as openssl-ciphers(1) has it; NULL: the default */
     enum tls_check check;

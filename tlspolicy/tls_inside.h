@@ -21,8 +21,7 @@ struct tls {
     char *ticket_key;
     size_t ticket_key_length;
     unsigned tickets_kept;
-    int64_t tickets_until_ms; /* of those to come, whatever their server says */
-    int64_t ticket_last_ms;   /* of the one that was shown: see struct session_head */
+    int64_t ticket_last_ms; /* of the one that was shown: see struct session_head */
     bool ticket_shown;
     bool ticket_on_trial; /* and nothing proves yet that it was a good one */
     bool established, spoilt;

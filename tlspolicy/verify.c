@@ -2,6 +2,7 @@
  * in the middle of a full handshake; nothing calls it where a session is resumed, so what was
  * found then lies with the session, and is looked at again. */
 #include "base/ip.h"
+#include "tlspolicy/dane.h"
 #include "tlspolicy/peer.h"
 #include "tlspolicy/tls_inside.h"
 #include "tlspolicy/trust.h"
@@ -437,12 +438,29 @@ bool verify_held(const struct tls *tls)
            (SSL_session_reused(tls->ssl) ? verification->ticket_held : verification->held);
 }
 
+/* RFC 7672 3.1.1: the dates under DANE-EE(3) say nothing; under a trust anchor they do. */
+static bool is_dated(const struct tls *tls)
+{
+    uint8_t usage = TLSA_DANE_EE;
+    if (tls->verification == NULL)
+        return false;
+    switch (tls->verification->check) {
+    case TLS_CHECK_NOTHING:
+    case TLS_CHECK_FINGERPRINTS: return false;
+    case TLS_CHECK_NAMES: return true;
+    case TLS_CHECK_DANE:
+        SSL_get0_dane_tlsa(tls->ssl, &usage, NULL, NULL, NULL, NULL);
+        return usage == TLSA_DANE_TA;
+    }
+    must_not_reach();
+}
+
 int64_t verify_until_ms(const struct tls *tls)
 {
     struct tm date;
     const X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
-    bool dated = tls->verification != NULL && tls->verification->check == TLS_CHECK_NAMES;
-    if (!dated || certificate == NULL || !ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &date))
+    if (!is_dated(tls) || certificate == NULL ||
+        !ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &date))
         return INT64_MAX;
     return (int64_t)timegm(&date) * 1000;
 }

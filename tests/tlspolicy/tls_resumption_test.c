@@ -167,24 +167,6 @@ START_TEST(a_day_after_a_full_handshake_there_is_another)
 }
 END_TEST
 
-START_TEST(tickets_expire_with_what_was_checked)
-{
-    begin(TLS_VERSION_1_3, 1);
-    struct tls_wants wants = {.ticket_key = SPAN("key"), .tickets_until_ms = now_ms + HOUR};
-    for (int i = 0; i < 3; i++) { /* the third is too late, and what it brings is not kept */
-        ours = tls_connect(client, &wants);
-        theirs = tls_accept(server);
-        ck_assert(shake(ALL));
-        read_tickets();
-        ck_assert_int_eq(is_resumed(), i == 1);
-        hang_up();
-        now_ms += HOUR - 1;
-    }
-    ck_assert_uint_eq(tickets_now(), 0);
-    end();
-}
-END_TEST
-
 START_TEST(a_full_handshake_is_to_be_had)
 {
     begin(TLS_VERSION_1_3, 1);
@@ -289,6 +271,6 @@ TEST_MAIN("tlspolicy/tls_resumption", resumption_1_3, resumption_1_2, tickets_ho
           no_resumption_after_a_purge, no_resumption_without_tickets,
           every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
           tickets_expire_by_our_clock, a_day_after_a_full_handshake_there_is_another,
-          tickets_expire_with_what_was_checked, a_full_handshake_is_to_be_had, ticket_keys_grow_old,
-          a_connection_brings_so_many_tickets, a_handshake_that_fails_with_a_ticket_forgets_its_key,
+          a_full_handshake_is_to_be_had, ticket_keys_grow_old, a_connection_brings_so_many_tickets,
+          a_handshake_that_fails_with_a_ticket_forgets_its_key,
           a_failure_without_a_ticket_forgets_nothing)

@@ -156,30 +156,54 @@ static int64_t moved_clock_ms(void)
 
 /* A full handshake at `before_s` seconds before the certificate goes out of date, and whether one
  * is resumed so many seconds later. */
-static bool resumes_later(enum tls_check check, int64_t before_s, int64_t later_s)
+static bool resumes_later(const struct tls_wants *wants, int64_t before_s, int64_t later_s)
 {
     struct tm date;
-    struct tls_wants wants = want(check, "key");
     ck_assert(ASN1_TIME_to_tm(X509_get0_notAfter(leaves[GOOD].certificate), &date));
     moved_ms = ((int64_t)timegm(&date) - before_s) * 1000;
     tickets_purge(tickets, SPAN("key"));
-    ck_assert(talk(&wants) && !facts().resumed);
+    ck_assert(talk(wants) && !facts().resumed);
     moved_ms += later_s * 1000;
-    ck_assert(talk(&wants));
+    ck_assert(talk(wants));
     return facts().resumed;
 }
 
 START_TEST(a_ticket_outlives_no_certificate_that_was_checked)
 {
     static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    const struct tls_wants names = want(TLS_CHECK_NAMES, "key");
+    const struct tls_wants nothing = want(TLS_CHECK_NOTHING, "key");
     tls_client_destroy(&client);
     client = tls_client_create(tickets, moved_clock_ms);
     for (size_t i = 0; i < countof(most); i++) {
         serve_leaf(GOOD, most[i]);
-        ck_assert(resumes_later(TLS_CHECK_NAMES, 3600, 3599));
-        ck_assert(!resumes_later(TLS_CHECK_NAMES, 3600, 3600));
-        ck_assert(resumes_later(TLS_CHECK_NOTHING, 3600, 3600));
-        ck_assert(!resumes_later(TLS_CHECK_NAMES, -1, 0)); /* by our clock it is too late at once */
+        ck_assert(resumes_later(&names, 3600, 3599));
+        ck_assert(!resumes_later(&names, 3600, 3600));
+        ck_assert(resumes_later(&nothing, 3600, 3600));
+        ck_assert(!resumes_later(&names, -1, 0)); /* by our clock it is too late at once */
+    }
+}
+END_TEST
+
+/* Under DANE-TA(2) dates count (RFC 7672 3.1.2), under DANE-EE(3) they do not (3.1.1). */
+START_TEST(a_ticket_outlives_no_certificate_under_a_trust_anchor)
+{
+    static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    char data[2][2048];
+    struct tlsa own = issued_tlsa(&leaves[GOOD], 3, 1, 1, data[0]);
+    struct tlsa anchor = issued_tlsa(&intermediate, 2, 0, 1, data[1]);
+    struct tls_wants wants = want(TLS_CHECK_DANE, "key");
+    wants.tlsa_base = right_name;
+    wants.record_count = 1;
+    tls_client_destroy(&client);
+    client = tls_client_create(tickets, moved_clock_ms);
+    for (size_t i = 0; i < countof(most); i++) {
+        serve_leaf(GOOD, most[i]);
+        wants.records = &anchor;
+        ck_assert(resumes_later(&wants, 3600, 3599));
+        ck_assert(!resumes_later(&wants, 3600, 3600));
+        wants.records = &own;
+        ck_assert(resumes_later(&wants, 3600, 3600));
     }
 }
 END_TEST
@@ -187,4 +211,5 @@ END_TEST
 CHECKED_MAIN("tlspolicy/verify_resumption", a_resumed_session_is_as_good_as_the_full_one,
              an_unchecked_session_is_no_proof, what_did_not_hold_is_told_again,
              no_session_is_kept_of_a_handshake_that_failed, a_stored_session_says_what_it_proves,
-             a_ticket_outlives_no_certificate_that_was_checked)
+             a_ticket_outlives_no_certificate_that_was_checked,
+             a_ticket_outlives_no_certificate_under_a_trust_anchor)
