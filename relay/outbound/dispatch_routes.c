@@ -1,6 +1,5 @@
 #include "relay/outbound/dispatch_lock.h"
 #include "relay/outbound/reported.h"
-#include "relay/outbound/route_dane.h"
 #include "relay/os.h"
 
 #include <stdlib.h>
@@ -211,7 +210,7 @@ static void step_search(struct dispatch *dispatch, struct searching *searching)
  * what the operator's own table said. */
 static void let_lapse(struct route *route, const struct route_search *search)
 {
-    bool exact = dane_is_wanted(&search->policy) || search->config->tls_policy_map != NULL;
+    bool exact = !route_search_may_be_late(search) || search->config->tls_policy_map != NULL;
     if (!exact || os_wall() < route->known_until_ms)
         return;
     route->lapsed = true;
