@@ -263,17 +263,28 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+/* Hears nobody but itself: for all others its port is closed, and none of them can take it. */
+static int closed_port(uint16_t *port)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    int made = udp_socket(port);
+    must(getsockname(made, (struct sockaddr *)&address, &length) == 0);
+    must(connect(made, (struct sockaddr *)&address, length) == 0);
+    return made;
+}
+
 START_TEST(nobody_answers)
 {
     uint16_t port;
     char at[ENDPOINT_TEXT_MAX];
-    int silent = udp_socket(&port);
-    close(silent); /* refused at once */
+    int closed = closed_port(&port);
     tear_down();
     snprintf(at, sizeof(at), "127.0.0.1:%u", port);
     open_at(at, ways[_i]);
     struct resolution *answer CLEANUP(resolution_free) = ask("order.example.test", RESOLVE_MX);
     expect_failure(answer, ways[_i], "SERVFAIL", "Could not contact DNS servers");
+    close(closed);
 }
 END_TEST
 
