@@ -200,8 +200,7 @@ static bool find_alias(struct span message, const struct name *name, struct name
     struct reader reader;
     struct record record;
     open_answer(&reader, message);
-    for (unsigned left = answer_count(message); left > 0; left--) {
-        read_record(&reader, &record);
+    for (unsigned left = answer_count(message); left > 0 && read_record(&reader, &record); left--) {
         struct reader inner = {message, record.data_at};
         if (record.type == TYPE_CNAME && same_name(&record.owner, name) &&
             read_name(&inner, target)) {
@@ -256,8 +255,7 @@ static void take_records(struct span message, const struct name *owner, enum rec
     struct reader reader;
     struct record record;
     open_answer(&reader, message);
-    for (unsigned left = answer_count(message); left > 0; left--) {
-        read_record(&reader, &record);
+    for (unsigned left = answer_count(message); left > 0 && read_record(&reader, &record); left--) {
         if (record.type != (unsigned)type || !same_name(&record.owner, owner) ||
             answer->count == DNS_RECORDS_MAX)
             continue;
@@ -274,8 +272,7 @@ static void take_denial(struct span message, struct dns_answer *answer)
     open_answer(&reader, message);
     for (unsigned left = answer_count(message); left > 0; left--)
         read_record(&reader, &record);
-    for (unsigned left = number_at(message, 8); left > 0; left--) {
-        read_record(&reader, &record);
+    for (unsigned left = number_at(message, 8); left > 0 && read_record(&reader, &record); left--) {
         if (record.type != TYPE_SOA || record.data_length < 4)
             continue;
         lower_ttl(answer, record.ttl);

@@ -108,19 +108,12 @@ static void keep_session(struct visiting *visiting)
 
 /* ---- talking ---- */
 
-static void act(struct visiting *visiting, enum session_ask ask);
-
 /* The certificate is looked at, whatever comes of it: so nothing but the level may end it. */
 static void begin_handshake(struct visiting *visiting)
 {
     const struct site_host *host = visiting->visit->host;
     struct tls_wants wants = wants_of(&host->tls, visiting->probe->search.terms.tls);
     const char *const names[] = {host->name};
-    if (buffer_length(&visiting->channel.in) > 0) {
-        act(visiting, session_tls_failed(&visiting->session, TLS_RESIDUE,
-                                         "the server sent more than its reply to STARTTLS"));
-        return;
-    }
     wants.check_only = true;
     if (visiting->why == VISIT_LOOK) {
         wants.check = TLS_CHECK_NAMES;
@@ -134,6 +127,43 @@ static void begin_handshake(struct visiting *visiting)
     if (is_first(visiting))
         visiting->visit->in_clear = visiting->session.extensions;
     channel_start_tls(&visiting->channel, tls_connect(visiting->client, &wants));
+}
+
+static void say(struct visiting *visiting)
+{
+    if (channel_flush(&visiting->channel) == CHANNEL_FAILED)
+        end(visiting);
+}
+
+/* What came behind the reply to STARTTLS came in clear, and from anybody. */
+static enum session_ask without_residue(struct visiting *visiting, enum session_ask ask)
+{
+    if (ask != ASK_TLS || buffer_length(&visiting->channel.in) == 0)
+        return ask;
+    return session_tls_failed(&visiting->session, TLS_RESIDUE,
+                              "the server sent more than its reply to STARTTLS");
+}
+
+static void act(struct visiting *visiting, enum session_ask ask)
+{
+    switch (without_residue(visiting, ask)) {
+    case ASK_BYTES: say(visiting); return;
+    case ASK_TLS: begin_handshake(visiting); return;
+    case ASK_CLAIM: /* mail would go now */
+        keep_session(visiting);
+        session_quit(&visiting->session);
+        say(visiting);
+        return;
+    case ASK_CLOSE:
+        if (!visiting->session.ready)
+            keep_session(visiting);
+        say(visiting);
+        end(visiting);
+        return;
+    case ASK_SECRET: /* it does not log in: no secret leaves for a look */
+    case ASK_BODY:
+    case ASK_CHUNK: must_not_reach();
+    }
 }
 
 static void handshake_ended(struct visiting *visiting)
@@ -171,34 +201,6 @@ static void go_on_with_handshake(struct visiting *visiting)
     case TLS_FAILED: handshake_failed(visiting); return;
     }
     must_not_reach();
-}
-
-static void say(struct visiting *visiting)
-{
-    if (channel_flush(&visiting->channel) == CHANNEL_FAILED)
-        end(visiting);
-}
-
-static void act(struct visiting *visiting, enum session_ask ask)
-{
-    switch (ask) {
-    case ASK_BYTES: say(visiting); return;
-    case ASK_TLS: begin_handshake(visiting); return;
-    case ASK_CLAIM: /* mail would go now */
-        keep_session(visiting);
-        session_quit(&visiting->session);
-        say(visiting);
-        return;
-    case ASK_CLOSE:
-        if (!visiting->session.ready)
-            keep_session(visiting);
-        say(visiting);
-        end(visiting);
-        return;
-    case ASK_SECRET: /* it does not log in: no secret leaves for a look */
-    case ASK_BODY:
-    case ASK_CHUNK: must_not_reach();
-    }
 }
 
 static void read_replies(struct visiting *visiting)
