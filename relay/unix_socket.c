@@ -53,6 +53,7 @@ int unix_connect(const char *path)
 int unix_datagram(void)
 {
     int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* cppcheck-suppress resourceLeak ; it is what is returned */
     return sender >= 0 ? sender : -errno;
 }
 

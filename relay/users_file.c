@@ -127,7 +127,7 @@ enum users_edited users_edit(const char *path, const char *model, const char *na
     bool is_open = file >= 0 && find_owner(file, real == NULL, model, &owner);
     const char *wrong =
         is_open ? secret_read_all(file, USERS_BYTES_MAX, &text, &arena) : secret_errno();
-    if (wrong == NULL) {
+    if (is_open && wrong == NULL) {
         bool found = replace_line(buffer_span(&text), name, line, &edited);
         if (!found && line.length == 0)
             return USERS_NOT_THERE;

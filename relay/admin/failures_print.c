@@ -66,5 +66,8 @@ void failures_print(const json_t *failures)
     const json_t *failure;
     if (json_array_size(failures) == 0)
         puts("\n  no session has failed since the relay started");
-    json_array_foreach(failures, i, failure) print_failure(failure);
+    json_array_foreach(failures, i, failure)
+    {
+        print_failure(failure);
+    }
 }
