@@ -2,13 +2,16 @@
 """Servers that break the rules are named in the log and left alone for longer and longer, although
 they answer; one that defers every mail sees each mail once; one that is slow to say goodbye holds
 nobody up."""
+import glob
 import socket
 
 from lib.millrace import Load, Relay, binary, routes
 from lib.oddserver import OddServer
 from lib.rawsmtp import RawClient
-from lib.workshop import PATIENCE, check, run_test, wait_until
+from lib.workshop import PATIENCE, Skip, check, run_test, wait_until
 
+FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
+FASTER = 50              # so many times the clock runs
 MESSAGES = 50
 CONNECTIONS = 20         # of a site: so many may be on their way when the first of them fails
 FIRST, LEAST = 1.0, 0.9  # s: the first back-off, and what jitter leaves of any
@@ -115,6 +118,31 @@ def greeted_with_554(relay, server, domain):
           f"{domain}: a deferral has class 4, and the reply is the server's own", event)
 
 
+def nobody_takes_the_call(workshop):
+    """A host that never takes a connection up is given up by itself, long before the kernel does."""
+    if FAKETIME is None:
+        raise Skip("no libfaketime: ./dev test installs it")
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        port = silent.getsockname()[1]
+        calls = []
+        for _ in range(4): # then there is no room in the kernel's list
+            calls.append(socket.socket())
+            calls[-1].setblocking(False)
+            calls[-1].connect_ex(("127.0.0.1", port))
+        relay = Relay(workshop, "waiting", level="may", retry="first = 1h longest = 1h",
+                      top=routes({"silent.test": f"127.0.0.1:{port}"}),
+                      env={"LD_PRELOAD": FAKETIME, "FAKETIME": f"+0 x{FASTER}"}).start()
+        with RawClient(relay.host, relay.port) as client:
+            client.deliver("", ["a@silent.test"], MAIL)
+        event = wait_until(lambda: next(iter(relay.events("deferred")), None),
+                           "who waits for a connection gives it up", alive=[relay.daemon])
+        check(event["dsn"] == "4.4.1" and "timed out connecting" in event["why"],
+              "a host that takes no connection is deferred for that", event)
+        check(relay.stop() == 0, "the relay ends with 0")
+        for call in calls:
+            call.close()
+
+
 def test(workshop):
     binary()
     servers = {domain: OddServer(workshop, **how).start() for domain, (how, _) in RULES.items()}
@@ -137,6 +165,7 @@ def test(workshop):
     stats = relay.stats()
     check(stats["balanced"] and stats["bounced"] == 0, "nothing bounced; the books balance", stats)
     check(relay.stop() == 0, "the relay ends with 0")
+    nobody_takes_the_call(workshop)
 
 
 run_test(test)

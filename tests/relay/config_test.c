@@ -175,7 +175,9 @@ START_TEST(defaults)
     ck_assert(!c->admin.actions && !c->admin.allow_remote && c->admin.destinations == 20);
     ck_assert_ptr_null(config_route(c, SPAN("a.test")));
     ck_assert_int_eq(config_tls(c, SPAN("a.test"))->policy.level, TLS_MAY);
-    ck_assert_uint_eq(config_destination(c, SPAN("a.test"))->max_connections, 20);
+    const struct destination_config *any = config_destination(c, SPAN("a.test"));
+    ck_assert_uint_eq(any->max_connections, 20);
+    ck_assert(any->max_hosts == 20 && any->max_addresses == 10); /* whatever DNS says */
     ck_assert_int_eq(config_retry(c, SPAN("a.test"))->first_ms, 300000);
     ck_assert(ip_parse(SPAN("127.1.2.3"), &ip) && config_may_relay(c, &ip));
     ck_assert(ip_parse(SPAN("::1"), &ip) && config_may_relay(c, &ip));
