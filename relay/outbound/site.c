@@ -427,8 +427,34 @@ void site_why(const struct site *site, int64_t now_ms, char *why, size_t size)
                  units_rate_format(limits->connection_rate, text));
 }
 
+static const struct site_host *find_host(const struct site *site, const struct site_host *like)
+{
+    for (unsigned i = 0; i < site->host_count; i++)
+        if (site->hosts[i].port == like->port && strcmp(site->hosts[i].name, like->name) == 0)
+            return &site->hosts[i];
+    return NULL;
+}
+
+/* Its addresses may be others now, or what is asked of it: it is the host that did offer STARTTLS
+ * (RFC 3207 6). How it failed counts only where the same is asked. A host of which something is
+ * known already has a past of its own. */
+static void remember_host(struct site_host *host, const struct site *before)
+{
+    const struct tls_history *own = &host->history;
+    const struct site_host *past = find_host(before, host);
+    if (past == NULL || own->offered || own->temporary > 0 || host->tls_failed_until_ms > 0)
+        return;
+    host->history.offered = past->history.offered;
+    if (host->tls.level != past->tls.level)
+        return;
+    host->history.temporary = past->history.temporary;
+    host->tls_failed_until_ms = past->tls_failed_until_ms;
+}
+
 void site_succeed(struct site *site, const struct site *before)
 {
+    for (unsigned i = 0; i < site->host_count; i++)
+        remember_host(&site->hosts[i], before);
     bucket_join(&site->messages, &before->messages);
     bucket_join(&site->openings, &before->openings);
 }

@@ -160,7 +160,7 @@ struct entry *site_claim(struct site *site, int64_t now_ms);
 /* Which limit holds back what is ready now: "rate limit 10/s"; "" when none does. */
 void site_why(const struct site *site, int64_t now_ms, char *why, size_t size);
 
-/* The site in whose place this one is: its rates go on. */
+/* The site in whose place this one is: its rates go on, and what is remembered of its hosts. */
 void site_succeed(struct site *site, const struct site *before);
 
 /* The route has ready envelopes: it takes its turn, unless it has lapsed. */

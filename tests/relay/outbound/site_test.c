@@ -484,6 +484,47 @@ START_TEST(rates_go_on_at_the_next_site)
 }
 END_TEST
 
+/* RFC 3207 6: a host's addresses change, and what it did before is remembered. */
+START_TEST(hosts_are_remembered_at_the_next_site)
+{
+    static const struct tls_history past = {.temporary = 2, .offered = true};
+    for (int level = TLS_MAY; level <= TLS_ENCRYPT; level++) {
+        struct yard one, other;
+        yard_open(&one, 1);
+        yard_open(&other, 1);
+        struct site_host *before = &one.site->hosts[0], *now = &other.site->hosts[0];
+        bool same = level == TLS_MAY;
+        before->tls.level = TLS_MAY;
+        now->tls.level = (enum tls_level)level;
+        before->history = past;
+        before->tls_failed_until_ms = NOW;
+        site_succeed(other.site, one.site);
+        ck_assert(now->history.offered);
+        ck_assert_uint_eq(now->history.temporary, same ? 2 : 0);
+        ck_assert_int_eq(now->tls_failed_until_ms, same ? NOW : 0);
+        before->history.temporary = 9; /* it has its own past now */
+        site_succeed(other.site, one.site);
+        ck_assert_uint_eq(now->history.temporary, same ? 2 : 0);
+        yard_close(&one);
+        yard_close(&other);
+    }
+}
+END_TEST
+
+START_TEST(another_host_has_another_past)
+{
+    struct yard one, other;
+    yard_open(&one, 1);
+    yard_open(&other, 1);
+    one.site->hosts[0].history.offered = true;
+    other.site->hosts[0].port++;
+    site_succeed(other.site, one.site);
+    ck_assert(!other.site->hosts[0].history.offered);
+    yard_close(&one);
+    yard_close(&other);
+}
+END_TEST
+
 /* ---- what makes a site ---- */
 
 struct host_row {
@@ -664,7 +705,8 @@ END_TEST
 TEST_MAIN("relay/outbound/site", sources_take_turns_within_their_family,
           the_route_comes_before_the_destination, messages_go_at_their_rate,
           a_token_wakes_one_connection, connections_are_opened_at_their_rate,
-          a_wake_costs_no_connection, rates_go_on_at_the_next_site, routes_take_turns,
+          a_wake_costs_no_connection, rates_go_on_at_the_next_site,
+          hosts_are_remembered_at_the_next_site, another_host_has_another_past, routes_take_turns,
           a_route_without_work_has_no_turn, a_route_led_elsewhere_has_no_turn,
           a_route_that_lapsed_has_no_turn, nobody_is_recruited_for_nothing,
           one_claimant_per_envelope_up_to_the_limit, who_is_busy_is_no_claimant,
