@@ -474,6 +474,7 @@ server:
     zonelistfile: "{state}/zone.list"
     server-count: 1
     do-ip6: no
+    rrl-ratelimit: 0
 remote-control:
     control-enable: no
 """
