@@ -218,23 +218,23 @@ static void begin_threads(struct policy_asker *asker)
     }
 }
 
-void policy_asker_post(struct policy_asker *asker, struct policy_question *question)
+void policy_asker_post(struct policy_asker *asker, struct policy_question *take)
 {
     pthread_mutex_lock(&asker->lock);
     bool taken = asker->waiting < POLICY_QUESTIONS_MAX && !atomic_load(&asker->stop);
     if (taken) {
         begin_threads(asker);
-        question->mail.next = NULL;
-        *asker->end = &question->mail;
-        asker->end = &question->mail.next;
+        take->mail.next = NULL;
+        *asker->end = &take->mail;
+        asker->end = &take->mail.next;
         asker->waiting++;
         pthread_cond_signal(&asker->came);
     }
     pthread_mutex_unlock(&asker->lock);
     if (taken)
         return;
-    tell_failure(question, "too many questions wait for it");
-    send_home(question);
+    tell_failure(take, "too many questions wait for it");
+    send_home(take);
 }
 
 void policy_asker_stop(struct policy_asker *asker)
