@@ -7,6 +7,7 @@
 
 #include <gsasl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define USER "app=1,x"
@@ -64,6 +65,22 @@ struct played {
     bool complete;
 };
 
+/* libgsasl's own step64 has a message without a NUL behind it copied as a string: it reads no
+ * further, but a sanitizer cannot know. */
+static int server_step(Gsasl_session *server, struct span said, char **challenge)
+{
+    struct buffer in CLEANUP(buffer_free) = {0}, text CLEANUP(buffer_free) = {0};
+    char *out = NULL;
+    size_t length = 0;
+    ck_assert(base64_read(said, &in));
+    buffer_append(&in, (struct span){"", 1});
+    int result = gsasl_step(server, buffer_span(&in).data, buffer_length(&in) - 1, &out, &length);
+    base64_write((struct span){out, length}, &text);
+    *challenge = span_copy(buffer_span(&text));
+    gsasl_free(out);
+    return result;
+}
+
 /* As SMTP has it: the server's last words, where it has some, are a challenge too. `spoil`: the
  * last byte but one of its last words is another. */
 static struct played play(enum auth_mechanism mechanism, bool spoil)
@@ -80,11 +97,8 @@ static struct played play(enum auth_mechanism mechanism, bool spoil)
     if (exchange_client_begins(mechanism))
         played.client = next(exchange, "");
     for (int turn = 0; turn < 6 && played.client == EXCHANGE_SAYS; turn++) {
-        struct span said = exchange_said(exchange);
-        char *copy = span_copy(said);
         if (played.server == GSASL_NEEDS_MORE)
-            played.server = gsasl_step64(server, copy, &challenge);
-        free(copy);
+            played.server = server_step(server, exchange_said(exchange), &challenge);
         bool done = played.server != GSASL_NEEDS_MORE && played.server != GSASL_OK;
         if (done || (played.server == GSASL_OK && challenge[0] == '\0'))
             break;
@@ -92,13 +106,13 @@ static struct played play(enum auth_mechanism mechanism, bool spoil)
         if (spoil && played.server == GSASL_OK)
             challenge[length - 6] = challenge[length - 6] == 'A' ? 'B' : 'A';
         played.client = next(exchange, challenge);
-        gsasl_free(challenge);
+        free(challenge);
         challenge = NULL;
         if (played.server == GSASL_OK)
             break;
     }
     played.complete = exchange_is_complete(exchange);
-    gsasl_free(challenge);
+    free(challenge);
     exchange_free(&exchange);
     gsasl_finish(server);
     gsasl_done(library);
