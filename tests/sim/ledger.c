@@ -29,8 +29,6 @@ const char *sim_fault_name(enum sim_fault fault)
                                                   "dns",
                                                   "client-reset",
                                                   "client-slow",
-                                                  "disk-full",
-                                                  "no-descriptors",
                                                   "crash"};
     return names[fault];
 }

@@ -56,11 +56,9 @@ enum sim_fault { /* what is done to the relay, or before it */
                  FAULT_DNS,
                  FAULT_CLIENT_RESET,
                  FAULT_CLIENT_SLOW,
-                 FAULT_DISK_FULL,
-                 FAULT_NO_DESCRIPTORS,
                  FAULT_CRASH,
 };
-#define SIM_FAULTS 22
+#define SIM_FAULTS 20
 
 struct ledger {
     uint32_t messages;

@@ -40,7 +40,7 @@ struct living {
 
 void life_configure(const char *directory, unsigned destinations)
 {
-    char path[256];
+    char path[300];
     snprintf(path, sizeof(path), "%s/relay.conf", directory);
     FILE *file = fopen(path, "w");
     must(file != NULL);
@@ -61,7 +61,7 @@ void life_configure(const char *directory, unsigned destinations)
 
 static struct config *configure(const char *directory)
 {
-    char path[256];
+    char path[300];
     struct buffer errors CLEANUP(buffer_free) = {0};
     snprintf(path, sizeof(path), "%s/relay.conf", directory);
     struct config *config = config_read(path, &errors);

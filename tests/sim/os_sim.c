@@ -1,8 +1,5 @@
 /* relay/os.h over the simulated network. */
-#include "relay/os.h"
-
-#include "base/list.h"
-#include "tests/sim/world.h"
+#include "tests/sim/wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,57 +8,9 @@
 
 #define FIRST_SOCKET 100000 /* below: real descriptors, which nobody watches */
 #define SOCKETS_MAX 65536
-#define PLACES_MAX 4096
-#define WINDOW (256u << 10) /* bytes under way to an actor, then the socket is full */
-
-enum kind { FREE, LISTENER, STREAM };
-
-struct os_loop {
-    struct list pending; /* sockets with events */
-    bool woken;
-    int64_t next_us;
-};
-
-struct socket {
-    struct list_node pending; /* in loop->pending */
-    enum kind kind;
-    struct os_loop *loop;
-    struct watcher *watcher;
-    unsigned what; /* events not told yet */
-    struct endpoint local, peer;
-    struct wire *wire;
-    struct list backlog; /* of a listener: wires */
-};
-
-/* One direction's bytes come in pieces, each after a while, in order. */
-struct piece {
-    struct list_node node;
-    int64_t at_us;
-    bool end;
-    struct buffer bytes;
-};
-
-struct wire {
-    struct list_node waiting; /* in a listener's backlog */
-    struct action arrival;
-    struct list to_relay, to_actor; /* pieces */
-    struct actor *actor;
-    struct place *place;
-    int socket; /* of the relay; -1: closed */
-    struct endpoint from, to;
-    struct buffer in; /* arrived at the relay, not read */
-    size_t under_way; /* bytes to the actor */
-    bool connecting, established, refused, reset;
-    bool full;                     /* a write was short: the relay waits until it may go on */
-    bool relay_ended, actor_ended; /* as the other side knows */
-};
 
 static struct socket sockets[SOCKETS_MAX];
-static unsigned socket_count, open_sockets;
-static struct place *places[PLACES_MAX];
-static unsigned place_count;
-static uint16_t next_port = 20000;
-static bool exhausted;
+static unsigned socket_count;
 
 /* ---- clock, chance, the machine ---- */
 
@@ -111,7 +60,7 @@ void os_user_name(unsigned uid, char name[OS_USER_MAX])
 
 /* ---- sockets ---- */
 
-static struct socket *socket_of(int number)
+struct socket *socket_of(int number)
 {
     must(number >= FIRST_SOCKET && number < FIRST_SOCKET + (int)socket_count);
     return &sockets[number - FIRST_SOCKET];
@@ -125,8 +74,6 @@ static int number_of(const struct socket *socket)
 static int open_socket(enum kind kind)
 {
     unsigned at = 0;
-    if (exhausted)
-        return -EMFILE;
     while (at < socket_count && sockets[at].kind != FREE)
         at++;
     must(at < SOCKETS_MAX);
@@ -134,21 +81,10 @@ static int open_socket(enum kind kind)
         socket_count++;
     sockets[at] = (struct socket){.kind = kind};
     list_init(&sockets[at].backlog);
-    open_sockets++;
     return FIRST_SOCKET + (int)at;
 }
 
-unsigned sim_sockets(void)
-{
-    return open_sockets;
-}
-
-void sim_exhaust(bool on)
-{
-    exhausted = on;
-}
-
-static void tell(struct socket *socket, unsigned what)
+void tell(struct socket *socket, unsigned what)
 {
     if (socket->loop == NULL)
         return;
@@ -157,150 +93,15 @@ static void tell(struct socket *socket, unsigned what)
         list_append(&socket->loop->pending, &socket->pending);
 }
 
-/* ---- wires ---- */
-
-static struct socket *relay_side(const struct wire *wire)
+uint16_t free_port(void)
 {
-    return wire->socket >= 0 ? socket_of(wire->socket) : NULL;
+    static uint16_t next = 20000;
+    return next++;
 }
 
-static int64_t first_us(const struct list *pieces)
-{
-    struct list_node *node = list_first(pieces);
-    return node ? container_of(node, struct piece, node)->at_us : INT64_MAX;
-}
+/* ---- listening ---- */
 
-static void set_arrival(struct wire *wire)
-{
-    int64_t one = first_us(&wire->to_relay), other = first_us(&wire->to_actor);
-    int64_t at = one < other ? one : other;
-    if (at == INT64_MAX)
-        sim_cancel(&wire->arrival);
-    else
-        sim_after(&wire->arrival, at > sim_now_us() ? at - sim_now_us() : 0);
-}
-
-static void drop_pieces(struct list *pieces)
-{
-    for (struct list_node *node; (node = list_pop(pieces)) != NULL;) {
-        struct piece *piece = container_of(node, struct piece, node);
-        buffer_free(&piece->bytes);
-        free(piece);
-    }
-}
-
-/* A wire that neither side holds any more. */
-static void free_if_done(struct wire *wire)
-{
-    if (wire->socket >= 0 || wire->actor != NULL || wire->connecting)
-        return;
-    sim_cancel(&wire->arrival);
-    list_remove(&wire->waiting);
-    drop_pieces(&wire->to_relay);
-    drop_pieces(&wire->to_actor);
-    buffer_free(&wire->in);
-    free(wire);
-}
-
-static void arrive_at_relay(struct wire *wire, struct piece *piece)
-{
-    struct socket *socket = relay_side(wire);
-    buffer_append(&wire->in, buffer_span(&piece->bytes));
-    if (piece->end)
-        wire->actor_ended = true;
-    if (socket == NULL)
-        return;
-    if (wire->actor_ended && socket->watcher != NULL)
-        socket->watcher->ended = true;
-    tell(socket, OS_READABLE);
-}
-
-static void arrive_at_actor(struct wire *wire, struct piece *piece)
-{
-    struct actor *actor = wire->actor;
-    struct socket *socket = relay_side(wire);
-    bool was_full = wire->full;
-    wire->under_way -= buffer_length(&piece->bytes);
-    wire->full = wire->under_way >= WINDOW;
-    if (socket != NULL && was_full && !wire->full)
-        tell(socket, OS_WRITABLE);
-    if (piece->end)
-        wire->relay_ended = true;
-    if (actor == NULL)
-        return;
-    buffer_append(&actor->in, buffer_span(&piece->bytes));
-    actor->heard(actor, wire->relay_ended);
-}
-
-static void pieces_arrive(struct action *action)
-{
-    struct wire *wire = container_of(action, struct wire, arrival);
-    bool to_relay = first_us(&wire->to_relay) <= first_us(&wire->to_actor);
-    struct list_node *node = list_pop(to_relay ? &wire->to_relay : &wire->to_actor);
-    struct piece *piece = container_of(node, struct piece, node);
-    set_arrival(wire); /* before: whoever hears may change it all */
-    if (to_relay)
-        arrive_at_relay(wire, piece);
-    else
-        arrive_at_actor(wire, piece);
-    buffer_free(&piece->bytes);
-    free(piece);
-}
-
-/* In pieces of a size and after a time that chance gives; order is kept. */
-static void put(struct wire *wire, struct list *pieces, struct span bytes, bool end)
-{
-    int64_t last = sim_now_us();
-    for (struct list_node *node = list_first(pieces); node; node = list_next(pieces, node))
-        last = container_of(node, struct piece, node)->at_us;
-    unsigned cuts = sim_chance(30) ? 1 + (unsigned)sim_below(8) : 1;
-    if (sim_chance(5) && bytes.length < 200)
-        cuts = (unsigned)bytes.length; /* byte by byte */
-    last += (int64_t)(100 + sim_below(sim_chance(50) ? 200000 : 3000));
-    do {
-        struct piece *piece = must_calloc(1, sizeof(*piece));
-        size_t length = cuts > 1 ? (bytes.length + cuts - 1) / cuts : bytes.length;
-        if (length > bytes.length)
-            length = bytes.length;
-        if (length > 0)
-            buffer_append(&piece->bytes, (struct span){bytes.data, length});
-        bytes = length > 0 ? span_skip(bytes, length) : bytes;
-        piece->at_us = last;
-        piece->end = end && bytes.length == 0;
-        list_append(pieces, &piece->node);
-        last += (int64_t)sim_below(500);
-    } while (bytes.length > 0);
-    set_arrival(wire);
-}
-
-static struct wire *make_wire(struct actor *actor)
-{
-    struct wire *wire = must_calloc(1, sizeof(*wire));
-    wire->arrival.act = pieces_arrive;
-    list_init(&wire->to_relay);
-    list_init(&wire->to_actor);
-    wire->actor = actor;
-    wire->socket = -1;
-    return wire;
-}
-
-/* ---- actors ---- */
-
-void sim_add_place(struct place *place)
-{
-    must(place_count < PLACES_MAX);
-    places[place_count++] = place;
-}
-
-static struct place *find_place(const struct endpoint *at)
-{
-    for (unsigned i = 0; i < place_count; i++)
-        if (endpoint_equal(&places[i]->at, at))
-            return places[i];
-    return NULL;
-}
-
-static struct socket *find_listener(const struct endpoint *at)
+struct socket *find_listener(const struct endpoint *at)
 {
     unsigned count = 0, begin = (unsigned)sim_below(socket_count ? socket_count : 1);
     for (unsigned i = 0; i < socket_count; i++, count++) {
@@ -311,82 +112,12 @@ static struct socket *find_listener(const struct endpoint *at)
     return NULL;
 }
 
-bool sim_connect(struct actor *actor, const struct endpoint *to)
-{
-    struct socket *listener = find_listener(to);
-    if (listener == NULL)
-        return false;
-    struct wire *wire = make_wire(actor);
-    actor->wire = wire;
-    wire->established = true;
-    wire->to = listener->local;
-    wire->from = (struct endpoint){.port = next_port++};
-    must(ip_parse(SPAN("127.0.0.1"), &wire->from.ip));
-    list_append(&listener->backlog, &wire->waiting);
-    tell(listener, OS_READABLE);
-    return true;
-}
-
-void sim_send(struct actor *actor, struct span bytes)
-{
-    if (actor->wire != NULL && bytes.length > 0 && !actor->wire->reset)
-        put(actor->wire, &actor->wire->to_relay, bytes, false);
-}
-
-static void let_go(struct actor *actor)
-{
-    struct wire *wire = actor->wire;
-    actor->wire = NULL;
-    wire->actor = NULL;
-    free_if_done(wire);
-}
-
-void sim_end(struct actor *actor)
-{
-    if (actor->wire == NULL)
-        return;
-    put(actor->wire, &actor->wire->to_relay, (struct span){"", 0}, true);
-    let_go(actor);
-}
-
-void sim_reset(struct actor *actor)
-{
-    struct wire *wire = actor->wire;
-    if (wire == NULL)
-        return;
-    drop_pieces(&wire->to_relay);
-    drop_pieces(&wire->to_actor);
-    set_arrival(wire);
-    wire->reset = true;
-    struct socket *socket = relay_side(wire);
-    if (socket != NULL && socket->watcher != NULL) {
-        socket->watcher->ended = true;
-        tell(socket, OS_READABLE | OS_WRITABLE);
-    }
-    let_go(actor);
-}
-
-size_t sim_unread(const struct actor *actor)
-{
-    size_t sum = 0;
-    if (actor->wire == NULL)
-        return 0;
-    for (struct list_node *node = list_first(&actor->wire->to_relay); node;
-         node = list_next(&actor->wire->to_relay, node))
-        sum += buffer_length(&container_of(node, struct piece, node)->bytes);
-    return sum + buffer_length(&actor->wire->in);
-}
-
-/* ---- listening ---- */
-
 int os_listen(const struct endpoint *at)
 {
     int number = open_socket(LISTENER);
-    if (number < 0)
-        return number;
     socket_of(number)->local = *at;
     if (at->port == 0)
-        socket_of(number)->local.port = next_port++;
+        socket_of(number)->local.port = free_port();
     return number;
 }
 
@@ -418,8 +149,6 @@ int os_accept(int listener, struct endpoint *peer)
     if (list_empty(&from->backlog))
         return -EAGAIN;
     int number = open_socket(STREAM);
-    if (number < 0)
-        return number;
     struct wire *wire = container_of(list_pop(&from->backlog), struct wire, waiting);
     struct socket *socket = socket_of(number);
     wire->socket = number;
@@ -434,10 +163,9 @@ int os_accept(int listener, struct endpoint *peer)
 static void answered(struct action *action)
 {
     struct wire *wire = container_of(action, struct wire, arrival);
-    struct socket *socket = relay_side(wire);
+    struct socket *socket = wire->socket >= 0 ? socket_of(wire->socket) : NULL;
     struct place *place = wire->place;
-    wire->connecting = false;
-    wire->arrival.act = pieces_arrive;
+    wire_connected(wire);
     if (socket == NULL) {
         free_if_done(wire);
         return;
@@ -457,8 +185,6 @@ int os_connect(const struct endpoint *to, const struct endpoint *from)
 {
     (void)from;
     int number = open_socket(STREAM);
-    if (number < 0)
-        return number;
     struct socket *socket = socket_of(number);
     struct wire *wire = socket->wire = make_wire(NULL);
     wire->socket = number;
@@ -562,7 +288,6 @@ void os_close(int number)
             free_if_done(wire);
     }
     *socket = (struct socket){.kind = FREE};
-    open_sockets--;
 }
 
 /* ---- the event loop ---- */

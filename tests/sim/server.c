@@ -9,12 +9,6 @@
 
 #define RCPTS_MAX 100
 
-struct host {
-    struct place place;
-    unsigned number;
-    struct host_plan plan;
-};
-
 enum state { COMMANDS, DATA, CHUNK, HANDSHAKE, STALLED };
 
 struct server {
@@ -36,16 +30,6 @@ struct server {
     unsigned heard[RCPTS_MAX][2], heard_count;
     struct action look;
 };
-
-static struct host *hosts;
-static unsigned host_count;
-static struct tls_server *tls_context;
-static bool healed;
-
-bool servers_healed(void)
-{
-    return healed;
-}
 
 /* ---- saying something ---- */
 
@@ -130,7 +114,7 @@ static void look(struct action *action)
 
 static bool goes_wrong(const struct server *server)
 {
-    return !healed && sim_chance(server->host->plan.trouble);
+    return !servers_healed() && sim_chance(server->host->plan.trouble);
 }
 
 /* The reply is taken care of, in some bad way. `permanent`: a 5xx makes sense. `no`: it must not be
@@ -276,7 +260,7 @@ static void rcpt(struct server *server, struct span line)
 static void ehlo(struct server *server)
 {
     const struct host_plan *plan = &server->host->plan;
-    bool gone = plan->tls && !server->secured && !healed && sim_chance(plan->trouble / 4);
+    bool gone = plan->tls && !server->secured && !servers_healed() && sim_chance(plan->trouble / 4);
     reply(server, "250-host.test\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n");
     if (plan->pipelining)
         reply(server, "250-PIPELINING\r\n");
@@ -291,7 +275,7 @@ static void ehlo(struct server *server)
 
 static void starttls(struct server *server)
 {
-    if (!healed && sim_chance(server->host->plan.trouble)) {
+    if (!servers_healed() && sim_chance(server->host->plan.trouble)) {
         static const char *const words[] = {"454 4.7.0 not now\r\n", "502 5.5.1 what\r\n",
                                             "220 go\r\n250 injected\r\n"};
         static const enum sim_fault faults[] = {FAULT_454, FAULT_502_STARTTLS, FAULT_RESIDUE};
@@ -302,7 +286,7 @@ static void starttls(struct server *server)
     }
     reply(server, "220 go\r\n");
     server->state = HANDSHAKE;
-    server->tls = tls_accept(tls_context);
+    server->tls = tls_accept(server->host->tls);
 }
 
 static bool is_verb(struct span line, const char *verb)
@@ -421,7 +405,7 @@ static bool take_chunk(struct server *server)
 
 static bool shake(struct server *server)
 {
-    if (!healed && sim_chance(server->host->plan.trouble / 4)) {
+    if (!servers_healed() && sim_chance(server->host->plan.trouble / 4)) {
         sim_count(FAULT_BROKEN_HANDSHAKE);
         sim_reset(&server->actor);
         return false;
@@ -486,10 +470,10 @@ static void heard(struct actor *actor, bool ended)
     }
 }
 
-static struct actor *met(struct place *place)
+struct actor *server_met(struct place *place)
 {
     struct host *host = container_of(place, struct host, place);
-    if (host->plan.refuses && !healed) {
+    if (host->plan.refuses && !servers_healed()) {
         sim_count(FAULT_REFUSED_CONNECTION);
         return NULL;
     }
@@ -502,72 +486,4 @@ static struct actor *met(struct place *place)
         broken("d%u: %u connections at a time, and %u may be", host->number, place->open,
                host->plan.most);
     return &server->actor;
-}
-
-/* ---- all of them ---- */
-
-struct endpoint server_place(unsigned number)
-{
-    struct endpoint at = {.port = 25};
-    const uint8_t bytes[4] = {10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
-    at.ip = ip_of_bytes(4, bytes);
-    return at;
-}
-
-static struct host_plan draw_plan(struct random_state *chance)
-{
-    static const unsigned troubles[] = {0, 0, 5, 20, 60, 200};
-    struct host_plan plan = {
-        .trouble = troubles[random_below(chance, 6)],
-        .tls = random_below(chance, 4) == 0,
-        .pipelining = random_below(chance, 3) > 0,
-        .chunking = random_below(chance, 2) == 0,
-        .silent = random_below(chance, 40) == 0,
-        .refuses = random_below(chance, 30) == 0,
-        .most = 4,
-    };
-    plan.must_encrypt = plan.tls && random_below(chance, 2) == 0;
-    return plan;
-}
-
-void servers_open(unsigned count, uint64_t seed)
-{
-    struct random_state chance = {seed * 2654435761u + 1};
-    char why[TLS_WHY_MAX];
-    static const char directory[] = "/dev/shm/millrace-sim-tls";
-    must(tls_self_signed(directory, "host.test", why));
-    char certificate[128], key[128];
-    snprintf(certificate, sizeof(certificate), "%s/cert.pem", directory);
-    snprintf(key, sizeof(key), "%s/key.pem", directory);
-    const struct tls_server_options options = {
-        .certificate = certificate, .key = key, .tickets = 2};
-    tls_context = tls_server_create(&options, why);
-    must(tls_context != NULL);
-    hosts = must_calloc(count, sizeof(*hosts));
-    host_count = count;
-    for (unsigned i = 0; i < count; i++) {
-        struct host *host = &hosts[i];
-        host->number = i;
-        host->plan = draw_plan(&chance);
-        if (i == 0) /* the senders' too, which may be told in clear */
-            host->plan.must_encrypt = false;
-        host->place.at = server_place(i);
-        host->place.met = met;
-        host->place.silent = host->plan.silent;
-        sim_add_place(&host->place);
-        if (host->plan.silent)
-            sim_count(FAULT_SILENT_HOST);
-    }
-}
-
-const struct host_plan *server_plan(unsigned number)
-{
-    return &hosts[number].plan;
-}
-
-void servers_heal(void)
-{
-    healed = true;
-    for (unsigned i = 0; i < host_count; i++)
-        hosts[i].place.silent = false;
 }

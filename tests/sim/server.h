@@ -2,8 +2,7 @@
 #pragma once
 
 #include "tests/sim/world.h"
-
-#define SIM_DESTINATIONS_MAX 4096
+#include "tlspolicy/tls.h"
 
 struct host_plan {     /* of one host, for the whole run */
     unsigned trouble;  /* per thousand: how often something goes wrong at a step */
@@ -14,9 +13,20 @@ struct host_plan {     /* of one host, for the whole run */
     unsigned most;        /* connections of the relay at a time */
 };
 
-/* The host of destination `number` is at 10.x.y.z:25. */
+struct host {
+    struct place place;
+    unsigned number;
+    struct host_plan plan;
+    struct tls_server *tls; /* one for all */
+};
+
+/* Somebody connects to the host that this place is in: a server for him (server.c). */
+struct actor *server_met(struct place *place);
+
+/* hosts.c: the host of destination `number` is at 10.x.y.z:25. */
 struct endpoint server_place(unsigned number);
-void servers_open(unsigned count, uint64_t seed);
+/* Their certificate is made in `directory`. */
+void servers_open(unsigned count, uint64_t seed, const char *directory);
 const struct host_plan *server_plan(unsigned number);
 /* From now on everything works. */
 void servers_heal(void);

@@ -1,4 +1,5 @@
 /* The simulator: sim [--seed N] [--seeds N] [--messages N] [--for SECONDS] [--talk]
+ * Spools lie in $TMPDIR: let that be memory.
  *
  * Each seed is a run: a relay, its clients and the hosts it delivers to, in one thread on a virtual
  * clock; faults for a while, crashes in between, then everything works again and all mail must
@@ -55,7 +56,7 @@ static int live_once(const struct life_plan *plan)
         sim_talks = plan->talks;
         sim_seed(plan->seed + ledger->lives * 1000003u);
         sim_set_clock(ledger->clock_us > 0 ? ledger->clock_us : sim_now_us());
-        servers_open(plan->destinations, plan->seed);
+        servers_open(plan->destinations, plan->seed, plan->directory);
         if (ledger->lives == 1)
             life_configure(plan->directory, plan->destinations);
         int end = (int)live(plan);
@@ -80,15 +81,18 @@ static void remove_all(const char *directory)
 
 static bool run(uint64_t seed, const struct options *options)
 {
-    char directory[64];
+    const char *above = getenv("TMPDIR");
+    char directory[256];
     struct random_state chance = {seed};
     struct life_plan plan = {.seed = seed,
                              .destinations = 20 + (unsigned)random_below(&chance, 2000),
                              .directory = directory,
                              .talks = options->talk};
-    snprintf(directory, sizeof(directory), "/dev/shm/millrace-sim-%d", getpid());
-    remove_all(directory);
-    must(mkdir(directory, 0700) == 0);
+    snprintf(directory, sizeof(directory), "%s/millrace-sim-%d", above ? above : "/tmp", getpid());
+    if (mkdir(directory, 0700) != 0) {
+        perror(directory);
+        exit(73);
+    }
     memset(ledger, 0, sizeof(*ledger));
     draw_messages(options->messages, plan.destinations, &chance);
     plan.heals_us = (int64_t)(60 + random_below(&chance, 1800)) * SECOND;

@@ -73,7 +73,3 @@ struct os_loop;
 bool sim_loop_is_due(const struct os_loop *loop);
 /* When it wants to be stepped at the latest: us. */
 int64_t sim_loop_next_us(const struct os_loop *loop);
-unsigned sim_sockets(void); /* of the relay, open now */
-
-/* Descriptors run out: os_accept and os_connect fail while this is on. */
-void sim_exhaust(bool on);

@@ -1,0 +1,79 @@
+/* All the hosts of a run: which there are, and what each is up to. */
+#include "tests/sim/ledger.h"
+#include "tests/sim/server.h"
+
+#include <stdio.h>
+
+static struct host *hosts;
+static unsigned host_count;
+static bool healed;
+
+bool servers_healed(void)
+{
+    return healed;
+}
+
+struct endpoint server_place(unsigned number)
+{
+    struct endpoint at = {.port = 25};
+    const uint8_t bytes[4] = {10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
+    at.ip = ip_of_bytes(4, bytes);
+    return at;
+}
+
+static struct host_plan draw_plan(struct random_state *chance)
+{
+    static const unsigned troubles[] = {0, 0, 5, 20, 60, 200};
+    struct host_plan plan = {
+        .trouble = troubles[random_below(chance, 6)],
+        .tls = random_below(chance, 4) == 0,
+        .pipelining = random_below(chance, 3) > 0,
+        .chunking = random_below(chance, 2) == 0,
+        .silent = random_below(chance, 40) == 0,
+        .refuses = random_below(chance, 30) == 0,
+        .most = 4,
+    };
+    plan.must_encrypt = plan.tls && random_below(chance, 2) == 0;
+    return plan;
+}
+
+void servers_open(unsigned count, uint64_t seed, const char *directory)
+{
+    struct random_state chance = {seed * 2654435761u + 1};
+    char why[TLS_WHY_MAX], certificate[300], key[300];
+    must(tls_self_signed(directory, "host.test", why));
+    snprintf(certificate, sizeof(certificate), "%s/cert.pem", directory);
+    snprintf(key, sizeof(key), "%s/key.pem", directory);
+    const struct tls_server_options options = {
+        .certificate = certificate, .key = key, .tickets = 2};
+    struct tls_server *tls = tls_server_create(&options, why);
+    must(tls != NULL);
+    hosts = must_calloc(count, sizeof(*hosts));
+    host_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct host *host = &hosts[i];
+        host->number = i;
+        host->plan = draw_plan(&chance);
+        if (i == 0) /* the senders' too, which may be told in clear */
+            host->plan.must_encrypt = false;
+        host->place.at = server_place(i);
+        host->place.met = server_met;
+        host->tls = tls;
+        host->place.silent = host->plan.silent;
+        sim_add_place(&host->place);
+        if (host->plan.silent)
+            sim_count(FAULT_SILENT_HOST);
+    }
+}
+
+const struct host_plan *server_plan(unsigned number)
+{
+    return &hosts[number].plan;
+}
+
+void servers_heal(void)
+{
+    healed = true;
+    for (unsigned i = 0; i < host_count; i++)
+        hosts[i].place.silent = false;
+}
