@@ -12,8 +12,12 @@
 
 #include <pthread.h>
 
+struct running_thread;
+typedef bool running_step(struct running_thread *thread);
+
 struct running_thread {
     struct running *running;
+    running_step *step;
     struct worker *worker; /* NULL: not a worker's */
     struct health_part *health;
     pthread_t id;

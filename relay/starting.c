@@ -21,93 +21,70 @@
 
 #define STEP_MS 200 /* a thread without work looks this often whether it should end */
 
-/* ---- threads: each a loop around one step ---- */
+/* ---- threads: each a loop around one step; false ends it ---- */
 
-static void *run_worker(void *argument)
+static bool step_worker(struct running_thread *thread)
 {
-    struct running_thread *thread = argument;
-    while (!atomic_load(&thread->running->ending)) {
-        worker_step(thread->worker, STEP_MS);
-        health_beat(thread->health);
-    }
-    return NULL;
+    worker_step(thread->worker, STEP_MS);
+    return true;
 }
 
-static void *run_committer(void *argument)
+static bool step_committer(struct running_thread *thread)
 {
-    struct running_thread *thread = argument;
     struct running *running = thread->running;
-    while (!atomic_load(&running->ending)) {
-        if (!committer_step(running->relay.committer, STEP_MS)) {
-            atomic_store(&running->broken, true);
-            kill(getpid(), SIGTERM); /* wakes the main thread */
-            break;
-        }
+    if (committer_step(running->relay.committer, STEP_MS))
+        return true;
+    atomic_store(&running->broken, true);
+    kill(getpid(), SIGTERM); /* wakes the main thread */
+    return false;
+}
+
+static bool step_loader(struct running_thread *thread)
+{
+    loader_step(thread->running->relay.loader, STEP_MS);
+    return true;
+}
+
+static bool step_passwords(struct running_thread *thread)
+{
+    passwords_step(thread->running->relay.passwords, STEP_MS);
+    return true;
+}
+
+static bool step_logins(struct running_thread *thread)
+{
+    logins_step(thread->running->relay.logins, STEP_MS);
+    return true;
+}
+
+static bool step_tickets(struct running_thread *thread)
+{
+    tickets_step(thread->running->relay.tickets, STEP_MS);
+    return true;
+}
+
+static bool step_reports(struct running_thread *thread)
+{
+    reports_step(thread->running->relay.reports, STEP_MS);
+    return true;
+}
+
+static void *run_thread(void *argument)
+{
+    struct running_thread *thread = argument;
+    while (!atomic_load(&thread->running->ending) && thread->step(thread)) {
         health_beat(thread->health);
         log_flush();
     }
     return NULL;
 }
 
-static void *run_loader(void *argument)
-{
-    struct running_thread *thread = argument;
-    while (!atomic_load(&thread->running->ending)) {
-        loader_step(thread->running->relay.loader, STEP_MS);
-        health_beat(thread->health);
-        log_flush();
-    }
-    return NULL;
-}
-
-static void *run_passwords(void *argument)
-{
-    struct running_thread *thread = argument;
-    while (!atomic_load(&thread->running->ending)) {
-        passwords_step(thread->running->relay.passwords, STEP_MS);
-        health_beat(thread->health);
-    }
-    return NULL;
-}
-
-static void *run_logins(void *argument)
-{
-    struct running_thread *thread = argument;
-    while (!atomic_load(&thread->running->ending)) {
-        logins_step(thread->running->relay.logins, STEP_MS);
-        health_beat(thread->health);
-    }
-    return NULL;
-}
-
-static void *run_tickets(void *argument)
-{
-    struct running_thread *thread = argument;
-    while (!atomic_load(&thread->running->ending)) {
-        tickets_step(thread->running->relay.tickets, STEP_MS);
-        health_beat(thread->health);
-        log_flush();
-    }
-    return NULL;
-}
-
-static void *run_reports(void *argument)
-{
-    struct running_thread *thread = argument;
-    while (!atomic_load(&thread->running->ending)) {
-        reports_step(thread->running->relay.reports, STEP_MS);
-        health_beat(thread->health);
-        log_flush();
-    }
-    return NULL;
-}
-
-static void start_thread(struct running *running, void *(*run)(void *), struct worker *worker)
+static void start_thread(struct running *running, running_step *step, struct worker *worker)
 {
     unsigned number = running->thread_count++;
     struct running_thread *thread = &running->threads[number];
-    *thread = (struct running_thread){running, worker, &running->health.parts[number], 0};
-    must(pthread_create(&thread->id, NULL, run, thread) == 0);
+    *thread = (struct running_thread){running, step, worker, &running->health.parts[number], 0};
+    must(pthread_create(&thread->id, NULL, run_thread, thread) == 0);
     pthread_setname_np(thread->id, thread->health->name); /* as `top -H` shows it */
 }
 
@@ -292,13 +269,13 @@ static void start_threads(struct running *running)
     /* First: what is accepted from now on must not be taken for what was there. */
     running->restore = restore_start(running->relay.spool, running->relay.dispatch);
     for (unsigned i = 0; i < running->worker_count; i++)
-        start_thread(running, run_worker, running->workers[i]);
-    start_thread(running, run_committer, NULL);
-    start_thread(running, run_loader, NULL);
-    start_thread(running, run_passwords, NULL);
-    start_thread(running, run_logins, NULL);
-    start_thread(running, run_tickets, NULL);
-    start_thread(running, run_reports, NULL);
+        start_thread(running, step_worker, running->workers[i]);
+    start_thread(running, step_committer, NULL);
+    start_thread(running, step_loader, NULL);
+    start_thread(running, step_passwords, NULL);
+    start_thread(running, step_logins, NULL);
+    start_thread(running, step_tickets, NULL);
+    start_thread(running, step_reports, NULL);
 }
 
 static void raise_descriptors(void)
