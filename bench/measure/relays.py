@@ -4,7 +4,6 @@ Each peer is set up as its own manual advises who wants throughput: no look-ups,
 checks; as many connections to the next hop as Millrace has. All of them sync what they accept.
 A next hop is "[ADDRESS]:PORT", for one domain or ("*") for all.
 """
-import gzip
 import os
 
 from lib.millrace import Relay
@@ -19,13 +18,11 @@ DOMAIN = "load.test"
 class Case:
     """How mail goes out: what all relays have in common in one comparison."""
 
-    def __init__(self, sink_port, *, starttls=False, one_per_connection=False, destinations=1,
-                 paused=False):
+    def __init__(self, sink_port, *, starttls=False, one_per_connection=False, destinations=1):
         self.sink_port = sink_port
         self.starttls = starttls
         self.one_per_connection = one_per_connection
         self.destinations = destinations
-        self.paused = paused        # mail is taken, and none is sent
 
     def hops(self):
         """(domain, next hop) of each destination; addresses of their own where there are many."""
@@ -38,7 +35,7 @@ class Case:
 class MillraceRelay:
     name = "millrace"
 
-    def __init__(self, workshop, case, durability="commit", workers=2):
+    def __init__(self, workshop, case):
         level = "encrypt" if case.starttls else "none"
         (first, hop), *rest = case.hops()
         routes = [f'route "{domain}" {{ hosts = {{ "{to}" }} }}' for domain, to in rest]
@@ -48,12 +45,9 @@ class MillraceRelay:
         if case.one_per_connection:
             destination = "messages-per-connection = 1"
         self.relay = Relay(workshop, route=[hop] if first == "*" else None, level=level,
-                           top=f'durability = "{durability}"\n' + "\n".join(routes),
+                           top='durability = "commit"\n' + "\n".join(routes),
                            destination=destination)
-        self.relay.config.write_text(self.relay.config.read_text().replace("workers = 2",
-                                                                           f"workers = {workers}"))
         self.port = self.relay.port
-        self.spool = self.relay.spool
 
     def start(self):
         self.relay.start()
@@ -122,8 +116,6 @@ class PostfixRelay(_Peer):
         if case.one_per_connection:
             chosen |= {"smtp_connection_cache_destinations": "",
                        "smtp_connection_cache_on_demand": "no", "smtp_tls_connection_reuse": "no"}
-        if case.paused:
-            chosen["defer_transports"] = "smtp"
         return chosen
 
     def prepare(self):
@@ -223,16 +215,3 @@ class EximRelay(_Peer):
         (self.etc / "exim4").mkdir()
         (self.etc / "exim4/exim4.conf").write_text(text)
         return [], ["/usr/sbin/exim4", "-bdf", "-q10s"]
-
-
-def versions():
-    """"postfix 3.7.11-0+deb12u1, …", as their packages' changelogs say."""
-    found = []
-    for peer, package in (("postfix", "postfix"), ("opensmtpd", "opensmtpd"), ("exim", "exim4-base")):
-        changelog = root_of(peer) / f"usr/share/doc/{package}/changelog.Debian.gz"
-        try:
-            with gzip.open(changelog, "rt", errors="replace") as text:
-                found.append(" ".join(text.readline().split()[:2]).replace("(", "").replace(")", ""))
-        except OSError:
-            found.append(f"{peer} of Debian 12")
-    return ", ".join(found)

@@ -4,10 +4,7 @@ All that is compared runs in the same round, in an order that turns from round t
 a noisy minute of the machine falls upon everybody.
 """
 import json
-import os
-import platform
 import statistics
-import subprocess
 from dataclasses import dataclass, field
 
 
@@ -66,24 +63,6 @@ def table(title, columns, rows):
         cells = [column[2](row) if len(column) > 2 else cell(row, column[0]) for column in columns]
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _first_line(*argv, env=None):
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, env=env)
-    except (OSError, subprocess.TimeoutExpired):
-        return "?"
-    return ((done.stdout or done.stderr).splitlines() or ["?"])[0]
-
-
-def machine():
-    """What it was measured on, as lines of Markdown."""
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), platform.machine())
-    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
-    return [f"{os.cpu_count()} cores ({model}), {memory / 2**20:.1f} GiB of memory, "
-            f"Linux {platform.release()}",
-            f"OpenSSL: {_first_line('openssl', 'version')}"]
 
 
 def as_json(rows):

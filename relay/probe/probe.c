@@ -17,7 +17,7 @@ static bool names_a_host(const char *target)
     return strchr(bracket ? bracket : target, ':') != NULL;
 }
 
-static bool is_below_a_host(struct probe *probe, char *why, size_t why_size)
+static bool read_host(struct probe *probe, char *why, size_t why_size)
 {
     char fault[VALUE_WHY_MAX];
     struct span target = span_of(probe->options.target);
@@ -39,7 +39,7 @@ static bool read_target(struct probe *probe, char *why, size_t why_size)
     struct ip ip;
     struct span target = span_of(probe->options.target);
     if (names_a_host(probe->options.target))
-        return is_below_a_host(probe, why, why_size);
+        return read_host(probe, why, why_size);
     if (!domain_is_valid(target) && !address_literal_parse(target, &ip)) {
         snprintf(why, why_size,
                  "\"%.80s\" is neither a domain nor a host with its port, as in example.com, "
@@ -209,9 +209,4 @@ void probe_free(struct probe *probe)
 {
     route_search_free(&probe->search);
     arena_free(&probe->arena);
-}
-
-const struct tls_policy *probe_policy(const struct probe *probe)
-{
-    return &probe->search.terms.tls->policy;
 }

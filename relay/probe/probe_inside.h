@@ -11,6 +11,3 @@ void probe_visit_host(struct probe *probe, const struct site_host *host, struct 
 /* "verify:dane:TLSv1.3", as the log has it of a delivery; "none:table". */
 #define PROBE_WAY_MAX 64
 char *probe_way(const struct probe_visit *visit, char text[PROBE_WAY_MAX]);
-
-/* The policy that holds for the host: "dane, by dane". */
-const struct tls_policy *probe_policy(const struct probe *probe);
