@@ -1,5 +1,7 @@
 #include "queue/record.h"
 
+#include "base/fields.h"
+
 #include <string.h>
 
 /* message: version, left, flags, arrived, release, deliver-by, place (segment, offset, length, crc,
@@ -80,65 +82,32 @@ bool envelope_key_read(struct span key, uint64_t *id, uint16_t *number)
 
 /* ---- values: writing ---- */
 
-static void put(struct buffer *to, uint64_t value, unsigned count)
-{
-    char *at = buffer_room(to, count);
-    for (unsigned i = 0; i < count; i++)
-        at[i] = (char)(uint8_t)(value >> (8 * i));
-    buffer_grew(to, count);
-}
-
 static void put_text(struct buffer *to, const char *text, size_t max)
 {
     size_t length = strnlen(text, max);
-    put(to, length, 2);
+    field_put(to, length, 2);
     buffer_append(to, (struct span){text, length});
 }
 
 /* ---- values: reading, with an error that sticks ---- */
 
-struct reader {
-    struct span rest;
-    bool bad;
-};
-
-static struct span get_bytes(struct reader *reader, size_t count)
-{
-    if (reader->bad || count > reader->rest.length) {
-        reader->bad = true;
-        return (struct span){"", 0};
-    }
-    struct span bytes = {reader->rest.data, count};
-    reader->rest = span_skip(reader->rest, count);
-    return bytes;
-}
-
-static uint64_t get(struct reader *reader, unsigned count)
-{
-    struct span bytes = get_bytes(reader, count);
-    uint64_t value = 0;
-    for (size_t i = bytes.length; i > 0; i--)
-        value = value << 8 | (uint8_t)bytes.data[i - 1];
-    return value;
-}
-
 /* A text that would not come back as it is (too long, a NUL inside) is not one of ours. */
-static struct span get_text(struct reader *reader, size_t max)
+static struct span get_text(struct fields *reader, size_t max)
 {
-    size_t length = (size_t)get(reader, 2);
-    struct span text = get_bytes(reader, length);
+    size_t length = (size_t)field_number(reader, 2);
+    struct span text = field_bytes(reader, length);
     if (length > max || (text.length > 0 && memchr(text.data, '\0', text.length)))
         reader->bad = true;
     return reader->bad ? (struct span){"", 0} : text;
 }
 
-static void get_version(struct reader *reader)
+static void get_version(struct fields *reader)
 {
-    if (get(reader, 1) != RECORD_VERSION)
+    if (field_number(reader, 1) != RECORD_VERSION)
         reader->bad = true;
 }
 
-static bool all_read(const struct reader *reader)
+static bool all_read(const struct fields *reader)
 {
     return !reader->bad && reader->rest.length == 0;
 }
@@ -147,50 +116,50 @@ static bool all_read(const struct reader *reader)
 
 static void put_place(struct buffer *to, const struct body_place *place)
 {
-    put(to, place->segment, 8);
-    put(to, place->offset, 8);
-    put(to, place->length, 8);
-    put(to, place->crc, 4);
-    put(to, place->own_file, 1);
+    field_put(to, place->segment, 8);
+    field_put(to, place->offset, 8);
+    field_put(to, place->length, 8);
+    field_put(to, place->crc, 4);
+    field_put(to, place->own_file, 1);
 }
 
 void message_record_write(struct buffer *to, const struct message *message, unsigned left)
 {
-    put(to, RECORD_VERSION, 1);
-    put(to, left, 4);
-    put(to, message->flags, 4);
-    put(to, (uint64_t)message->arrived_ms, 8);
-    put(to, (uint64_t)message->release_ms, 8);
-    put(to, (uint64_t)message->deliver_by_ms, 8);
+    field_put(to, RECORD_VERSION, 1);
+    field_put(to, left, 4);
+    field_put(to, message->flags, 4);
+    field_put(to, (uint64_t)message->arrived_ms, 8);
+    field_put(to, (uint64_t)message->release_ms, 8);
+    field_put(to, (uint64_t)message->deliver_by_ms, 8);
     put_place(to, &message->place);
     put_text(to, message->sender, PATH_MAX_BYTES);
     put_text(to, message->envid, ENVID_MAX_BYTES);
     put_text(to, message->user, USER_MAX_BYTES);
 }
 
-static struct body_place get_place(struct reader *reader)
+static struct body_place get_place(struct fields *reader)
 {
     struct body_place place = {0};
-    place.segment = get(reader, 8);
-    place.offset = get(reader, 8);
-    place.length = get(reader, 8);
-    place.crc = (uint32_t)get(reader, 4);
-    uint64_t own_file = get(reader, 1);
+    place.segment = field_number(reader, 8);
+    place.offset = field_number(reader, 8);
+    place.length = field_number(reader, 8);
+    place.crc = (uint32_t)field_number(reader, 4);
+    uint64_t own_file = field_number(reader, 1);
     place.own_file = own_file == 1;
     if (own_file > 1 || place.offset > INT64_MAX || place.length > INT64_MAX - place.offset)
         reader->bad = true;
     return place;
 }
 
-static struct message_head get_head(struct reader *reader)
+static struct message_head get_head(struct fields *reader)
 {
     struct message_head head = {0};
     get_version(reader);
-    head.left = (unsigned)get(reader, 4);
-    head.flags = (uint32_t)get(reader, 4);
-    head.arrived_ms = (int64_t)get(reader, 8);
-    head.release_ms = (int64_t)get(reader, 8);
-    head.deliver_by_ms = (int64_t)get(reader, 8);
+    head.left = (unsigned)field_number(reader, 4);
+    head.flags = (uint32_t)field_number(reader, 4);
+    head.arrived_ms = (int64_t)field_number(reader, 8);
+    head.release_ms = (int64_t)field_number(reader, 8);
+    head.deliver_by_ms = (int64_t)field_number(reader, 8);
     head.place = get_place(reader);
     head.sender = get_text(reader, PATH_MAX_BYTES);
     head.envid = get_text(reader, ENVID_MAX_BYTES);
@@ -200,7 +169,7 @@ static struct message_head get_head(struct reader *reader)
 
 bool message_record_head(struct span from, struct message_head *head)
 {
-    struct reader reader = {.rest = from};
+    struct fields reader = {.rest = from};
     *head = get_head(&reader);
     return all_read(&reader) && head->left > 0;
 }
@@ -231,19 +200,19 @@ void message_record_set_left(char *record, unsigned left)
 
 void suspension_write(struct buffer *to, const struct suspension *suspension)
 {
-    put(to, RECORD_VERSION, 1);
-    put(to, (uint64_t)suspension->since_ms, 8);
-    put(to, (uint64_t)suspension->until_ms, 8);
+    field_put(to, RECORD_VERSION, 1);
+    field_put(to, (uint64_t)suspension->since_ms, 8);
+    field_put(to, (uint64_t)suspension->until_ms, 8);
     put_text(to, suspension->reason, SUSPENSION_REASON_MAX);
 }
 
 bool suspension_read(struct span key, struct span from, struct suspension *suspension)
 {
-    struct reader reader = {.rest = from};
+    struct fields reader = {.rest = from};
     *suspension = (struct suspension){0};
     get_version(&reader);
-    suspension->since_ms = (int64_t)get(&reader, 8);
-    suspension->until_ms = (int64_t)get(&reader, 8);
+    suspension->since_ms = (int64_t)field_number(&reader, 8);
+    suspension->until_ms = (int64_t)field_number(&reader, 8);
     struct span reason = get_text(&reader, SUSPENSION_REASON_MAX);
     if (!all_read(&reader) || key.length == 0 || key.length > DOMAIN_MAX_BYTES)
         return false;
@@ -256,11 +225,11 @@ bool suspension_read(struct span key, struct span from, struct suspension *suspe
 
 static void put_recipient(struct buffer *to, const struct recipient *recipient)
 {
-    put(to, recipient->code, 2);
-    put(to, recipient->status.class, 1);
-    put(to, recipient->status.subject, 2);
-    put(to, recipient->status.detail, 2);
-    put(to, recipient->notify, 1);
+    field_put(to, recipient->code, 2);
+    field_put(to, recipient->status.class, 1);
+    field_put(to, recipient->status.subject, 2);
+    field_put(to, recipient->status.detail, 2);
+    field_put(to, recipient->notify, 1);
     put_text(to, recipient->path, PATH_MAX_BYTES);
     put_text(to, recipient->orcpt, ORCPT_MAX_BYTES);
 }
@@ -271,12 +240,12 @@ void envelope_record_write(struct buffer *to, const struct envelope *envelope)
     unsigned flags =
         (envelope->warned ? ENVELOPE_WARNED : 0u) | (envelope->held ? ENVELOPE_HELD : 0u) |
         (envelope->timed ? ENVELOPE_TIMED : 0u) | (unsigned)envelope->security << SECURITY_SHIFT;
-    put(to, RECORD_VERSION, 1);
-    put(to, flags, 1);
-    put(to, envelope->attempts, 2);
-    put(to, (uint64_t)envelope->due_ms, 8);
-    put(to, envelope->postponed_s, 4);
-    put(to, envelope->count, 1);
+    field_put(to, RECORD_VERSION, 1);
+    field_put(to, flags, 1);
+    field_put(to, envelope->attempts, 2);
+    field_put(to, (uint64_t)envelope->due_ms, 8);
+    field_put(to, envelope->postponed_s, 4);
+    field_put(to, envelope->count, 1);
     put_text(to, envelope->destination, DOMAIN_MAX_BYTES);
     put_text(to, envelope->last_reply, REPLY_KEPT_MAX);
     put_text(to, envelope->last_host, HOST_KEPT_MAX);
@@ -285,19 +254,19 @@ void envelope_record_write(struct buffer *to, const struct envelope *envelope)
         put_recipient(to, &envelope->recipients[i]);
 }
 
-static struct envelope_head get_envelope_head(struct reader *reader)
+static struct envelope_head get_envelope_head(struct fields *reader)
 {
     struct envelope_head head = {0};
     get_version(reader);
-    unsigned flags = (unsigned)get(reader, 1);
+    unsigned flags = (unsigned)field_number(reader, 1);
     head.warned = (flags & ENVELOPE_WARNED) != 0;
     head.held = (flags & ENVELOPE_HELD) != 0;
     head.timed = (flags & ENVELOPE_TIMED) != 0;
     head.security = (enum security)(flags >> SECURITY_SHIFT & (SECURITIES - 1));
-    head.attempts = (uint16_t)get(reader, 2);
-    head.due_ms = (int64_t)get(reader, 8);
-    head.postponed_s = (uint32_t)get(reader, 4);
-    head.count = (unsigned)get(reader, 1);
+    head.attempts = (uint16_t)field_number(reader, 2);
+    head.due_ms = (int64_t)field_number(reader, 8);
+    head.postponed_s = (uint32_t)field_number(reader, 4);
+    head.count = (unsigned)field_number(reader, 1);
     head.destination = get_text(reader, DOMAIN_MAX_BYTES);
     head.last_reply = get_text(reader, REPLY_KEPT_MAX);
     head.last_host = get_text(reader, HOST_KEPT_MAX);
@@ -309,19 +278,19 @@ static struct envelope_head get_envelope_head(struct reader *reader)
 
 bool envelope_record_head(struct span from, struct envelope_head *head)
 {
-    struct reader reader = {.rest = from};
+    struct fields reader = {.rest = from};
     *head = get_envelope_head(&reader);
     return !reader.bad;
 }
 
-static void get_recipient(struct reader *reader, struct envelope *envelope)
+static void get_recipient(struct fields *reader, struct envelope *envelope)
 {
     struct recipient state = {0};
-    state.code = (uint16_t)get(reader, 2);
-    state.status.class = (uint8_t)get(reader, 1);
-    state.status.subject = (uint16_t)get(reader, 2);
-    state.status.detail = (uint16_t)get(reader, 2);
-    state.notify = (uint8_t)get(reader, 1);
+    state.code = (uint16_t)field_number(reader, 2);
+    state.status.class = (uint8_t)field_number(reader, 1);
+    state.status.subject = (uint16_t)field_number(reader, 2);
+    state.status.detail = (uint16_t)field_number(reader, 2);
+    state.notify = (uint8_t)field_number(reader, 1);
     struct span path = get_text(reader, PATH_MAX_BYTES);
     struct span orcpt = get_text(reader, ORCPT_MAX_BYTES);
     struct recipient *added = reader->bad ? NULL : envelope_add(envelope, path, orcpt);
@@ -336,7 +305,7 @@ static void get_recipient(struct reader *reader, struct envelope *envelope)
 
 struct envelope *envelope_record_read(struct span from, uint64_t id, uint16_t number)
 {
-    struct reader reader = {.rest = from};
+    struct fields reader = {.rest = from};
     struct envelope_head head = get_envelope_head(&reader);
     if (reader.bad)
         return NULL;

@@ -6,6 +6,8 @@
  * text is its length (2) and its bytes, an address its family (1) and 16 bytes. */
 #include "tlspolicy/tlsrpt_inside.h"
 
+#include "base/fields.h"
+
 #include <string.h>
 
 #define VERSION 1
@@ -13,48 +15,40 @@
 
 /* ---- writing ---- */
 
-static void put(struct buffer *to, uint64_t value, unsigned count)
-{
-    char *at = buffer_room(to, count);
-    for (unsigned i = 0; i < count; i++)
-        at[i] = (char)(uint8_t)(value >> (8 * i));
-    buffer_grew(to, count);
-}
-
 static void put_text(struct buffer *to, const char *text)
 {
     size_t length = strnlen(text, UINT16_MAX);
-    put(to, length, 2);
+    field_put(to, length, 2);
     buffer_append(to, (struct span){text, length});
 }
 
 static void put_texts(struct buffer *to, const char *const *texts, unsigned count)
 {
-    put(to, count, 2);
+    field_put(to, count, 2);
     for (unsigned i = 0; i < count; i++)
         put_text(to, texts[i]);
 }
 
 static void put_ip(struct buffer *to, const struct ip *ip)
 {
-    put(to, ip->family, 1);
+    field_put(to, ip->family, 1);
     buffer_append(to, (struct span){(const char *)ip->bytes, sizeof(ip->bytes)});
 }
 
 static void put_count(struct buffer *to, const struct tlsrpt_count *count)
 {
     unsigned details = 0;
-    put(to, count->policy.type, 1);
+    field_put(to, count->policy.type, 1);
     put_text(to, count->policy.domain);
     put_texts(to, count->policy.strings, count->policy.string_count);
     put_texts(to, count->policy.mx, count->policy.mx_count);
-    put(to, count->successes, 8);
+    field_put(to, count->successes, 8);
     for (const struct tlsrpt_detail *detail = count->details; detail; detail = detail->next)
         details++;
-    put(to, details, 2);
+    field_put(to, details, 2);
     for (const struct tlsrpt_detail *detail = count->details; detail; detail = detail->next) {
-        put(to, detail->result, 1);
-        put(to, detail->sessions, 8);
+        field_put(to, detail->result, 1);
+        field_put(to, detail->sessions, 8);
         put_text(to, detail->mx_host);
         put_text(to, detail->helo);
         put_text(to, detail->reason);
@@ -67,60 +61,39 @@ void tlsrpt_image_write(const struct tlsrpt_tally *tally, struct buffer *to)
 {
     struct buffer body CLEANUP(buffer_free) = {0};
     unsigned counts = 0;
-    put(&body, VERSION, 1);
-    put(&body, (uint64_t)tally->day, 4);
-    put(&body, tally->sent, 4);
+    field_put(&body, VERSION, 1);
+    field_put(&body, (uint64_t)tally->day, 4);
+    field_put(&body, tally->sent, 4);
     put_text(&body, tally->domain);
     put_text(&body, tally->record);
     for (const struct tlsrpt_count *count = tally->counts; count; count = count->next)
         counts++;
-    put(&body, counts, 2);
+    field_put(&body, counts, 2);
     for (const struct tlsrpt_count *count = tally->counts; count; count = count->next)
         put_count(&body, count);
-    put(to, buffer_length(&body), LENGTH_BYTES);
+    field_put(to, buffer_length(&body), LENGTH_BYTES);
     buffer_append(to, buffer_span(&body));
 }
 
 /* ---- reading, with an error that sticks ---- */
 
 struct reader {
-    struct span rest;
+    struct fields fields;
     struct tlsrpt_tally *tally;
-    bool bad;
 };
-
-static struct span get_bytes(struct reader *reader, size_t count)
-{
-    if (reader->bad || count > reader->rest.length) {
-        reader->bad = true;
-        return (struct span){"", 0};
-    }
-    struct span bytes = {reader->rest.data, count};
-    reader->rest = span_skip(reader->rest, count);
-    return bytes;
-}
-
-static uint64_t get(struct reader *reader, unsigned count)
-{
-    struct span bytes = get_bytes(reader, count);
-    uint64_t value = 0;
-    for (size_t i = bytes.length; i > 0; i--)
-        value = value << 8 | (uint8_t)bytes.data[i - 1];
-    return value;
-}
 
 /* 0 and an error when it is more. */
 static unsigned get_at_most(struct reader *reader, unsigned bytes, unsigned most)
 {
-    uint64_t value = get(reader, bytes);
-    reader->bad |= value > most;
-    return reader->bad ? 0 : (unsigned)value;
+    uint64_t value = field_number(&reader->fields, bytes);
+    reader->fields.bad |= value > most;
+    return reader->fields.bad ? 0 : (unsigned)value;
 }
 
 static const char *get_text(struct reader *reader)
 {
-    struct span text = get_bytes(reader, get_at_most(reader, 2, UINT16_MAX));
-    reader->bad |= text.length > 0 && memchr(text.data, '\0', text.length) != NULL;
+    struct span text = field_bytes(&reader->fields, get_at_most(reader, 2, UINT16_MAX));
+    reader->fields.bad |= text.length > 0 && memchr(text.data, '\0', text.length) != NULL;
     return tally_copy(reader->tally, text);
 }
 
@@ -135,10 +108,10 @@ static const char *const *get_texts(struct reader *reader, unsigned *count)
 
 static struct ip get_ip(struct reader *reader)
 {
-    struct ip ip = {.family = (uint8_t)get(reader, 1)};
-    struct span bytes = get_bytes(reader, sizeof(ip.bytes));
-    reader->bad |= ip.family != 0 && ip.family != 4 && ip.family != 6;
-    if (!reader->bad)
+    struct ip ip = {.family = (uint8_t)field_number(&reader->fields, 1)};
+    struct span bytes = field_bytes(&reader->fields, sizeof(ip.bytes));
+    reader->fields.bad |= ip.family != 0 && ip.family != 4 && ip.family != 6;
+    if (!reader->fields.bad)
         memcpy(ip.bytes, bytes.data, sizeof(ip.bytes));
     return ip;
 }
@@ -147,13 +120,13 @@ static struct tlsrpt_detail *get_detail(struct reader *reader)
 {
     struct tlsrpt_detail *detail = tally_take(reader->tally, sizeof(*detail));
     detail->result = (enum tlsrpt_result)get_at_most(reader, 1, TLSRPT_RESULTS - 1);
-    detail->sessions = get(reader, 8);
+    detail->sessions = field_number(&reader->fields, 8);
     detail->mx_host = get_text(reader);
     detail->helo = get_text(reader);
     detail->reason = get_text(reader);
     detail->sending = get_ip(reader);
     detail->receiving = get_ip(reader);
-    reader->bad |= detail->result == TLSRPT_SUCCESS;
+    reader->fields.bad |= detail->result == TLSRPT_SUCCESS;
     return detail;
 }
 
@@ -165,10 +138,10 @@ static struct tlsrpt_count *get_count(struct reader *reader)
     policy->domain = get_text(reader);
     policy->strings = get_texts(reader, &policy->string_count);
     policy->mx = get_texts(reader, &policy->mx_count);
-    count->successes = get(reader, 8);
+    count->successes = field_number(&reader->fields, 8);
     unsigned details = get_at_most(reader, 2, TLSRPT_DETAILS_MAX + TLSRPT_RESULTS);
     struct tlsrpt_detail **at = &count->details;
-    for (; details > 0 && !reader->bad; details--, at = &(*at)->next) {
+    for (; details > 0 && !reader->fields.bad; details--, at = &(*at)->next) {
         *at = get_detail(reader);
         count->failures += (*at)->sessions;
     }
@@ -178,27 +151,27 @@ static struct tlsrpt_count *get_count(struct reader *reader)
 static void get_tally(struct reader *reader)
 {
     struct tlsrpt_tally *tally = reader->tally;
-    reader->bad |= get(reader, 1) != VERSION;
-    tally->day = (int64_t)get(reader, 4);
-    tally->sent = (uint32_t)get(reader, 4);
+    reader->fields.bad |= field_number(&reader->fields, 1) != VERSION;
+    tally->day = (int64_t)field_number(&reader->fields, 4);
+    tally->sent = (uint32_t)field_number(&reader->fields, 4);
     tally->domain = get_text(reader);
     tally->record = get_text(reader);
     unsigned counts = get_at_most(reader, 2, TLSRPT_POLICIES_MAX);
     struct tlsrpt_count **at = &tally->counts;
-    for (; counts > 0 && !reader->bad; counts--, at = &(*at)->next)
+    for (; counts > 0 && !reader->fields.bad; counts--, at = &(*at)->next)
         *at = get_count(reader);
-    reader->bad |= tally->domain[0] == '\0' || reader->rest.length > 0;
+    reader->fields.bad |= tally->domain[0] == '\0' || reader->fields.rest.length > 0;
 }
 
 bool tlsrpt_image_next(struct span *images, struct tlsrpt_tally *tally, struct span *image)
 {
     *tally = (struct tlsrpt_tally){.bytes = sizeof(*tally)};
-    struct reader lengths = {.rest = *images};
-    size_t length = (size_t)get(&lengths, LENGTH_BYTES);
-    struct reader reader = {get_bytes(&lengths, length), tally, false};
+    struct fields lengths = {.rest = *images};
+    size_t length = (size_t)field_number(&lengths, LENGTH_BYTES);
+    struct reader reader = {{field_bytes(&lengths, length), false}, tally};
     if (!lengths.bad)
         get_tally(&reader);
-    if (lengths.bad || reader.bad) {
+    if (lengths.bad || reader.fields.bad) {
         tlsrpt_tally_free(tally);
         return false;
     }
