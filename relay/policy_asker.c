@@ -5,7 +5,6 @@
 #include "relay/unix_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -65,17 +64,25 @@ static bool wait_for(struct line_to *line, short events, int64_t until_ms)
     }
 }
 
+/* No event tells that a backlog has room again. */
+static int connect_locally(const struct line_to *line, const char *path, int64_t until_ms)
+{
+    int socket;
+    while ((socket = unix_connect_now(path)) == -EAGAIN && !atomic_load(&line->asker->stop) &&
+           os_now() < until_ms)
+        poll(NULL, 0, LOOK_MS);
+    return socket;
+}
+
 static bool connect_to(struct line_to *line, const struct policy_map *map, int64_t until_ms)
 {
     bool local = map->path[0] != '\0';
     line->used = false;
-    line->socket = local ? unix_connect(map->path) : os_connect(&map->at, NULL);
+    line->socket = local ? connect_locally(line, map->path, until_ms) : os_connect(&map->at, NULL);
     if (line->socket < 0)
         return fail(line, strerrordesc_np(-line->socket));
-    if (local) {
-        must(fcntl(line->socket, F_SETFL, O_NONBLOCK) == 0);
+    if (local)
         return true;
-    }
     if (!wait_for(line, POLLOUT, until_ms))
         return false;
     int result = os_connect_result(line->socket);

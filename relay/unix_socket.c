@@ -50,6 +50,21 @@ int unix_connect(const char *path)
     return make_address(path, &address) ? connect_to(&address, CONNECT_SECONDS) : -ENAMETOOLONG;
 }
 
+int unix_connect_now(const char *path)
+{
+    struct sockaddr_un address;
+    if (!make_address(path, &address))
+        return -ENAMETOOLONG;
+    int socket = new_socket(SOCK_NONBLOCK);
+    if (socket < 0)
+        return -errno;
+    if (connect(socket, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return socket;
+    int error = errno;
+    close(socket);
+    return -error;
+}
+
 int unix_datagram(void)
 {
     int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -26,6 +26,8 @@ bool unix_listen(const struct unix_place *place, struct unix_listener *listener,
 void unix_close(struct unix_listener *listener); /* removes the file */
 
 int unix_connect(const char *path); /* or -errno; waits a while for a relay that is busy */
+/* Non-blocking, or -errno: -EAGAIN while other clients fill the backlog. */
+int unix_connect_now(const char *path);
 
 int unix_datagram(void); /* a socket that sends, or -errno */
 /* A datagram, to whoever reads them there: 0, or the errno of why not. Does not wait. */

@@ -18,7 +18,8 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == ',';
 }
 
-/* Cuts the next word off, or what stands in the next braces. False when the braces do not close. */
+/* Cuts the next word off, or what stands in the next braces; empty at the end. False when the
+ * braces do not close, or hold nothing. */
 static bool next_word(struct span *rest, struct span *word)
 {
     size_t length = 0;
@@ -30,7 +31,7 @@ static bool next_word(struct span *rest, struct span *word)
             return false;
         *word = span_trim((struct span){rest->data + 1, (size_t)(end - rest->data) - 1});
         *rest = span_skip(*rest, (size_t)(end - rest->data) + 1);
-        return true;
+        return word->length > 0;
     }
     while (length < rest->length && !is_blank(rest->data[length]))
         length++;
@@ -215,7 +216,7 @@ static const char *read_line(struct reading *reading, struct span rest)
         return "it begins with no level that is known here";
     while (why == NULL) {
         if (!next_word(&rest, &word))
-            return "braces that do not close";
+            return "braces that do not close, or hold nothing";
         if (word.length == 0)
             break;
         why = take_attribute(reading, word);

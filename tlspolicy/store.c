@@ -228,6 +228,8 @@ static int mend_length(const struct store *store)
     int file;
     must(mdb_env_info(store->env, &info) == 0 && mdb_env_stat(store->env, &stat) == 0);
     must(mdb_env_get_fd(store->env, &file) == 0);
+    if (info.me_last_pgno >= STORE_MAP_BYTES / stat.ms_psize) /* no store of ours gets there */
+        return DAMAGED;
     off_t wanted = (off_t)(info.me_last_pgno + 1) * (off_t)stat.ms_psize;
     bool short_of_it = fstat(file, &facts) == 0 && facts.st_size < wanted;
     return short_of_it && ftruncate(file, wanted) != 0 ? errno : 0;
@@ -292,6 +294,8 @@ static int open_env(struct store *store)
     must(mdb_env_set_mapsize(store->env, STORE_MAP_BYTES) == 0);
     must(mdb_env_set_maxdbs(store->env, STORE_TABLES + 1) == 0);
     int rc = mdb_env_open(store->env, store->directory, MDB_NOTLS | MDB_NOMETASYNC, 0600);
+    if (rc == ENOMEM) /* it maps as much as the file says that it holds */
+        rc = DAMAGED;
     if (rc == 0)
         rc = mend_length(store);
     if (rc == 0)

@@ -2,9 +2,10 @@
  * and only where its key is the same: the key holds everything that was checked when the
  * session was made, and is the caller's to compute.
  *
- * One store for all workers, any thread at any time: nothing is done under its lock but moving
- * pointers. Sessions lie here serialised (opaque bytes): no live SSL_SESSION is ever shared. It is
- * bounded, oldest out first, and nothing in it is ever shown to anybody but the server it is of.
+ * One store for all workers, any thread at any time: under its lock memory is moved and copied,
+ * and no disk is waited for. Sessions lie here serialised (opaque bytes): no live SSL_SESSION is
+ * ever shared. It is bounded, oldest out first, and nothing in it is ever shown to anybody but the
+ * server it is of.
  *
  * With a `struct store` a restart finds them again: what is new is written, and what was taken
  * removed, by a thread of its own that calls tickets_step(), in batches. An orderly end writes all,

@@ -138,7 +138,7 @@ enum tls_fault { /* what kind of thing tls_why() tells of */
 };
 #define TLS_FAULTS 8
 
-/* The word for log and reports: "protocol", "alert", "name", "expired", … */
+/* The word for who tells of it: "protocol", "alert", "name", "expired", … */
 const char *tls_fault_name(enum tls_fault fault);
 
 struct tls_facts {

@@ -328,6 +328,15 @@ bool tlsrpt_images(struct tlsrpt *tlsrpt, enum tlsrpt_which which, const char *d
     return more;
 }
 
+void tlsrpt_not_written(struct tlsrpt *tlsrpt, int64_t day, const char *domain)
+{
+    pthread_mutex_lock(&tlsrpt->lock);
+    struct held *held = find(tlsrpt, day, domain);
+    if (held != NULL)
+        held->changed = true;
+    pthread_mutex_unlock(&tlsrpt->lock);
+}
+
 bool tlsrpt_restore(struct tlsrpt *tlsrpt, struct span image)
 {
     struct held *held = must_calloc(1, sizeof(*held));

@@ -119,6 +119,9 @@ enum tlsrpt_which {
 bool tlsrpt_images(struct tlsrpt *tlsrpt, enum tlsrpt_which which, const char *domain,
                    int64_t wall_ms, struct buffer *images);
 
+/* Its image could not be written: it has changed still. */
+void tlsrpt_not_written(struct tlsrpt *tlsrpt, int64_t day, const char *domain);
+
 /* The next tally of a row of images; tlsrpt_tally_free() it. False at the end, or when what follows
  * is none (then *images is not empty). `image` may be NULL: the bytes of just this one. */
 bool tlsrpt_image_next(struct span *images, struct tlsrpt_tally *tally, struct span *image);

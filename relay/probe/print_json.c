@@ -86,9 +86,10 @@ static json_t *chain_json(const struct probe_visit *visit)
 static json_t *handshake_json(const struct probe_visit *visit)
 {
     json_t *object =
-        json_pack("{s:s, s:s, s:b, s:b, s:s, s:o}", "version", visit->facts.version, "cipher",
-                  visit->facts.cipher, "asked", visit->asked, "trusted", visit->trusted, "why",
-                  visit->why ? visit->why : "", "chain", chain_json(visit));
+        json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:o}", "version", visit->facts.version, "cipher",
+                  visit->facts.cipher, "asked", visit->asked, "trusted", visit->trusted, "fault",
+                  tls_fault_name(visit->facts.fault), "why", visit->why ? visit->why : "", "chain",
+                  chain_json(visit));
     if (visit->tried_again)
         json_object_set_new(object, "resumed", json_boolean(visit->resumed));
     return object;

@@ -50,11 +50,21 @@ static void load(struct reports *reports)
     arena_free(&loading.arena);
 }
 
-/* As many as came at a time. */
-static void write_images(struct reports *reports, struct span images)
+static void keep_changed(struct reports *reports, struct span images)
+{
+    struct tlsrpt_tally tally;
+    while (tlsrpt_image_next(&images, &tally, NULL)) {
+        tlsrpt_not_written(reports->counts, tally.day, tally.domain);
+        tlsrpt_tally_free(&tally);
+    }
+}
+
+/* As many as came at a time. False when the disk did not take them: they are tried again. */
+static bool write_images(struct reports *reports, struct span images)
 {
     struct arena arena CLEANUP(arena_free) = {0};
     struct store_write *writes = NULL;
+    const struct span all = images;
     struct tlsrpt_tally tally;
     struct span image;
     size_t count = 0, room = 0;
@@ -68,9 +78,11 @@ static void write_images(struct reports *reports, struct span images)
             (struct store_write){STORE_TLSRPT, store_key(tally.day, tally.domain, key), image};
         tlsrpt_tally_free(&tally);
     }
-    if (count > 0)
-        store_write(reports->parts.store, writes, count);
+    bool written = reports->parts.store == NULL || store_write(reports->parts.store, writes, count);
+    if (!written)
+        keep_changed(reports, all);
     free(writes);
+    return written;
 }
 
 static void flush(struct reports *reports)
@@ -78,7 +90,7 @@ static void flush(struct reports *reports)
     for (bool more = true; more;) {
         struct buffer images CLEANUP(buffer_free) = {0};
         more = tlsrpt_images(reports->counts, TLSRPT_CHANGED, NULL, 0, &images);
-        write_images(reports, buffer_span(&images));
+        more &= write_images(reports, buffer_span(&images));
     }
     reports->write_ms = reports->wall_ms + REPORTS_WRITE_MS;
 }

@@ -56,7 +56,7 @@ static void end(struct sending *sending)
     const struct tlsrpt_tally *tally = &sending->tally;
     int64_t since_due_ms = reports->wall_ms - tlsrpt_due_ms(tally->day, tally->domain);
     bool done = sending->sent == (UINT32_C(1) << sending->record.count) - 1;
-    if (!done && since_due_ms < REPORTS_GIVE_UP_MS) {
+    if (!done && (reports->ending || since_due_ms < REPORTS_GIVE_UP_MS)) {
         tlsrpt_postpone(reports->counts, tally->day, tally->domain, sending->sent,
                         reports->wall_ms + retry_ms(since_due_ms));
     } else {

@@ -49,6 +49,8 @@ START_TEST(lines)
         {"fingerprint match=" PRINT, "fingerprint prints=1"},
         {"fingerprint match=" PRINT "|" PRINT, "fingerprint prints=2"},
         /* It fails closed. */
+        {"secure {} match=mx.example", NULL},
+        {"none { } bogus=1", NULL},
         {"", NULL},
         {"half-dane", NULL},
         {"secured", NULL},

@@ -221,6 +221,26 @@ START_TEST(a_file_of_something_else_is_replaced)
 }
 END_TEST
 
+/* LMDB's two roots, a page each, say in bytes 136 to 143 which page is the last: it maps as much.
+ */
+START_TEST(a_last_page_beyond_all_is_replaced)
+{
+    static const off_t bytes[] = {138, 139, 140, 141};
+    const char beyond = 0x10;
+    for (size_t i = 0; i < countof(bytes); i++) {
+        begin();
+        put(STORE_STS, "a", "b");
+        store_close(&store);
+        overwrite(bytes[i], &beyond, 1);
+        overwrite(4096 + bytes[i], &beyond, 1);
+        assert_begins_anew("damaged");
+        store_close(&store);
+        assert_opens_well();
+        end();
+    }
+}
+END_TEST
+
 START_TEST(a_file_cut_short_is_replaced)
 {
     begin();
@@ -397,7 +417,8 @@ END_TEST
 TEST_MAIN("tlspolicy/store", what_was_written_is_there_after_a_restart,
           many_at_once_replaced_and_removed, who_reads_may_stop, secrets_are_for_their_owner,
           no_store_holds_and_keeps_nothing, a_damaged_value_is_seen, a_damaged_key_is_seen,
-          a_file_of_something_else_is_replaced, a_file_cut_short_is_replaced,
-          another_format_is_replaced, what_a_process_died_of_is_not_read_again,
-          noise_stops_one_process_at_most, without_a_directory_there_is_no_store,
-          what_does_not_fit_changes_nothing, any_thread_may_write)
+          a_file_of_something_else_is_replaced, a_last_page_beyond_all_is_replaced,
+          a_file_cut_short_is_replaced, another_format_is_replaced,
+          what_a_process_died_of_is_not_read_again, noise_stops_one_process_at_most,
+          without_a_directory_there_is_no_store, what_does_not_fit_changes_nothing,
+          any_thread_may_write)

@@ -276,6 +276,8 @@ START_TEST(changes_are_told_once)
                   "0 a.test: no-policy-found a.test 0/0 +1 -0\n"
                   "0 b.test: no-policy-found a.test 0/0 +1 -0\n");
     assert_images(TLSRPT_CHANGED, NULL, NOON, "");
+    tlsrpt_not_written(tlsrpt, TODAY, "a.test"); /* the disk was full: it is tried again */
+    assert_images(TLSRPT_CHANGED, NULL, NOON, "0 a.test: no-policy-found a.test 0/0 +1 -0\n");
     count("b.test", &no_policy, TLSRPT_SUCCESS, "", NOON);
     assert_images(TLSRPT_CHANGED, NULL, NOON, "0 b.test: no-policy-found a.test 0/0 +2 -0\n");
     end();
