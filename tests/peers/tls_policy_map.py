@@ -126,6 +126,29 @@ def test_silent(workshop, certificate):
     check(relay.stop() == 0, "and the relay ends at once")
 
 
+def test_full(workshop, certificate):
+    """Nor does one who takes nobody any more: its backlog is full, and its socket blocks."""
+    policies = PolicyServer(workshop, {}, path=workshop.path("full.sock"))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(policies.path))
+    listener.listen(0)
+    clients = []
+    try:
+        while True:
+            clients.append(socket.socket(socket.AF_UNIX))
+            clients[-1].setblocking(False)
+            clients[-1].connect(str(policies.path))
+    except BlockingIOError:
+        check(clients, "the backlog is full")
+    domains = [f"d{i}.test" for i in range(24)]
+    server = StartTlsServer(workshop, certificate, ["fine"]).start()
+    relay = open_relay(workshop, "crowded", policies, {d: server for d in domains}, certificate)
+    for domain in domains:
+        send(relay, domain)
+    check(relay.daemon.stop(within=20) == 0, "the relay ends, and does not wait for it")
+    check(not server.connections, "and nothing has gone out")
+
+
 def test_resolver(workshop, certificate):
     """postfix-mta-sts-resolver of Debian: what it makes of policies in its cache."""
     def policy(mode, *hosts):
@@ -159,6 +182,7 @@ def test(workshop):
     test_scripted(workshop, certificate)
     test_unreachable(workshop, certificate)
     test_silent(workshop, certificate)
+    test_full(workshop, certificate)
     test_resolver(workshop, certificate)
 
 
