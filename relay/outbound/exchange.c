@@ -16,8 +16,9 @@ struct exchange {
     Gsasl_session *session; /* NULL: by token */
     char *secret;           /* NULL: not given yet */
     struct exchange_want want;
-    struct buffer held; /* the challenge that waits for the secret */
-    struct buffer said; /* in base64 */
+    struct buffer held;  /* the challenge that waits for the secret */
+    struct buffer said;  /* in base64 */
+    struct buffer shown; /* the token, as it was said */
     unsigned steps;
     bool complete;
     char why[WHY_MAX];
@@ -106,6 +107,7 @@ void exchange_free(struct exchange **exchange)
     secret_free(&gone->secret);
     buffer_wipe(&gone->held);
     buffer_wipe(&gone->said);
+    buffer_wipe(&gone->shown);
     free(gone);
 }
 
@@ -258,6 +260,7 @@ static enum exchange_result show_token(struct exchange *exchange)
     }
     buffer_print(&message, "auth=Bearer %s\1\1", exchange->secret);
     exchange->complete = true;
+    base64_write(buffer_span(&message), &exchange->shown);
     return say(exchange, buffer_span(&message));
 }
 
@@ -343,9 +346,11 @@ static bool holds(struct span words, struct span part)
 
 bool exchange_is_repeated(const struct exchange *exchange, struct span words)
 {
-    struct span said = exchange_said(exchange);
+    struct span said = exchange_said(exchange), shown = buffer_span(&exchange->shown);
     if (said.length > REPEATED_LEAST)
         said.length = REPEATED_LEAST;
-    return holds(words, said) ||
+    if (shown.length > REPEATED_LEAST)
+        shown.length = REPEATED_LEAST;
+    return holds(words, said) || holds(words, shown) ||
            (exchange->secret != NULL && holds(words, span_of(exchange->secret)));
 }

@@ -149,6 +149,7 @@ static void start_attempt(struct connection *connection, unsigned address)
     lane->peer = dispatch_reach(dispatch_of(connection), &connection->slot, &to);
     if (lane->peer == NULL) {
         connection->crowded = connection->may_recover = true;
+        connection->plain = false; /* of that address only */
         race_failed(&connection->race, address);
         return;
     }

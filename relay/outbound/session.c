@@ -244,6 +244,8 @@ static bool nothing_can_come(const struct session *session)
 enum session_ask session_receive(struct session *session, struct span in, size_t *used)
 {
     *used = 0;
+    if (session->login.exchange != NULL) /* what is no reply may be shown as well */
+        session->login.repeats |= exchange_is_repeated(session->login.exchange, in);
     for (;;) {
         struct reply reply;
         size_t length;

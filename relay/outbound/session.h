@@ -6,9 +6,12 @@
  * Commands that were sent wait in a FIFO, and each reply answers the one at its head: with or
  * without PIPELINING (RFC 2920) it is the same machine.
  *
- *     [handshake ->] greeting -> EHLO [-> HELO] [-> STARTTLS -> handshake -> EHLO] [-> AUTH…] ->
- * ready ready -> [RSET] MAIL RCPT… DATA -> body -> end of data -> ready -> … -> QUIT ready ->
- * [RSET] MAIL RCPT… BDAT… BDAT LAST             -> ready -> … -> QUIT
+ *     [handshake ->] greeting -> EHLO [-> HELO] [-> STARTTLS -> handshake -> EHLO] [-> AUTH…]
+ *         -> ready
+ *
+ *     ready -> [RSET] MAIL RCPT… DATA -> body -> end of data -> ready -> … -> QUIT
+ *
+ *     ready -> [RSET] MAIL RCPT… BDAT… BDAT LAST -> ready -> … -> QUIT
  *
  * With CHUNKING (RFC 3030) the body goes as chunks, each behind its BDAT. With PIPELINING too, a
  * small body goes in one flight with MAIL and RCPT: a message costs one round trip. A larger one

@@ -240,22 +240,25 @@ def whom_it_is_not_for(side):
                      replies={"AUTH": b"535 5.7.8 not you\r\n"}).start()
     echoes = OddServer(workshop, keywords=["AUTH PLAIN"]).start()
     echoes.replies["AUTH"] = b"500 unknown: AUTH PLAIN " + said_plain() + b"\r\n"
+    raw = OddServer(workshop, keywords=["AUTH PLAIN"]).start()     # no reply at all: the line comes back
+    raw.replies["AUTH"] = b"AUTH PLAIN " + said_plain() + b"\r\n"
     file = side.secret("not.secret", PASSWORD)
     top = login("corp", file) + login("open", file, "in-clear = true")
     top += route("clear.test", [f"localhost:{clear.port}"], 'login = "corp"')
     top += route("other.test", [f"localhost:{other.port}"], 'tls = "implicit" login = "corp"')
     top += route("told.test", [f"localhost:{told.port}"], 'login = "open"')
     top += route("echoes.test", [f"localhost:{echoes.port}"], 'login = "open"')
-    top += 'tls "told.test" { level = "none" }\ntls "echoes.test" { level = "none" }\n'
+    top += route("raw.test", [f"localhost:{raw.port}"], 'login = "open"')
+    top += "".join(f'tls "{name}.test" {{ level = "none" }}\n' for name in ("told", "echoes", "raw"))
     relay = side.start("strangers", top, back_off="1h")
-    side.send("clear.test", "other.test", "told.test", "echoes.test")
-    wait_until(lambda: len(relay.events("deferred")) == 4, "all are deferred", alive=[relay.daemon])
+    side.send("clear.test", "other.test", "told.test", "echoes.test", "raw.test")
+    wait_until(lambda: len(relay.events("deferred")) == 5, "all are deferred", alive=[relay.daemon])
     check("AUTH" not in clear.commands and "EHLO" in clear.commands,
           "who offers AUTH without TLS gets none", clear.commands)
     check(other.commands == [], "who is not trusted hears nothing at all", other.commands)
     check("AUTH" in told.commands, "but in clear where that is said", told.commands)
     kept = "".join(relay.command("dest", "show", domain, "--last-failures").stdout
-                   for domain in ("told.test", "echoes.test"))
+                   for domain in ("told.test", "echoes.test", "raw.test"))
     check("not you" in kept and "AUTH PLAIN ..." in kept, "the flight recorder has the dialogue", kept)
     check(not any(secret in kept for secret in as_said()), "but no secret, not of who repeats it", kept)
     side.end()

@@ -255,6 +255,7 @@ START_TEST(tokens)
         expect_said(exchange, rows[i].answer, strlen(rows[i].answer));
         ck_assert_str_eq(exchange_why(exchange), "{\"status\":\"401\"}?");
         ck_assert(!exchange_is_complete(exchange)); /* a yes would not count any more */
+        ck_assert(exchange_is_repeated(exchange, span_of(rows[i].shown))); /* though said before */
         exchange_free(&exchange);
     }
 }
