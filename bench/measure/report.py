@@ -3,7 +3,6 @@
 All that is compared runs in the same round, in an order that turns from round to round, so that
 a noisy minute of the machine falls upon everybody.
 """
-import json
 import statistics
 from dataclasses import dataclass, field
 
@@ -55,15 +54,19 @@ def cell(row, column):
     return f"{number(median)} ({number(least)}–{number(most)})"
 
 
-def table(title, columns, rows):
-    """A Markdown table; `columns`: (key, heading), or (None, heading, function of the row)."""
+def table(title, columns, rows, notes=()):
+    """A Markdown table; `columns`: (key, heading), or (None, heading, function of the row). `notes`:
+    sentences below it, which say what the rows are."""
     lines = [f"### {title}", "", "| | " + " | ".join(column[1] for column in columns) + " |",
              "|---" * (len(columns) + 1) + "|"]
     for row in rows:
         cells = [column[2](row) if len(column) > 2 else cell(row, column[0]) for column in columns]
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+    if notes:
+        lines += ["", " ".join(notes)]
     return "\n".join(lines) + "\n"
 
 
-def as_json(rows):
-    return json.dumps({row.name: row.samples for row in rows})
+def samples(rows):
+    """What the table was made of, for --json."""
+    return {row.name: row.samples for row in rows}
