@@ -77,6 +77,9 @@ def _measure(measure, workshop, options, findings):
         progress(f"FAILED: {reason}")
         workshop.show_logs()
         return 1
+    except KeyboardInterrupt:
+        progress("interrupted")
+        return 130
     if options.markdown:
         Path(options.markdown).write_text("\n".join(findings.tables))
     if options.json:

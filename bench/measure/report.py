@@ -33,6 +33,12 @@ def ratios(row, other, column):
     return [a / b for a, b in pairs if b]
 
 
+def times(row, other, column):
+    """How many times the one is the other: the median of their ratios; nothing where there are none."""
+    found = ratios(row, other, column)
+    return number(statistics.median(found)) if found else ""
+
+
 def in_turn(items, round_):
     """The items, begun with another one in each round."""
     at = round_ % len(items)

@@ -1,0 +1,111 @@
+"""What the figures were measured on: the machine, its disk, the compiler, the libraries, the peers."""
+import gzip
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from lib.millrace import binary
+from lib.servers import ROOTS
+
+_SYNCS = 200
+_BLOCK = 4096
+
+# what it is called here -> its package
+_LIBRARIES = {"OpenSSL": "libssl3", "LMDB": "liblmdb0"}
+# what it is called here -> (the root it is unpacked in, its package)
+_PEERS = {"Postfix": ("postfix", "postfix"), "OpenSMTPD": ("opensmtpd", "opensmtpd"),
+          "Exim": ("exim", "exim4-daemon-light")}
+
+
+def _said_by(*argv):
+    """What a program prints, or nothing where it is not to be had."""
+    try:
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _field(path, name):
+    found = re.search(rf"^{name}\s*:\s*(.*)$", Path(path).read_text(), re.MULTILINE)
+    return found.group(1) if found else "?"
+
+
+def _processor():
+    model = _field("/proc/cpuinfo", "model name")
+    virtual = ", a virtual machine" if " hypervisor" in _field("/proc/cpuinfo", "flags") else ""
+    return f"{len(os.sched_getaffinity(0))} cores of {model}{virtual}"
+
+
+def _memory():
+    return f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.0f} GiB"
+
+
+def _disk(directory):
+    system, source = (_said_by("findmnt", "-n", "-T", directory, "-o", column)
+                      for column in ("FSTYPE", "SOURCE"))
+    cache = Path("/sys/class/block", Path(source or "?").name, "queue/write_cache")
+    how = f", the disk's cache is {cache.read_text().strip()}" if cache.exists() else ""
+    return f"{system or 'unknown'} on {source or 'unknown'}{how}"
+
+
+def _sync_us(directory):
+    """What one write of 4 KiB and its fdatasync take, in us: each is appended to a file that has
+    its length already."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        os.posix_fallocate(file.fileno(), 0, _SYNCS * _BLOCK)
+        os.fsync(file.fileno())
+        took = []
+        for i in range(_SYNCS):
+            began = time.perf_counter()
+            os.pwrite(file.fileno(), os.urandom(_BLOCK), i * _BLOCK)
+            os.fdatasync(file.fileno())
+            took.append(1e6 * (time.perf_counter() - began))
+    return statistics.median(took)
+
+
+def _compiled():
+    """Compiler and options of the program that is measured."""
+    cache = binary().parent / "CMakeCache.txt"
+    text = cache.read_text() if cache.exists() else ""
+
+    def entry(name):
+        found = re.search(rf"^{name}:\w+=(.*)$", text, re.MULTILINE)
+        return found.group(1) if found else ""
+    kind = entry("CMAKE_BUILD_TYPE")
+    flags = entry(f"CMAKE_C_FLAGS_{kind.upper()}")
+    hardened = ", hardened" if entry("MILLRACE_HARDEN").upper() in ("ON", "TRUE", "1") else ""
+    said = _said_by(entry("CMAKE_C_COMPILER") or "cc", "-dumpfullversion")
+    return f"gcc {said} {flags}{hardened}"
+
+
+def _peer_version(root, package):
+    changes = ROOTS / root / "usr/share/doc" / package / "changelog.Debian.gz"
+    if not changes.exists():
+        return "not there"
+    with gzip.open(changes, "rt", errors="replace") as file:
+        return re.search(r"\((.*?)\)", file.readline()).group(1)
+
+
+def facts():
+    """(what, value) of each."""
+    directory = os.environ.get("MILLRACE_TEST_DIR") or "/var/tmp"
+    return [
+        ("processor", _processor()),
+        ("memory", _memory()),
+        ("kernel", f"Linux {os.uname().release}"),
+        ("spools on", _disk(directory)),
+        ("one write of 4 KiB with fdatasync there", f"{_sync_us(directory):,.0f} µs (median)"),
+        ("compiled by", _compiled()),
+        *((name, _said_by("dpkg-query", "-W", "-f", "${Version}", package) or "unknown")
+          for name, package in _LIBRARIES.items()),
+        *((name, _peer_version(*where)) for name, where in _PEERS.items()),
+    ]
+
+
+def as_table():
+    return "\n".join(["| | |", "|---|---|", *(f"| {what} | {value} |" for what, value in facts())])
