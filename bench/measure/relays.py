@@ -18,11 +18,14 @@ DOMAIN = "load.test"
 class Case:
     """How mail goes out: what all relays have in common in one comparison."""
 
-    def __init__(self, sink_port, *, starttls=False, one_per_connection=False, destinations=1):
+    def __init__(self, sink_port, *, starttls=False, one_per_connection=False, destinations=1,
+                 paused=False):
+        """`paused`: what is accepted stays in the queue."""
         self.sink_port = sink_port
         self.starttls = starttls
         self.one_per_connection = one_per_connection
         self.destinations = destinations
+        self.paused = paused
 
     def hops(self):
         """(domain, next hop) of each destination; addresses of their own where there are many."""
@@ -48,9 +51,17 @@ class MillraceRelay:
                            top='durability = "commit"\n' + "\n".join(routes),
                            destination=destination)
         self.port = self.relay.port
+        self.queue = self.relay.spool
+        self.paused = case.paused
 
     def start(self):
         self.relay.start()
+        if self.paused:
+            self.relay.command("dest", "pause", DOMAIN, "--reason", "a measurement")
+
+    def settled(self):
+        """Whether nothing remains to be done for what was accepted."""
+        return True
 
     @property
     def daemon(self):
@@ -69,7 +80,11 @@ class _Peer:
         self.state = workshop.make_dir(f"{self.name}.{self.port}.state")
         self.etc = _private_etc(workshop, f"{self.name}.{self.port}")
         self.root = root_of(self.name)
+        self.queue = self.state
         self.daemon = None
+
+    def settled(self):
+        return True
 
     def start(self):
         binds, command = self.prepare()
@@ -116,11 +131,18 @@ class PostfixRelay(_Peer):
         if case.one_per_connection:
             chosen |= {"smtp_connection_cache_destinations": "",
                        "smtp_connection_cache_on_demand": "no", "smtp_tls_connection_reuse": "no"}
+        if case.paused:
+            chosen["defer_transports"] = "smtp"
         return chosen
+
+    def settled(self):
+        """The queue manager has put all that came among the deferred."""
+        return not any(os.listdir(self.queue / name) for name in ("incoming", "active"))
 
     def prepare(self):
         log = self.workshop.path(f"postfix.{self.port}.log")
         self.workshop.watch_log(log)
+        self.queue = self.state / "queue"
         settings = postfix_main_cf(self.state, log) | self.settings()
         if self.case.destinations > 1:
             map_file = self.etc / "transport"
@@ -129,7 +151,7 @@ class PostfixRelay(_Peer):
             del settings["relayhost"]
             settings["transport_maps"] = "texthash:/etc/transport"
             settings["smtp_connection_cache_destinations"] = "static:all"
-        return [], write_postfix(self.etc, self.state, settings, self.port, smtpds=50, smtps=50)
+        return [], write_postfix(self.etc, self.state, settings, self.port, smtpds=100, smtps=50)
 
 
 _OPENSMTPD = """\
@@ -155,8 +177,9 @@ class OpenSmtpdRelay(_Peer):
         spool, run, lib = (self.workshop.make_dir(f"{tag}.{name}") for name in ("spool", "run", "lib"))
         self.workshop.make_dir(f"{tag}.lib", "opensmtpd", "empty")      # it chroots there
         self.workshop.make_dir(f"{tag}.spool", "smtpd", mode=0o711)
+        self.queue = spool
         return ([(spool, "/var/spool"), (run, "/run"), (lib, "/var/lib")],
-                ["/usr/sbin/smtpd", "-d"])
+                ["/usr/sbin/smtpd", "-d", *(["-P", "mta"] if case.paused else [])])
 
 
 _EXIM = """\
@@ -169,11 +192,12 @@ acl_smtp_rcpt = all
 acl_smtp_data = all
 message_size_limit = 100M
 smtp_accept_max = 0
+smtp_connect_backlog = 200
 smtp_accept_queue_per_connection = 0
 smtp_accept_max_nonmail = 1000000
+{paused}
 queue_run_max = 5
 remote_max_parallel = {connections}
-deliver_queue_load_max =
 recipients_max = 0
 split_spool_directory = true
 host_lookup =
@@ -211,7 +235,8 @@ class EximRelay(_Peer):
             if case.starttls else "hosts_avoid_tls = *"
         text = _EXIM.format(name=PEER_NAME, port=self.port, state=self.state, logs=logs,
                             sink=case.sink_port, connections=CONNECTIONS, tls=tls,
+                            paused="queue_only" if case.paused else "",
                             each=1 if case.one_per_connection else 500)
         (self.etc / "exim4").mkdir()
         (self.etc / "exim4/exim4.conf").write_text(text)
-        return [], ["/usr/sbin/exim4", "-bdf", "-q10s"]
+        return [], ["/usr/sbin/exim4", "-bdf", *([] if case.paused else ["-q10s"])]
