@@ -48,6 +48,8 @@ def in_turn(items, round_):
 def number(value):
     if value is None:
         return "–"
+    if 0 < abs(value) < 0.001:
+        return "<0.001"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
