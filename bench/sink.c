@@ -29,6 +29,7 @@ static const char help[] =
     "      WHAT   a reply code, drop, stall, garbage, no-ticket (handshake), residue\n"
     "      SHARE  0 to 1, or 0% to 100%\n"
     "  --delay WHERE:MS         wait before what happens there\n"
+    "  --round-trip MS          all replies arrive so much later, as from afar\n"
     "  --no-extension NAME      do not offer it, as CHUNKING; again and again\n"
     "  --requiretls             offer REQUIRETLS inside TLS (RFC 8689)\n"
     "  --limits LIMITS          offer and keep them, as \"RCPTMAX=20 MAILMAX=5\"\n"
@@ -106,6 +107,7 @@ static int read_options(int argc, char **argv, struct sink_options *options)
         {"--tls-self-signed", ARGUMENT_TEXT, .to = &options->self_signed},
         {"--tls-versions", ARGUMENT_CALL, .to = options, .call = read_versions},
         {"--implicit-tls", ARGUMENT_FLAG, .to = &options->implicit_tls},
+        {"--round-trip", ARGUMENT_NUMBER, .to = &options->round_trip_ms, 0, FAULT_DELAY_MAX_MS},
         {"--fault", ARGUMENT_CALL, .to = &options->faults, .call = add_fault},
         {"--delay", ARGUMENT_CALL, .to = &options->faults, .call = add_delay},
         {"--no-extension", ARGUMENT_CALL, .to = &options->extensions, .call = drop_extension},
@@ -199,6 +201,19 @@ static int check_files(const struct sink_options *options)
 
 /* ---- running ---- */
 
+void sink_gauge_up(struct sink_gauge *gauge)
+{
+    unsigned now = atomic_fetch_add(&gauge->now, 1) + 1;
+    for (unsigned most = gauge->most; now > most;)
+        if (atomic_compare_exchange_weak(&gauge->most, &most, now))
+            return;
+}
+
+unsigned sink_gauge_down(struct sink_gauge *gauge)
+{
+    return atomic_fetch_sub(&gauge->now, 1) - 1;
+}
+
 void sink_finish(struct sink *sink)
 {
     sink->finished = true;
@@ -218,7 +233,7 @@ static void wait_for_the_end(struct sink *sink)
     struct os_event events[OS_EVENTS_MAX];
     int64_t end = INT64_MAX;
     while (!stop_asked() && !sink->failed && os_now() < end) {
-        if (sink->finished && sink->clients == 0)
+        if (sink->finished && sink->clients.now == 0)
             return;
         if (sink->finished && end == INT64_MAX)
             end = os_now() + SINK_LINGER_MS;
@@ -257,6 +272,7 @@ static struct sink_totals sum(const struct sink *sink, const struct sink_worker 
         all.resumed += one->resumed;
         all.duplicates += one->duplicates;
         all.requiretls += one->requiretls;
+        all.flights += one->flights;
         if (one->last_message_ms > all.last_message_ms)
             all.last_message_ms = one->last_message_ms;
         for (unsigned row = 0; row < FAULTS_MAX; row++)
@@ -281,11 +297,14 @@ static void print(const struct sink *sink, const struct sink_totals *totals)
         {"duplicates", totals->duplicates},
         {"requiretls", totals->requiretls},
         {"last_message_ms", totals->last_message_ms},
+        {"flights", totals->flights},
+        {"connections_most", sink->clients.most},
+        {"mails_most", sink->mails.most},
     };
     char name[FAULT_NAME_MAX];
     printf("%s", json ? "{" : "");
     for (size_t i = 0; i < countof(rows); i++)
-        printf(json ? "\"%s\":%" PRIu64 "," : "%-15s %" PRIu64 "\n", rows[i].name, rows[i].value);
+        printf(json ? "\"%s\":%" PRIu64 "," : "%-16s %" PRIu64 "\n", rows[i].name, rows[i].value);
     printf("%s", json ? "\"faults\":{" : "");
     for (unsigned i = 0; i < sink->options.faults.count; i++) {
         fault_name(&sink->options.faults.rows[i], name);

@@ -29,6 +29,7 @@
 struct sink_options {
     struct endpoint listen;
     uint64_t threads, messages; /* messages 0: until a signal */
+    uint64_t round_trip_ms;     /* of what it says, see sink_distance.h */
     const char *certificate, *key, *self_signed;
     enum tls_version tls_least, tls_most;
     bool implicit_tls, json;
@@ -43,8 +44,17 @@ struct sink_totals {
     uint64_t messages, recipients, bytes, connections, handshakes, resumed, duplicates;
     uint64_t requiretls;         /* of the messages: those that came with it */
     uint64_t last_message_ms;    /* when the last message was taken: ms since 1970; 0: never */
+    uint64_t flights;            /* how often somebody waited for replies that were on their way */
     uint64_t faults[FAULTS_MAX]; /* by row of options.faults */
 };
+
+/* How many there are at once, over all threads, and were at most. */
+struct sink_gauge {
+    _Atomic unsigned now, most;
+};
+
+void sink_gauge_up(struct sink_gauge *gauge);
+unsigned sink_gauge_down(struct sink_gauge *gauge); /* how many are left */
 
 struct sink {
     struct sink_options options;
@@ -52,8 +62,9 @@ struct sink {
     struct seen *seen;
     struct os_loop *main_loop; /* the main thread waits there */
     _Atomic uint64_t taken;    /* messages that came whole, those over options.messages too */
-    _Atomic unsigned clients;  /* connections open */
-    _Atomic bool finished;     /* options.messages have been taken */
+    struct sink_gauge clients; /* connections open */
+    struct sink_gauge mails; /* transactions: from MAIL until the reply to the message is written */
+    _Atomic bool finished;   /* options.messages have been taken */
     _Atomic bool stopping, failed;
 };
 
@@ -70,6 +81,7 @@ struct sink_worker {
     struct random_state random;
     struct sink_totals totals;
     struct list sessions, unsent;
+    struct list flights; /* replies on their way, the oldest first */
     unsigned session_count;
 };
 

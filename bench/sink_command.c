@@ -102,7 +102,7 @@ static void on_mail(struct sink_session *session, const struct command *command)
         sink_session_close_after(session, SPAN("421 4.7.0 No more mail in this session\r\n"));
     } else {
         session->mails++;
-        session->has_mail = true;
+        sink_session_begin_mail(session);
         session->utf8 = parameters.utf8;
         session->binary = parameters.body == BODY_BINARYMIME;
         session->requiretls = parameters.requires_tls;

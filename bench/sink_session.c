@@ -1,5 +1,7 @@
 #include "bench/sink_session.h"
 
+#include "bench/sink_distance.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +28,16 @@ void sink_session_close_after(struct sink_session *session, struct span reply)
     sink_session_become(session, SINK_CLOSING);
 }
 
+void sink_session_begin_mail(struct sink_session *session)
+{
+    session->has_mail = true;
+    sink_gauge_up(&session->worker->sink->mails);
+}
+
 void sink_session_reset(struct sink_session *session)
 {
+    if (session->has_mail)
+        sink_gauge_down(&session->worker->sink->mails);
     session->has_mail = session->chunked = false;
     buffer_clear(&session->recipients);
     buffer_clear(&session->body);
@@ -245,6 +255,9 @@ static enum progress step_starttls(struct sink_session *session)
         return GO_ON;
     }
     sink_worker_write_ledger(session->worker);
+    sink_distance_hold(session);
+    if (session->held > 0)
+        return WAIT;
     if (channel_flush(&session->channel) != CHANNEL_OK) {
         session->broken = true;
         return WAIT;
@@ -377,10 +390,11 @@ void sink_session_begin(struct sink_worker *worker, int socket)
     session->worker = worker;
     session->channel.watcher.ready = on_ready;
     session->delay.fire = on_delay;
+    list_init(&session->flights);
     channel_open(&session->channel, socket);
     list_append(&worker->sessions, &session->in_sessions);
     worker->session_count++;
-    atomic_fetch_add(&worker->sink->clients, 1);
+    sink_gauge_up(&worker->sink->clients);
     worker->totals.connections++;
     session->broken = os_watch(worker->loop, socket, &session->channel.watcher) != 0;
     proceed(session);
@@ -391,10 +405,12 @@ void sink_session_destroy(struct sink_session **session)
     struct sink_session *gone = *session;
     struct sink_worker *worker = gone->worker;
     wheel_clear(&worker->wheel, &gone->delay);
+    sink_distance_forget(gone);
+    sink_session_reset(gone);
     list_remove(&gone->in_unsent);
     list_remove(&gone->in_sessions);
     worker->session_count--;
-    if (atomic_fetch_sub(&worker->sink->clients, 1) == 1 && worker->sink->finished)
+    if (sink_gauge_down(&worker->sink->clients) == 0 && worker->sink->finished)
         os_wake(worker->sink->main_loop);
     channel_close(&gone->channel);
     buffer_free(&gone->recipients);
@@ -404,13 +420,34 @@ void sink_session_destroy(struct sink_session **session)
     *session = NULL;
 }
 
-void sink_session_flush(struct sink_session *session)
+static bool is_unread_by_client(const struct sink_session *session)
+{
+    return buffer_length(&session->channel.out) + session->held > SINK_UNSENT_MAX;
+}
+
+/* False when the session is gone. */
+static bool write_out(struct sink_session *session)
 {
     struct channel *channel = &session->channel;
-    list_remove(&session->in_unsent);
     if (!session->broken)
         session->broken = channel_flush(channel) != CHANNEL_OK;
-    bool done = session->state == SINK_CLOSING && channel_flushed(channel);
-    if (done || session->broken || buffer_length(&channel->out) > SINK_UNSENT_MAX)
-        sink_session_destroy(&session);
+    bool said = session->held == 0 && channel_flushed(channel);
+    bool done = session->state == SINK_CLOSING && said;
+    if (!done && !session->broken && !is_unread_by_client(session))
+        return true;
+    sink_session_destroy(&session);
+    return false;
+}
+
+void sink_session_flush(struct sink_session *session)
+{
+    list_remove(&session->in_unsent);
+    sink_distance_hold(session);
+    write_out(session);
+}
+
+void sink_session_send(struct sink_session *session)
+{
+    if (write_out(session) && session->state == SINK_STARTTLS)
+        proceed(session);
 }

@@ -27,6 +27,8 @@ struct sink_session {
     struct channel channel;
     struct sink_worker *worker;
     struct list_node in_sessions, in_unsent;
+    struct list flights; /* of what it says: still on their way … */
+    size_t held;         /* … so many bytes */
     struct timer delay;
     bool delayed; /* the delay for what comes next is over */
     bool residue; /* a fault: more is said behind the next reply */
@@ -53,14 +55,18 @@ struct sink_session {
 void sink_session_begin(struct sink_worker *worker, int socket);
 void sink_session_destroy(struct sink_session **session);
 
-/* Sends what is to be sent. The session may be gone afterwards. */
+/* Sends what is to be sent, or takes it on its way. The session may be gone afterwards. */
 void sink_session_flush(struct sink_session *session);
+/* Sends what has arrived, and goes on where that was waited for. The session may be gone
+ * afterwards. */
+void sink_session_send(struct sink_session *session);
 
 /* ---- for the parts of a session ---- */
 
 void sink_session_become(struct sink_session *session, enum sink_state state);
 void sink_session_say(struct sink_session *session, struct span reply);
 void sink_session_close_after(struct sink_session *session, struct span reply);
+void sink_session_begin_mail(struct sink_session *session);
 void sink_session_reset(struct sink_session *session); /* no MAIL, no RCPT, no body */
 
 /* Which faults strike this command, and what it does when none does. */

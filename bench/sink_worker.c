@@ -1,4 +1,5 @@
 /* One thread of the sink: accepts, turns its loop, and keeps the order of ledger and replies. */
+#include "bench/sink_distance.h"
 #include "bench/sink_session.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ int sink_worker_open(struct sink_worker *worker, struct sink *sink, struct endpo
     worker->listening.ready = on_listener;
     list_init(&worker->sessions);
     list_init(&worker->unsent);
+    list_init(&worker->flights);
     os_random(&worker->random, sizeof(worker->random));
     worker->loop = os_loop_create();
     worker->listener = os_listen(at);
@@ -82,6 +84,12 @@ static void flush_all(struct sink_worker *worker)
 
 /* ---- the loop ---- */
 
+static int wait_ms(const struct sink_worker *worker)
+{
+    int timer = wheel_wait_ms(&worker->wheel, worker->now), flight = sink_distance_wait_ms(worker);
+    return timer < 0 || (flight >= 0 && flight < timer) ? flight : timer;
+}
+
 void *sink_worker_run(void *thread)
 {
     struct sink_worker *worker = thread;
@@ -89,7 +97,7 @@ void *sink_worker_run(void *thread)
     worker->now = os_now();
     wheel_init(&worker->wheel, worker->now);
     while (!worker->sink->stopping) {
-        int count = os_wait(worker->loop, events, wheel_wait_ms(&worker->wheel, worker->now));
+        int count = os_wait(worker->loop, events, wait_ms(worker));
         worker->now = os_now();
         for (int i = 0; i < count; i++)
             events[i].watcher->ready(events[i].watcher, events[i].what);
@@ -97,6 +105,7 @@ void *sink_worker_run(void *thread)
         if (worker->accept_stopped)
             accept_all(worker);
         flush_all(worker);
+        sink_distance_arrive(worker);
     }
     return NULL;
 }
