@@ -59,28 +59,6 @@ uint64_t spool_disk_free(const struct spool *spool)
     return (uint64_t)facts.f_bavail * facts.f_frsize;
 }
 
-/* Pages on LMDB's free list: its table 0 holds one list per transaction, count first. */
-static size_t count_free_pages(struct spool *spool)
-{
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    size_t sum = 0;
-    if (mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn) != 0)
-        return 0;
-    if (mdb_cursor_open(txn, 0, &cursor) == 0) {
-        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-            size_t count;
-            memcpy(&count, value.mv_data, sizeof(count));
-            sum += count;
-        }
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
-    return sum;
-}
-
 /* Counting is only worth it once the file has grown near its bound, and then again only when
  * as many batches have passed as could have used up what was counted. */
 static bool map_has_room(struct spool *spool)
@@ -95,7 +73,7 @@ static bool map_has_room(struct spool *spool)
         spool->sure_batches--;
         return true;
     }
-    left += count_free_pages(spool);
+    left += spool_free_pages(spool);
     if (left < spool->reserve_pages)
         return false;
     spool->sure_batches = (left - spool->reserve_pages) / BATCH_PAGES_MAX;

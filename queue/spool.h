@@ -141,7 +141,10 @@ void spool_suspensions(struct spool *spool,
 
 struct spool_facts {
     uint64_t messages, envelopes;
-    uint64_t bytes;      /* of data.mdb in use and segments */
-    uint64_t free_bytes; /* of the disk */
+    uint64_t bytes;       /* of data.mdb in use and segments */
+    uint64_t index_bytes; /* of data.mdb alone */
+    uint64_t free_bytes;  /* of the disk */
 };
 void spool_facts(struct spool *spool, struct spool_facts *facts);
+/* Of index_bytes, those that later batches write over: it has to look at LMDB's whole free list. */
+uint64_t spool_index_free(struct spool *spool);

@@ -77,3 +77,6 @@ void spool_has_read(struct spool *spool, size_t records);
 
 /* Bytes free on the spool's disk; UINT64_MAX when nobody can say. */
 uint64_t spool_disk_free(const struct spool *spool);
+
+/* Pages on LMDB's free list; 0 when it cannot be read. */
+size_t spool_free_pages(struct spool *spool);

@@ -208,11 +208,34 @@ void spool_facts(struct spool *spool, struct spool_facts *facts)
     *facts = (struct spool_facts){.free_bytes = spool_disk_free(spool)};
     facts->bytes = segments_bytes(spool->segments);
     if (mdb_env_info(spool->env, &info) == 0)
-        facts->bytes += (info.me_last_pgno + 1) * spool->page_bytes;
+        facts->index_bytes = (info.me_last_pgno + 1) * spool->page_bytes;
+    facts->bytes += facts->index_bytes;
     if (look_begin(spool, &look) != 0)
         return;
     facts->messages = entries(look.txn, spool->message);
     facts->envelopes = entries(look.txn, spool->envelope);
+}
+
+/* Table 0 holds one list of pages for each transaction that freed some, its length first. */
+size_t spool_free_pages(struct spool *spool)
+{
+    struct look look CLEANUP(look_end);
+    MDB_val key;
+    MDB_val value;
+    size_t sum = 0;
+    if (look_begin(spool, &look) != 0 || mdb_cursor_open(look.txn, 0, &look.cursor) != 0)
+        return 0;
+    while (mdb_cursor_get(look.cursor, &key, &value, MDB_NEXT) == 0) {
+        size_t count;
+        memcpy(&count, value.mv_data, sizeof(count));
+        sum += count;
+    }
+    return sum;
+}
+
+uint64_t spool_index_free(struct spool *spool)
+{
+    return spool_free_pages(spool) * spool->page_bytes;
 }
 
 /* ---- suspensions ---- */
