@@ -6,8 +6,10 @@ A next hop is "[ADDRESS]:PORT", for one domain or ("*") for all.
 """
 import os
 import re
+import urllib.request
 from pathlib import Path
 
+from lib.exposition import families_of
 from lib.millrace import Relay
 from lib.servers import (USERS, PEER_NAME, _namespaced, _private_etc, postfix_main_cf, root_of,
                          write_postfix)
@@ -63,8 +65,9 @@ class MillraceRelay:
         destination = ""
         if case.one_per_connection:
             destination = "messages-per-connection = 1"
+        self.admin = f"127.0.0.1:{workshop.free_port()}"
         self.relay = Relay(workshop, route=[hop] if first == "*" else None, level=level,
-                           top='durability = "commit"\n' + "\n".join(routes),
+                           top=f'durability = "commit"\nadmin "{self.admin}" {{ }}\n' + "\n".join(routes),
                            destination=destination)
         self.port = self.relay.port
         self.queue = self.relay.spool
@@ -79,12 +82,26 @@ class MillraceRelay:
         """Whether nothing remains to be done for what was accepted."""
         return True
 
+    def commits(self):
+        """How many there were since it was started."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=60) as answer:
+            family = families_of(answer.read().decode())["millrace_spool_commit_seconds"]
+        return next(value for name, _, value in family.samples if name.endswith("_count"))
+
     @property
     def daemon(self):
         return self.relay.daemon
 
     def stop(self):
         self.relay.stop()
+
+
+def _without_names(etc):
+    """Nobody waits for a name server: OpenSMTPD asks for the name of every host that it meets, and no
+    setting turns that off. It is refused at once, for all alike."""
+    (etc / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n"
+                                       "services: files\nprotocols: files\n")
 
 
 class _Peer:
@@ -95,6 +112,7 @@ class _Peer:
         self.port = workshop.free_port()
         self.state = workshop.make_dir(f"{self.name}.{self.port}.state")
         self.etc = _private_etc(workshop, f"{self.name}.{self.port}")
+        _without_names(self.etc)
         self.root = root_of(self.name)
         self.queue = self.state
         self.daemon = None

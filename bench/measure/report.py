@@ -39,6 +39,16 @@ def times(row, other, column):
     return number(statistics.median(found)) if found else ""
 
 
+def beside(mine, column, heading, less=False, but=None):
+    """A column of a table: how many times `mine` is each other row, or (`less`) it is ours. Not of the
+    row that is called `but`: nobody is faster than the limit."""
+    def times_of(row):
+        if mine is None or row is mine or row.name == but:
+            return ""
+        return times(row, mine, column) if less else times(mine, row, column)
+    return None, heading, times_of
+
+
 def in_turn(items, round_):
     """The items, begun with another one in each round."""
     at = round_ % len(items)
