@@ -1,250 +1,218 @@
-/* What a handshake costs its client, in CPU: the bare OpenSSL loop, and the same through
- * tlspolicy/tls.h with its ticket store. Both ends are in this thread and no socket is in between;
- * only the client's calls are timed. TLS 1.3; the certificate is looked at where a file of CAs is
- * given. For bench/handshake: prints one JSON object, microseconds.
+/* Handshakes with a sink, one after the other on each thread, in the two ways of
+ * bench/handshake_loop.h by turns: for bench/handshake. Prints one JSON object.
  *
- *     handshake_loop COUNT CERTIFICATE KEY [CA-FILE] */
-#include "tlspolicy/tls.h"
-#include "tlspolicy/trust.h"
+ * A handshake is: connect, shake hands, read until the server's greeting has come (the tickets are
+ * in front of it), close_notify, close. Its time ends with the handshake; its CPU, of this side only
+ * and of the kernel for it, with the close. A message is a pipelined transaction on a connection
+ * that is kept, from its first byte to its last reply. */
+#include "bench/handshake_loop.h"
 
+#include "base/must.h"
+#include "bench/arguments.h"
+#include "bench/histogram.h"
+
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <openssl/ssl.h>
+#define TURNS 4 /* of each way */
+#define THREADS_MAX 64
+#define WARM_UP 16 /* not counted: caches, and a ticket for each */
+#define BODY_BYTES 4096
+#define REPLIES 3      /* to MAIL, RCPT, BDAT */
 
-#define TICKETS 2
-#define NAME "mx.test" /* the certificate's */
+static const char help[] =
+    "Usage: handshake_loop --to ADDR:PORT [OPTION]...\n"
+    "Handshakes with `millrace sink --implicit-tls`, by OpenSSL alone and by the relay's code.\n"
+    "\n"
+    "  --ca FILE     check chain and name against these CAs; else nothing is checked\n"
+    "  --resume      with tickets; else each handshake is a full one\n"
+    "  --kept        messages over a connection that is kept, in place of handshakes\n"
+    "  --threads N   1 unless said otherwise\n"
+    "  --for TIME    of each way, as 800ms\n";
 
-struct files {
-    const char *certificate, *key;
-    const char *ca; /* NULL: nobody checks */
+struct options {
+    struct loop_plan plan;
+    uint64_t threads, ms;
+    bool kept;
 };
 
-static int64_t cpu_ns(void)
+struct counts {
+    uint64_t done, resumed;
+    int64_t cpu_ns, wall_ns;
+    struct histogram times_ns;
+};
+
+struct thread {
+    pthread_t id;
+    const struct loop_way *way;
+    const struct options *options;
+    void *client;
+    int64_t until_ns;
+    struct counts counts; /* of all turns */
+};
+
+_Noreturn void loop_fail(const char *way, const char *what, const char *why)
+{
+    fprintf(stderr, "handshake_loop: %s: %s: %s\n", way, what, why);
+    exit(EXIT_FAILURE);
+}
+
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    must(clock_gettime(clock, &now) == 0);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int compare(const void *a, const void *b)
+/* ---- what is done again and again ---- */
+
+static void shake(struct thread *thread)
 {
-    int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
-    return (first > second) - (first < second);
+    int64_t began = clock_ns(CLOCK_MONOTONIC);
+    bool resumed = thread->way->connect(thread->client);
+    histogram_add(&thread->counts.times_ns, (uint64_t)(clock_ns(CLOCK_MONOTONIC) - began));
+    thread->counts.done++;
+    thread->counts.resumed += resumed;
+    thread->way->hear(thread->client, 1);
+    thread->way->part(thread->client);
 }
 
-/* Of what `handshake` took, `count` times; the first one is not counted. */
-static double median_us(int64_t (*handshake)(void *with), void *with, size_t count)
+static struct span message(void)
 {
-    int64_t *took = must_calloc(count, sizeof(*took));
-    handshake(with);
-    for (size_t i = 0; i < count; i++)
-        took[i] = handshake(with);
-    qsort(took, count, sizeof(*took), compare);
-    size_t middle = count / 2;
-    double median = (double)took[middle] / 1e3;
-    free(took);
-    return median;
-}
-
-/* ---- bare ---- */
-
-struct bare {
-    SSL_CTX *client, *server;
-    SSL_SESSION *session; /* the newest ticket's */
-    bool resume;
-};
-
-static int keep_session(SSL *ssl, SSL_SESSION *session)
-{
-    struct bare *bare = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    SSL_SESSION_free(bare->session);
-    bare->session = session;
-    return 1; /* the reference is ours */
-}
-
-static void bare_open(struct bare *bare, const struct files *files)
-{
-    bare->client = SSL_CTX_new(TLS_client_method());
-    bare->server = SSL_CTX_new(TLS_server_method());
-    must(bare->client != NULL && bare->server != NULL);
-    must(SSL_CTX_use_certificate_chain_file(bare->server, files->certificate) == 1);
-    must(SSL_CTX_use_PrivateKey_file(bare->server, files->key, SSL_FILETYPE_PEM) == 1);
-    must(SSL_CTX_set_num_tickets(bare->server, TICKETS));
-    SSL_CTX_set_session_cache_mode(bare->client,
-                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(bare->client, keep_session);
-    if (files->ca != NULL) {
-        SSL_CTX_set_verify(bare->client, SSL_VERIFY_PEER, NULL);
-        must(SSL_CTX_load_verify_file(bare->client, files->ca) == 1);
+    static char text[BODY_BYTES + 256];
+    static size_t length;
+    if (length == 0) {
+        length = (size_t)snprintf(text, sizeof(text),
+                                  "MAIL FROM:<a@load.test>\r\nRCPT TO:<b@load.test>\r\n"
+                                  "BDAT %d LAST\r\n",
+                                  BODY_BYTES);
+        memset(text + length, 'x', BODY_BYTES);
+        memcpy(text + length, "Message-ID: <1@load.test>\r\n\r\n", 29);
+        length += BODY_BYTES;
     }
-    must(SSL_CTX_set_app_data(bare->client, bare));
+    return (struct span){text, length};
 }
 
-static void bare_close(struct bare *bare)
+static void deliver(struct thread *thread)
 {
-    SSL_SESSION_free(bare->session);
-    SSL_CTX_free(bare->client);
-    SSL_CTX_free(bare->server);
+    int64_t began = clock_ns(CLOCK_MONOTONIC);
+    thread->way->say(thread->client, message());
+    thread->way->hear(thread->client, REPLIES);
+    histogram_add(&thread->counts.times_ns, (uint64_t)(clock_ns(CLOCK_MONOTONIC) - began));
+    thread->counts.done++;
 }
 
-static SSL *bare_end(SSL_CTX *context, BIO *in, BIO *out)
+static void *run_thread(void *self)
 {
-    SSL *ssl = SSL_new(context);
-    must(ssl != NULL && in != NULL && out != NULL);
-    BIO_up_ref(in);
-    BIO_up_ref(out);
-    SSL_set_bio(ssl, in, out);
-    return ssl;
+    struct thread *thread = self;
+    void (*once)(struct thread *) = thread->options->kept ? deliver : shake;
+    int64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t began_ns = clock_ns(CLOCK_MONOTONIC);
+    while (clock_ns(CLOCK_MONOTONIC) < thread->until_ns)
+        once(thread);
+    thread->counts.wall_ns += clock_ns(CLOCK_MONOTONIC) - began_ns;
+    thread->counts.cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+    return NULL;
 }
 
-static int64_t bare_handshake(void *with)
+/* ---- turns ---- */
+
+static void prepare(struct thread *thread)
 {
-    struct bare *bare = with;
-    char byte;
-    BIO *up = BIO_new(BIO_s_mem()), *down = BIO_new(BIO_s_mem());
-    SSL *server = bare_end(bare->server, up, down);
-    SSL_set_accept_state(server);
-    int64_t began = cpu_ns();
-    SSL *client = bare_end(bare->client, down, up);
-    SSL_set_connect_state(client);
-    must(SSL_set1_host(client, NAME));
-    if (bare->resume && bare->session != NULL)
-        must(SSL_set_session(client, bare->session));
-    SSL_do_handshake(client);
-    int64_t took = cpu_ns() - began;
-    SSL_do_handshake(server);
-    began = cpu_ns();
-    must(SSL_do_handshake(client) == 1);
-    took += cpu_ns() - began;
-    must(SSL_do_handshake(server) == 1);
-    began = cpu_ns();
-    SSL_read(client, &byte, 1); /* tickets */
-    SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    must(bare->session == NULL || SSL_session_reused(client) == bare->resume);
-    SSL_free(client);
-    took += cpu_ns() - began;
-    SSL_set_shutdown(server, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_free(server);
-    BIO_free(up);
-    BIO_free(down);
-    return took;
+    thread->client = thread->way->open(&thread->options->plan);
+    for (unsigned i = 0; i < WARM_UP; i++)
+        shake(thread);
+    thread->counts = (struct counts){0};
+    if (!thread->options->kept)
+        return;
+    thread->way->connect(thread->client);
+    thread->way->hear(thread->client, 1);
+    thread->way->say(thread->client, SPAN("HELO loop.test\r\n"));
+    thread->way->hear(thread->client, 1);
 }
 
-/* ---- through tlspolicy ---- */
-
-struct ours {
-    struct tickets *tickets;
-    struct tls_client *client;
-    struct tls_server *server;
-    struct tls_wants wants;
-    struct tls_trust *trust; /* NULL: nobody checks */
-};
-
-static int64_t wall_ms(void)
+static void run_turn(struct thread *threads, const struct options *options)
 {
-    return (int64_t)time(NULL) * 1000;
-}
-
-static void carry(struct tls *from, struct tls *to)
-{
-    struct span bytes = buffer_span(tls_outgoing(from));
-    buffer_append(tls_incoming(to), bytes);
-    buffer_consume(tls_outgoing(from), bytes.length);
-}
-
-static int64_t our_handshake(void *with)
-{
-    struct ours *ours = with;
-    CLEANUP(buffer_free) struct buffer plain = {0};
-    struct tls *server = tls_accept(ours->server);
-    int64_t began = cpu_ns();
-    struct tls *client = tls_connect(ours->client, &ours->wants);
-    tls_handshake(client);
-    int64_t took = cpu_ns() - began;
-    carry(client, server);
-    tls_handshake(server);
-    carry(server, client);
-    began = cpu_ns();
-    must(tls_handshake(client) == TLS_DONE);
-    took += cpu_ns() - began;
-    carry(client, server);
-    must(tls_handshake(server) == TLS_DONE);
-    carry(server, client);
-    began = cpu_ns();
-    must(tls_read(client, &plain, 100) == TLS_MORE);
-    tls_free(&client);
-    took += cpu_ns() - began;
-    tls_free(&server);
-    return took;
-}
-
-/* ---- both ---- */
-
-static void print_bare(const struct files *files, size_t count)
-{
-    struct bare bare = {.resume = false};
-    bare_open(&bare, files);
-    double full = median_us(bare_handshake, &bare, count);
-    bare.resume = true;
-    double resumed = median_us(bare_handshake, &bare, count);
-    printf("\"bare\":{\"full\":%.1f,\"resumed\":%.1f}", full, resumed);
-    bare_close(&bare);
-}
-
-static void ours_open(struct ours *ours, const struct files *files)
-{
-    static const char *const name = NAME;
-    char why[TLS_WHY_MAX];
-    const struct tls_server_options options = {
-        .certificate = files->certificate, .key = files->key, .tickets = TICKETS};
-    ours->tickets = tickets_create(NULL, 0);
-    ours->client = tls_client_create(ours->tickets, wall_ms);
-    ours->server = tls_server_create(&options, why);
-    ours->wants = (struct tls_wants){.ticket_key = SPAN("key"), .full = true};
-    if (files->ca != NULL) {
-        ours->wants.check = TLS_CHECK_NAMES;
-        ours->wants.names = &name;
-        ours->wants.name_count = 1;
-        ours->wants.trust = ours->trust = tls_trust_load(files->ca, why);
+    int64_t turn_ns = (int64_t)options->ms * 1000000 / TURNS;
+    int64_t until_ns = clock_ns(CLOCK_MONOTONIC) + turn_ns;
+    for (unsigned i = 0; i < options->threads; i++) {
+        threads[i].until_ns = until_ns;
+        must(pthread_create(&threads[i].id, NULL, run_thread, &threads[i]) == 0);
     }
-    must(ours->server != NULL && (files->ca == NULL || ours->trust != NULL));
+    for (unsigned i = 0; i < options->threads; i++)
+        must(pthread_join(threads[i].id, NULL) == 0);
 }
 
-static void ours_close(struct ours *ours)
+/* ---- what came of it ---- */
+
+static void print(const struct thread *threads, const struct options *options)
 {
-    tls_client_destroy(&ours->client);
-    tls_server_destroy(&ours->server);
-    tickets_destroy(&ours->tickets);
-    if (ours->trust != NULL)
-        tls_trust_release(&ours->trust);
+    static struct counts all;
+    double rate = 0;
+    all = (struct counts){0};
+    for (unsigned i = 0; i < options->threads; i++) {
+        const struct counts *one = &threads[i].counts;
+        all.done += one->done;
+        all.resumed += one->resumed;
+        all.cpu_ns += one->cpu_ns;
+        rate += (double)one->done / ((double)one->wall_ns / 1e9);
+        histogram_merge(&all.times_ns, &one->times_ns);
+    }
+    printf("\"%s\":{\"done\":%" PRIu64 ",\"resumed\":%" PRIu64 ",\"rate\":%.1f,\"cpu_us\":%.2f,"
+           "\"p50_us\":%.1f,\"p99_us\":%.1f}",
+           threads->way->name, all.done, all.resumed, rate,
+           (double)all.cpu_ns / 1e3 / (double)all.done,
+           (double)histogram_quantile(&all.times_ns, 50, 100) / 1e3,
+           (double)histogram_quantile(&all.times_ns, 99, 100) / 1e3);
 }
 
-static void print_ours(const struct files *files, size_t count)
+static int run(const struct options *options)
 {
-    struct ours ours = {.trust = NULL};
-    ours_open(&ours, files);
-    double full = median_us(our_handshake, &ours, count);
-    ours.wants.full = false;
-    double resumed = median_us(our_handshake, &ours, count);
-    printf("\"ours\":{\"full\":%.1f,\"resumed\":%.1f}", full, resumed);
-    ours_close(&ours);
+    static const struct loop_way *const ways[] = {&loop_bare, &loop_relay};
+    static struct thread threads[countof(ways)][THREADS_MAX];
+    for (size_t way = 0; way < countof(ways); way++)
+        for (unsigned i = 0; i < options->threads; i++) {
+            threads[way][i] = (struct thread){.way = ways[way], .options = options};
+            prepare(&threads[way][i]);
+        }
+    for (size_t turn = 0; turn < TURNS * countof(ways); turn++)
+        run_turn(threads[(turn + turn / countof(ways)) % countof(ways)], options);
+    printf("{");
+    print(threads[0], options);
+    printf(",");
+    print(threads[1], options);
+    printf("}\n");
+    for (size_t way = 0; way < countof(ways); way++)
+        for (unsigned i = 0; i < options->threads; i++) {
+            if (options->kept)
+                ways[way]->part(threads[way][i].client);
+            ways[way]->close(&threads[way][i].client);
+        }
+    return EX_OK;
 }
 
 int main(int argc, char **argv)
 {
-    size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
-    if (argc < 4 || argc > 5 || count == 0) {
-        fprintf(stderr, "handshake_loop COUNT CERTIFICATE KEY [CA-FILE]\n");
-        return EXIT_FAILURE;
-    }
-    const struct files files = {argv[2], argv[3], argv[4]};
-    printf("{");
-    print_bare(&files, count);
-    printf(",");
-    print_ours(&files, count);
-    printf("}\n");
-    return EXIT_SUCCESS;
+    struct options options = {.threads = 1, .ms = 800};
+    const struct argument rows[] = {
+        {"--to", ARGUMENT_ENDPOINT, .to = &options.plan.to},
+        {"--ca", ARGUMENT_TEXT, .to = &options.plan.ca},
+        {"--resume", ARGUMENT_FLAG, .to = &options.plan.resumes},
+        {"--kept", ARGUMENT_FLAG, .to = &options.kept},
+        {"--threads", ARGUMENT_NUMBER, .to = &options.threads, 1, THREADS_MAX},
+        {"--for", ARGUMENT_DURATION, .to = &options.ms, 1, 3600000},
+    };
+    int code = arguments_read(argc, argv, rows, countof(rows), help);
+    if (code != ARGUMENTS_READ)
+        return code;
+    if (options.plan.to.ip.family == 0)
+        return arguments_fail(EX_USAGE, "handshake_loop", "--to ADDR:PORT is missing");
+    alarm((unsigned)(options.ms / 500 + 60)); /* a server that says nothing */
+    return run(&options);
 }

@@ -222,12 +222,28 @@ static enum tls_progress handshake_lost(struct channel *channel, enum taken take
     return TLS_FAILED;
 }
 
+/* Takes the handshake a step on. `*spoke`: something is to be said, and was not before. */
+static enum tls_progress step_handshake(struct channel *channel, bool *spoke)
+{
+    const struct buffer *records = tls_outgoing(channel->tls);
+    bool silent = buffer_length(records) == 0;
+    enum tls_progress progress = tls_handshake(channel->tls);
+    *spoke = silent && buffer_length(records) > 0;
+    return progress;
+}
+
+/* The first word, which nobody can have answered: a readable event follows. */
+static bool awaits_answer(const struct channel *channel, bool spoke)
+{
+    return spoke && !channel->ended && !channel->watcher.ended;
+}
+
 enum tls_progress channel_handshake(struct channel *channel)
 {
     must(channel->tls != NULL && !channel->secured);
     enum taken taken = TAKEN_SOME;
-    for (;;) {
-        enum tls_progress progress = tls_handshake(channel->tls);
+    for (bool spoke, first = true;; first = false) {
+        enum tls_progress progress = step_handshake(channel, &spoke);
         if (progress == TLS_FAILED)
             fail_tls(channel);
         else if (!(progress == TLS_DONE && channel->speaks_next) &&
@@ -238,7 +254,7 @@ enum tls_progress channel_handshake(struct channel *channel)
             return progress;
         if (taken == TAKEN_END || taken == TAKEN_FAILED)
             return handshake_lost(channel, taken);
-        if (taken == TAKEN_ALL)
+        if (taken == TAKEN_ALL || (first && awaits_answer(channel, spoke)))
             return TLS_MORE;
         taken = receive(channel, tls_incoming(channel->tls), CHANNEL_READ_BYTES);
     }

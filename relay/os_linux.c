@@ -249,14 +249,14 @@ int os_connect(const struct endpoint *to, const struct endpoint *from)
 
 int os_connect_result(int socket)
 {
+    union address peer;
+    socklen_t peer_length = sizeof(peer);
+    if (getpeername(socket, &peer.any, &peer_length) == 0) /* who has one is connected */
+        return 0;
     int why = 0;
     socklen_t length = sizeof(why);
     must(getsockopt(socket, SOL_SOCKET, SO_ERROR, &why, &length) == 0);
-    if (why != 0)
-        return -why;
-    union address peer;
-    socklen_t peer_length = sizeof(peer);
-    return getpeername(socket, &peer.any, &peer_length) == 0 ? 0 : -EINPROGRESS;
+    return why != 0 ? -why : -EINPROGRESS;
 }
 
 void os_local(int socket, struct endpoint *endpoint)

@@ -62,12 +62,11 @@ struct session_head {
 /* Until when a session that was made now is good: as its server, and `last_ms`, have it. */
 int64_t session_until_ms(const struct ssl_session_st *session, int64_t last_ms, int64_t now_ms);
 
-/* A session as bytes for the ticket store. How many; 0 when they are more than
- * TICKET_BYTES_MAX. */
-size_t session_pack(const struct ssl_session_st *session, const struct session_head *head,
-                    char to[TICKET_BYTES_MAX]);
+/* Puts a copy of the session into the ticket store. */
+void session_store(struct tickets *tickets, struct span key, struct ssl_session_st *session,
+                   const struct session_head *head, int64_t now_ms);
 
-/* And back: the caller's reference, or NULL when they are no session. */
-struct ssl_session_st *session_unpack(struct span ticket, struct session_head *head);
+/* And back: the caller's reference, or NULL when it is no session. */
+struct ssl_session_st *session_of(struct ticket_taken *taken, struct session_head *head);
 
 bool session_is_single_use(const struct ssl_session_st *session);

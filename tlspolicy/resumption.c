@@ -12,16 +12,6 @@ static struct span key_of(const struct tls *tls)
     return (struct span){tls->ticket_key, tls->ticket_key_length};
 }
 
-static void keep_session(struct tls *tls, const SSL_SESSION *session,
-                         const struct session_head *head)
-{
-    char bytes[TICKET_BYTES_MAX];
-    struct span ticket = {bytes, session_pack(session, head, bytes)};
-    int64_t now_ms = tls->client->wall_ms();
-    tickets_put(tls->client->tickets, key_of(tls), ticket, head->until_ms - now_ms, now_ms);
-    explicit_bzero(bytes, ticket.length);
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -45,7 +35,7 @@ static int session_made(SSL *ssl, SSL_SESSION *session)
         .last_ms = last_ms,
         .verified = verify_held(tls),
     };
-    keep_session(tls, session, &head);
+    session_store(tls->client->tickets, key_of(tls), session, &head, now_ms);
     return 0; /* the reference stays OpenSSL's */
 }
 
@@ -73,37 +63,34 @@ static bool set_session(struct tls *tls, SSL_SESSION *session, const struct sess
     return true;
 }
 
-static void show_ticket(struct tls *tls, struct span ticket)
+static void show_ticket(struct tls *tls, struct ticket_taken *taken, int64_t now_ms)
 {
     struct session_head head;
-    SSL_SESSION *session = session_unpack(ticket, &head);
+    SSL_SESSION *session = session_of(taken, &head);
     tls->ticket_shown = set_session(tls, session, &head);
     tls->ticket_on_trial = tls->ticket_shown;
     tls->ticket_last_ms = tls->ticket_shown ? head.last_ms : 0;
     /* A session of TLS 1.3 is used once (RFC 8446 C.4). One of 1.2 goes back at once: its
      * server gives no second one, and it is purged if the handshake fails. */
     if (tls->ticket_shown && !session_is_single_use(session))
-        keep_session(tls, session, &head);
+        session_store(tls->client->tickets, key_of(tls), session, &head, now_ms);
     SSL_SESSION_free(session);
     ERR_clear_error(); /* a session that cannot be read or used is only not resumed */
 }
 
 void tls_resume(struct tls *tls, const struct tls_wants *wants)
 {
-    size_t length;
+    struct ticket_taken taken;
     struct tickets *tickets = tls->client->tickets;
     if (tickets == NULL || wants->ticket_key.length == 0)
         return;
     tls->ticket_key = span_copy(wants->ticket_key);
     tls->ticket_key_length = wants->ticket_key.length;
-    char *ticket = NULL;
-    if (!wants->full)
-        ticket = tickets_take(tickets, key_of(tls), tls->client->wall_ms(), &length);
-    if (ticket == NULL)
+    int64_t now_ms = tls->client->wall_ms();
+    if (wants->full || !tickets_take(tickets, key_of(tls), now_ms, &taken))
         return;
-    show_ticket(tls, (struct span){ticket, length});
-    explicit_bzero(ticket, length);
-    free(ticket);
+    show_ticket(tls, &taken, now_ms);
+    ticket_taken_free(&taken);
 }
 
 void tls_tell_rejected(struct tls *tls)

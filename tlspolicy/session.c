@@ -1,11 +1,15 @@
 /* A TLS session as the ticket store holds it: until when it may be used and whether its server was
- * who it should be, then OpenSSL's DER without the peer's certificate.
+ * who it should be, then OpenSSL's DER without the peer's certificate, or a session that has none.
  *
  * To decode a certificate costs as much as the rest of a resumed handshake, and nobody looks
- * at it. What was found when it was checked is in the DER too, but as something that stands
- * there only when it was bad: that it was good is said by us. */
+ * at it; and it is many times as large as all else. What was found when it was checked is in the
+ * DER too, but as something that stands there only when it was bad: that it was good is said by us.
+ *
+ * So what a full handshake makes goes in as bytes, and what comes of resuming that as it is: a copy,
+ * for the connection that it came on holds on to its own. */
 #include "tlspolicy/openssl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/asn1.h>
@@ -55,8 +59,8 @@ static unsigned char *cut_certificate(unsigned char *der, size_t *length)
     return begin;
 }
 
-size_t session_pack(const SSL_SESSION *session, const struct session_head *head,
-                    char to[TICKET_BYTES_MAX])
+static size_t pack(const SSL_SESSION *session, const struct session_head *head,
+                   char to[TICKET_BYTES_MAX])
 {
     struct head packed = {FORMAT, head->verified, head->until_ms, head->last_ms};
     unsigned char *der = NULL;
@@ -74,7 +78,7 @@ size_t session_pack(const SSL_SESSION *session, const struct session_head *head,
     return fits ? sizeof(packed) + length : 0;
 }
 
-SSL_SESSION *session_unpack(struct span ticket, struct session_head *head)
+static SSL_SESSION *unpack(struct span ticket, struct session_head *head)
 {
     struct head packed;
     if (ticket.length <= sizeof(packed))
@@ -86,6 +90,72 @@ SSL_SESSION *session_unpack(struct span ticket, struct session_head *head)
     struct span der = span_skip(ticket, sizeof(packed));
     const unsigned char *at = (const unsigned char *)der.data;
     return d2i_SSL_SESSION(NULL, &at, (long)der.length);
+}
+
+/* ---- as it is ---- */
+
+#define SESSION_SIZE 1280 /* of one in memory, without ticket and name */
+
+struct kept {
+    struct ticket_session ticket;
+    struct session_head head;
+    SSL_SESSION *session;
+};
+
+static size_t kept_pack(struct ticket_session *ticket, char to[TICKET_BYTES_MAX])
+{
+    struct kept *kept = container_of(ticket, struct kept, ticket);
+    return pack(kept->session, &kept->head, to);
+}
+
+static void kept_free(struct ticket_session **ticket)
+{
+    struct kept *kept = container_of(*ticket, struct kept, ticket);
+    SSL_SESSION_free(kept->session);
+    free(kept);
+    *ticket = NULL;
+}
+
+static struct ticket_session *keep(const SSL_SESSION *session, const struct session_head *head)
+{
+    const unsigned char *ticket;
+    size_t length;
+    const char *name = SSL_SESSION_get0_hostname(session);
+    SSL_SESSION_get0_ticket(session, &ticket, &length);
+    struct kept *kept = must_calloc(1, sizeof(*kept));
+    kept->ticket.size = SESSION_SIZE + length + (name ? strlen(name) : 0);
+    kept->ticket.pack = kept_pack;
+    kept->ticket.free = kept_free;
+    kept->head = *head;
+    kept->session = SSL_SESSION_dup(session);
+    must(kept->session != NULL);
+    return &kept->ticket;
+}
+
+/* ---- to the store and back ---- */
+
+void session_store(struct tickets *tickets, struct span key, SSL_SESSION *session,
+                   const struct session_head *head, int64_t now_ms)
+{
+    int64_t life_ms = head->until_ms - now_ms;
+    if (SSL_SESSION_get0_peer(session) == NULL) {
+        tickets_put_session(tickets, key, keep(session, head), life_ms, now_ms);
+        return;
+    }
+    char bytes[TICKET_BYTES_MAX];
+    struct span ticket = {bytes, pack(session, head, bytes)};
+    tickets_put(tickets, key, ticket, life_ms, now_ms);
+    explicit_bzero(bytes, ticket.length);
+}
+
+SSL_SESSION *session_of(struct ticket_taken *taken, struct session_head *head)
+{
+    if (taken->session == NULL)
+        return unpack((struct span){taken->bytes, taken->length}, head);
+    struct kept *kept = container_of(taken->session, struct kept, ticket);
+    *head = kept->head;
+    SSL_SESSION_up_ref(kept->session);
+    return kept->session;
 }
 
 bool session_is_single_use(const SSL_SESSION *session)

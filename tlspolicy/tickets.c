@@ -31,11 +31,27 @@ static struct ticket_key *make_key(struct tickets *tickets, struct span key)
     return made;
 }
 
+void ticket_taken_free(struct ticket_taken *taken)
+{
+    if (taken->session != NULL)
+        taken->session->free(&taken->session);
+    else if (taken->bytes != NULL) /* whoever reads them can read what they protected */
+        explicit_bzero(taken->bytes, taken->length);
+    free(taken->bytes);
+    *taken = (struct ticket_taken){0};
+}
+
+static struct ticket_taken open_ticket(struct ticket *take)
+{
+    struct ticket_taken taken = {take->bytes, take->length, take->session};
+    free(take);
+    return taken;
+}
+
 static void ticket_free(struct ticket *take)
 {
-    explicit_bzero(take->session, take->length); /* whoever reads it can read what it protected */
-    free(take->session);
-    free(take);
+    struct ticket_taken taken = open_ticket(take);
+    ticket_taken_free(&taken);
 }
 
 /* ---- coming and going ---- */
@@ -139,22 +155,41 @@ void tickets_destroy(struct tickets **tickets)
 
 /* ---- use ---- */
 
-void tickets_put(struct tickets *tickets, struct span key, struct span session, int64_t life_ms,
-                 int64_t now_ms)
+static bool is_worth_keeping(struct span key, size_t length, int64_t life_ms)
 {
-    if (life_ms <= 0 || session.length == 0 || session.length > TICKET_BYTES_MAX ||
-        key.length > TICKET_KEY_MAX)
-        return;
-    struct ticket *ticket = must_calloc(1, sizeof(*ticket));
-    ticket->expires_ms = now_ms + (life_ms < TICKET_LIFE_MS ? life_ms : TICKET_LIFE_MS);
-    ticket->length = session.length;
-    ticket->session = span_copy(session);
+    return life_ms > 0 && length > 0 && length <= TICKET_BYTES_MAX && key.length <= TICKET_KEY_MAX;
+}
+
+static void put(struct tickets *tickets, struct span key, struct ticket ticket, int64_t life_ms,
+                int64_t now_ms)
+{
+    struct ticket *kept = must_calloc(1, sizeof(*kept));
+    *kept = ticket;
+    kept->expires_ms = now_ms + (life_ms < TICKET_LIFE_MS ? life_ms : TICKET_LIFE_MS);
     pthread_mutex_lock(&tickets->lock);
     tickets->facts.stored++;
     if (tickets->store != NULL)
-        ticket_await_write(tickets, ticket);
-    ticket_enter(tickets, key, ticket, now_ms);
+        ticket_await_write(tickets, kept);
+    ticket_enter(tickets, key, kept, now_ms);
     pthread_mutex_unlock(&tickets->lock);
+}
+
+void tickets_put(struct tickets *tickets, struct span key, struct span session, int64_t life_ms,
+                 int64_t now_ms)
+{
+    if (!is_worth_keeping(key, session.length, life_ms))
+        return;
+    struct ticket ticket = {.length = session.length, .bytes = span_copy(session)};
+    put(tickets, key, ticket, life_ms, now_ms);
+}
+
+void tickets_put_session(struct tickets *tickets, struct span key, struct ticket_session *take,
+                         int64_t life_ms, int64_t now_ms)
+{
+    if (is_worth_keeping(key, take->size, life_ms))
+        put(tickets, key, (struct ticket){.length = take->size, .session = take}, life_ms, now_ms);
+    else
+        take->free(&take);
 }
 
 /* The newest that has not expired, taken out; those that have are dropped. */
@@ -171,15 +206,14 @@ static struct ticket *take_newest(struct tickets *tickets, struct span key, int6
     return NULL;
 }
 
-char *tickets_take(struct tickets *tickets, struct span key, int64_t now_ms, size_t *length)
+bool tickets_take(struct tickets *tickets, struct span key, int64_t now_ms,
+                  struct ticket_taken *taken)
 {
     pthread_mutex_lock(&tickets->lock);
-    struct ticket *taken = take_newest(tickets, key, now_ms);
+    struct ticket *newest = take_newest(tickets, key, now_ms);
     pthread_mutex_unlock(&tickets->lock);
-    *length = taken ? taken->length : 0;
-    char *session = taken ? taken->session : NULL;
-    free(taken);
-    return session;
+    *taken = newest ? open_ticket(newest) : (struct ticket_taken){0};
+    return newest != NULL;
 }
 
 void tickets_purge(struct tickets *tickets, struct span key)

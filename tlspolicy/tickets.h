@@ -3,9 +3,11 @@
  * session was made, and is the caller's to compute.
  *
  * One store for all workers, any thread at any time: under its lock memory is moved and copied,
- * and no disk is waited for. Sessions lie here serialised (opaque bytes): no live SSL_SESSION is
- * ever shared. It is bounded, oldest out first, and nothing in it is ever shown to anybody but the
- * server it is of.
+ * and no disk is waited for. A session lies here as bytes, or as its maker has it: to make bytes
+ * of it and to read them again is a tenth of what a resumed handshake costs, and most are used
+ * before anybody would write them down. Either is opaque, and belongs to one thread at a time. The
+ * store is bounded, oldest out first, and nothing in it is ever shown to anybody but the server it
+ * is of.
  *
  * With a `struct store` a restart finds them again: what is new is written, and what was taken
  * removed, by a thread of its own that calls tickets_step(), in batches. An orderly end writes all,
@@ -36,13 +38,30 @@ struct tickets;
 struct tickets *tickets_create(struct store *store, int64_t now_ms);
 void tickets_destroy(struct tickets **tickets); /* writes nothing: see tickets_flush */
 
+/* A session as its maker has it; he embeds this. */
+struct ticket_session {
+    size_t size; /* bytes of memory, about */
+    size_t (*pack)(struct ticket_session *session, char to[TICKET_BYTES_MAX]); /* how many */
+    void (*free)(struct ticket_session **session);
+};
+
 /* Keeps a copy of the session. `life_ms` is the server's lifetime. */
 void tickets_put(struct tickets *tickets, struct span key, struct span session, int64_t life_ms,
                  int64_t now_ms);
+/* Keeps the session itself. */
+void tickets_put_session(struct tickets *tickets, struct span key, struct ticket_session *take,
+                         int64_t life_ms, int64_t now_ms);
 
-/* Takes the newest ticket for the key that has not expired: malloc'd bytes, the caller
- * frees; NULL (and *length 0) when there is none. */
-char *tickets_take(struct tickets *tickets, struct span key, int64_t now_ms, size_t *length);
+struct ticket_taken { /* one of both: the taker's to free */
+    char *bytes;
+    size_t length;
+    struct ticket_session *session;
+};
+
+/* Takes the newest ticket for the key that has not expired. False when there is none. */
+bool tickets_take(struct tickets *tickets, struct span key, int64_t now_ms,
+                  struct ticket_taken *taken);
+void ticket_taken_free(struct ticket_taken *taken);
 
 /* Forgets all tickets of a key: a handshake with one of them failed. */
 void tickets_purge(struct tickets *tickets, struct span key);

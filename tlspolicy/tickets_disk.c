@@ -78,16 +78,27 @@ static struct store_write *add_write(struct batch *batch, uint64_t id)
     return &batch->writes[at];
 }
 
-static struct span value_make(const struct ticket *ticket)
+static struct span value_of(const struct ticket *ticket, struct span session)
 {
     const struct ticket_key *key = ticket->key;
     struct head head = {ticket->expires_ms, key->length};
-    size_t length = sizeof(head) + key->length + ticket->length;
+    size_t length = sizeof(head) + key->length + session.length;
     char *value = must_calloc(1, length);
     memcpy(value, &head, sizeof(head));
     memcpy(value + sizeof(head), key->bytes, key->length);
-    memcpy(value + sizeof(head) + key->length, ticket->session, ticket->length);
+    memcpy(value + sizeof(head) + key->length, session.data, session.length);
     return (struct span){value, length};
+}
+
+static struct span value_make(const struct ticket *ticket)
+{
+    char packed[TICKET_BYTES_MAX];
+    if (ticket->session == NULL)
+        return value_of(ticket, (struct span){ticket->bytes, ticket->length});
+    struct span session = {packed, ticket->session->pack(ticket->session, packed)};
+    struct span value = value_of(ticket, session);
+    explicit_bzero(packed, session.length);
+    return value;
 }
 
 /* While writing fails only removals are tried: so `gone` stays within what there is on disk. */
@@ -214,7 +225,7 @@ static bool load_ticket(struct tickets *tickets, uint64_t id, struct span value,
                               .id = id,
                               .expires_ms = head.expires_ms,
                               .length = session.length,
-                              .session = span_copy(session)};
+                              .bytes = span_copy(session)};
     tickets->facts.on_disk++;
     ticket_enter(tickets, (struct span){rest.data, head.key_length}, ticket, now_ms);
     return true;

@@ -28,8 +28,9 @@ struct ticket {
     enum ticket_state state;
     uint64_t id; /* its key on disk: in the order in which they came */
     int64_t expires_ms;
-    size_t length;
-    char *session;
+    size_t length; /* of the bytes, or how large the session is */
+    char *bytes;
+    struct ticket_session *session;
 };
 
 struct ticket_ids { /* a growable array */

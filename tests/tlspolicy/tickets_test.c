@@ -34,16 +34,16 @@ static void put(const char *key, const char *session, int64_t life_ms, int64_t n
 
 static void assert_taken(const char *key, int64_t now_ms, const char *wanted)
 {
-    size_t length = 99;
-    char *session = tickets_take(tickets, span_of(key), now_ms, &length);
+    struct ticket_taken taken = {.length = 99};
+    ck_assert(tickets_take(tickets, span_of(key), now_ms, &taken) == (wanted != NULL));
+    ck_assert_ptr_null(taken.session);
     if (wanted == NULL) {
-        ck_assert_ptr_null(session);
-        ck_assert_uint_eq(length, 0);
+        ck_assert_ptr_null(taken.bytes);
+        ck_assert_uint_eq(taken.length, 0);
         return;
     }
-    ck_assert_ptr_nonnull(session);
-    ck_assert(span_equal((struct span){session, length}, span_of(wanted)));
-    free(session);
+    ck_assert(span_equal((struct span){taken.bytes, taken.length}, span_of(wanted)));
+    ticket_taken_free(&taken);
 }
 
 static struct tickets_facts facts(void)
@@ -242,6 +242,80 @@ START_TEST(bytes_are_given_back)
 }
 END_TEST
 
+/* ---- as their maker has them ---- */
+
+struct made {
+    struct ticket_session ticket;
+    const char *text;
+};
+
+static unsigned made_now;
+
+static size_t made_pack(struct ticket_session *session, char to[TICKET_BYTES_MAX])
+{
+    const char *text = container_of(session, struct made, ticket)->text;
+    memcpy(to, text, strlen(text));
+    return strlen(text);
+}
+
+static void made_free(struct ticket_session **session)
+{
+    free(container_of(*session, struct made, ticket));
+    *session = NULL;
+    made_now--;
+}
+
+static struct ticket_session *make(const char *text, size_t size)
+{
+    struct made *made = must_calloc(1, sizeof(*made));
+    *made = (struct made){{size, made_pack, made_free}, text};
+    made_now++;
+    return &made->ticket;
+}
+
+static void put_session(const char *text, int64_t life_ms)
+{
+    tickets_put_session(tickets, SPAN("key"), make(text, 1000), life_ms, 0);
+}
+
+START_TEST(a_session_comes_back_as_it_is)
+{
+    begin();
+    put_session("one", MINUTE);
+    put("key", "two", MINUTE, 0);
+    put_session("three", MINUTE);
+    struct ticket_taken taken;
+    ck_assert(tickets_take(tickets, SPAN("key"), 0, &taken));
+    ck_assert(taken.session != NULL && taken.bytes == NULL);
+    ck_assert_str_eq(container_of(taken.session, struct made, ticket)->text, "three");
+    ticket_taken_free(&taken);
+    ck_assert_ptr_null(taken.session);
+    ck_assert_uint_eq(made_now, 1);
+    ck_assert_uint_gt(facts().bytes, 1000);
+    assert_taken("key", 0, "two");
+    tickets_purge(tickets, SPAN("key"));
+    ck_assert(made_now == 0 && facts().bytes == 0);
+    put_session("four", MINUTE);
+    end();
+    ck_assert_uint_eq(made_now, 0);
+}
+END_TEST
+
+START_TEST(a_session_that_cannot_be_used_is_freed)
+{
+    begin();
+    put_session("one", 0);
+    tickets_put_session(tickets, SPAN("key"), make("two", TICKET_BYTES_MAX + 1), MINUTE, 0);
+    ck_assert(made_now == 0 && facts().stored == 0);
+    for (unsigned i = 0; i < TICKETS_PER_KEY + 3; i++)
+        put_session("many", MINUTE);
+    ck_assert_uint_eq(made_now, TICKETS_PER_KEY);
+    assert_taken("key", MINUTE, NULL);
+    ck_assert_uint_eq(made_now, 0);
+    end();
+}
+END_TEST
+
 /* ---- by many threads ---- */
 
 #define ROUNDS 5000
@@ -253,13 +327,12 @@ static void *use(void *argument)
     unsigned first = *(const unsigned *)argument;
     for (unsigned i = 0; i < ROUNDS; i++) {
         char text[16];
-        size_t length;
+        struct ticket_taken taken;
         snprintf(text, sizeof(text), "%u", first + i);
         put("key", text, MINUTE, 0);
-        char *session = tickets_take(tickets, SPAN("key"), 0, &length);
-        if (session != NULL)
-            taken_of[strtoul(session, NULL, 10)]++;
-        free(session);
+        if (tickets_take(tickets, SPAN("key"), 0, &taken))
+            taken_of[strtoul(taken.bytes, NULL, 10)]++;
+        ticket_taken_free(&taken);
     }
     return NULL;
 }
@@ -349,10 +422,25 @@ START_TEST(a_restart_finds_them_again)
     assert_taken("key", 1, "three");
     assert_taken("key", 1, "one");
     assert_taken("other", 1, "two");
-    size_t length;
-    char *session = tickets_take(tickets, SPAN("key\0"), 1, &length);
-    ck_assert(span_equal((struct span){session, length}, SPAN("\0four")));
-    free(session);
+    struct ticket_taken taken;
+    ck_assert(tickets_take(tickets, SPAN("key\0"), 1, &taken));
+    ck_assert(span_equal((struct span){taken.bytes, taken.length}, SPAN("\0four")));
+    ticket_taken_free(&taken);
+    end_on_disk();
+}
+END_TEST
+
+START_TEST(a_session_is_bytes_after_a_restart)
+{
+    begin_on_disk();
+    put_session("one", MINUTE);
+    put("key", "two", MINUTE, 0);
+    put_session("three", MINUTE);
+    restart(0);
+    ck_assert_uint_eq(made_now, 0);
+    assert_taken("key", 0, "three");
+    assert_taken("key", 0, "two");
+    assert_taken("key", 0, "one");
     end_on_disk();
 }
 END_TEST
@@ -576,7 +664,9 @@ TEST_MAIN("tlspolicy/tickets", newest_first_and_once, keys_are_kept_apart, they_
           our_own_limit_of_life_holds, what_cannot_be_used_is_not_kept,
           a_purge_takes_all_of_one_key, a_key_holds_so_many, all_keys_hold_so_many,
           expired_ones_make_room_first, their_bytes_are_bounded, bytes_are_given_back,
+          a_session_comes_back_as_it_is, a_session_that_cannot_be_used_is_freed,
           no_two_threads_take_the_same, a_restart_finds_them_again,
+          a_session_is_bytes_after_a_restart,
           what_was_used_is_not_there_after_a_restart, newest_first_over_restarts,
           a_crash_forgets_what_was_not_written, what_expired_meanwhile_is_not_loaded,
           what_is_no_ticket_is_passed_over, bounds_hold_for_what_is_loaded,

@@ -110,11 +110,12 @@ START_TEST(no_session_is_kept_of_a_handshake_that_failed)
 END_TEST
 
 /* The word in front of a stored session that says so, whatever else is in it. */
-static char *take_ticket(size_t *length, uint32_t **verified)
+static struct ticket_taken take_ticket(uint32_t **verified)
 {
-    char *ticket = tickets_take(tickets, SPAN("key"), clock_ms(), length);
-    ck_assert(ticket != NULL && *length > 100);
-    *verified = (uint32_t *)(void *)(ticket + sizeof(uint32_t));
+    struct ticket_taken ticket;
+    ck_assert(tickets_take(tickets, SPAN("key"), clock_ms(), &ticket));
+    ck_assert(ticket.bytes != NULL && ticket.length > 100);
+    *verified = (uint32_t *)(void *)(ticket.bytes + sizeof(uint32_t));
     return ticket;
 }
 
@@ -122,27 +123,27 @@ START_TEST(a_stored_session_says_what_it_proves)
 {
     static const enum tls_version most[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
     for (size_t i = 0; i < countof(most); i++) {
-        size_t length;
         uint32_t *verified;
         struct tls_wants wants = want(TLS_CHECK_NOTHING, "key");
         serve_leaf(GOOD, most[i]);
         tickets_purge(tickets, SPAN("key"));
         ck_assert(talk(&wants));
-        char *ticket = take_ticket(&length, &verified);
+        struct ticket_taken ticket = take_ticket(&verified);
         ck_assert_uint_eq(*verified, 0);
-        free(ticket);
+        ticket_taken_free(&ticket);
         wants = want(TLS_CHECK_NAMES, "key");
         tickets_purge(tickets, SPAN("key"));
         ck_assert(talk(&wants));
-        ticket = take_ticket(&length, &verified);
+        ticket = take_ticket(&verified);
         ck_assert_uint_eq(*verified, 1);
         *verified = 0;
         tickets_purge(tickets, SPAN("key"));
-        tickets_put(tickets, SPAN("key"), (struct span){ticket, length}, 60000, clock_ms());
+        tickets_put(tickets, SPAN("key"), (struct span){ticket.bytes, ticket.length}, 60000,
+                    clock_ms());
         ck_assert(talk(&wants)); /* a full handshake */
         assert_facts(false, true, TLS_FAULT_NONE);
         ck_assert(!facts().ticket_shown);
-        free(ticket);
+        ticket_taken_free(&ticket);
     }
 }
 END_TEST
