@@ -1,6 +1,7 @@
 /* OpenSSL and a blocking socket, and nothing else: what a handshake over TCP costs its client at
  * least. It offers what the relay offers and checks what the relay checks, for what is compared is
- * code, not ciphers; reads are as large as they can be (read_ahead), a session is kept by reference. */
+ * code, not ciphers; reads are as large as they can be (read_ahead), a session is kept by
+ * reference. */
 #include "bench/handshake_loop.h"
 
 #include "base/must.h"

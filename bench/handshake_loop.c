@@ -2,9 +2,9 @@
  * bench/handshake_loop.h by turns: for bench/handshake. Prints one JSON object.
  *
  * A handshake is: connect, shake hands, read until the server's greeting has come (the tickets are
- * in front of it), close_notify, close. Its time ends with the handshake; its CPU, of this side only
- * and of the kernel for it, with the close. A message is a pipelined transaction on a connection
- * that is kept, from its first byte to its last reply. */
+ * in front of it), close_notify, close. Its time ends with the handshake; its CPU, of this side
+ * only and of the kernel for it, with the close. A message is a pipelined transaction on a
+ * connection that is kept, from its first byte to its last reply. */
 #include "bench/handshake_loop.h"
 
 #include "base/must.h"
@@ -24,7 +24,7 @@
 #define THREADS_MAX 64
 #define WARM_UP 16 /* not counted: caches, and a ticket for each */
 #define BODY_BYTES 4096
-#define REPLIES 3      /* to MAIL, RCPT, BDAT */
+#define REPLIES 3 /* to MAIL, RCPT, BDAT */
 
 static const char help[] =
     "Usage: handshake_loop --to ADDR:PORT [OPTION]...\n"

@@ -5,8 +5,8 @@
  * at it; and it is many times as large as all else. What was found when it was checked is in the
  * DER too, but as something that stands there only when it was bad: that it was good is said by us.
  *
- * So what a full handshake makes goes in as bytes, and what comes of resuming that as it is: a copy,
- * for the connection that it came on holds on to its own. */
+ * So what a full handshake makes goes in as bytes, and what comes of resuming that as it is: a
+ * copy, for the connection that it came on holds on to its own. */
 #include "tlspolicy/openssl.h"
 
 #include <stdlib.h>

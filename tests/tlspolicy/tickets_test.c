@@ -666,9 +666,8 @@ TEST_MAIN("tlspolicy/tickets", newest_first_and_once, keys_are_kept_apart, they_
           expired_ones_make_room_first, their_bytes_are_bounded, bytes_are_given_back,
           a_session_comes_back_as_it_is, a_session_that_cannot_be_used_is_freed,
           no_two_threads_take_the_same, a_restart_finds_them_again,
-          a_session_is_bytes_after_a_restart,
-          what_was_used_is_not_there_after_a_restart, newest_first_over_restarts,
-          a_crash_forgets_what_was_not_written, what_expired_meanwhile_is_not_loaded,
-          what_is_no_ticket_is_passed_over, bounds_hold_for_what_is_loaded,
-          a_turn_writes_all_there_is, a_disk_that_fails_is_tried_again,
-          taken_while_they_are_written)
+          a_session_is_bytes_after_a_restart, what_was_used_is_not_there_after_a_restart,
+          newest_first_over_restarts, a_crash_forgets_what_was_not_written,
+          what_expired_meanwhile_is_not_loaded, what_is_no_ticket_is_passed_over,
+          bounds_hold_for_what_is_loaded, a_turn_writes_all_there_is,
+          a_disk_that_fails_is_tried_again, taken_while_they_are_written)

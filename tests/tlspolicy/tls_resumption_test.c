@@ -292,10 +292,10 @@ START_TEST(a_failure_without_a_ticket_forgets_nothing)
 END_TEST
 
 TEST_MAIN("tlspolicy/tls_resumption", resumption_1_3, resumption_1_2, tickets_hold_no_certificate,
-          a_session_of_a_resumed_connection_can_be_written,
-          no_resumption_after_a_purge, no_resumption_without_tickets,
-          every_server_of_a_certificate_knows_its_tickets, a_refused_ticket_costs_only_the_round,
-          tickets_expire_by_our_clock, a_day_after_a_full_handshake_there_is_another,
-          a_full_handshake_is_to_be_had, ticket_keys_grow_old, a_connection_brings_so_many_tickets,
+          a_session_of_a_resumed_connection_can_be_written, no_resumption_after_a_purge,
+          no_resumption_without_tickets, every_server_of_a_certificate_knows_its_tickets,
+          a_refused_ticket_costs_only_the_round, tickets_expire_by_our_clock,
+          a_day_after_a_full_handshake_there_is_another, a_full_handshake_is_to_be_had,
+          ticket_keys_grow_old, a_connection_brings_so_many_tickets,
           a_handshake_that_fails_with_a_ticket_forgets_its_key,
           a_failure_without_a_ticket_forgets_nothing)

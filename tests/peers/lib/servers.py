@@ -52,10 +52,15 @@ def make_certificate(workshop, name="cert", host=PEER_NAME, addresses=("127.0.0.
     return cert, key
 
 
-def make_ca(workshop, name="ca"):
-    """A local certification authority; (certificate, key) as paths."""
+def _new_key(bits):
+    """Options of `openssl req`: RSA of so many bits, or P-256."""
+    return ["-newkey", f"rsa:{bits}"] if bits else _EC
+
+
+def make_ca(workshop, name="ca", *, bits=None):
+    """A local certification authority; (certificate, key) as paths. `bits`: RSA, not P-256."""
     cert, key = workshop.path(f"{name}.pem"), workshop.path(f"{name}.key")
-    run_command(["openssl", "req", "-x509", *_EC, "-nodes", "-days", "30", "-subj",
+    run_command(["openssl", "req", "-x509", *_new_key(bits), "-nodes", "-days", "30", "-subj",
                  f"/CN=Millrace test {name}", "-keyout", key, "-out", cert])
     return cert, key
 
@@ -64,9 +69,8 @@ def sign_certificate(workshop, by, name, host, *, days=30, bits=None, ca=False):
     """A certificate for `host`, signed by `by` (as make_ca gave it); (certificate, key). `days` may
     be -1: it has expired. `bits`: RSA, not P-256. `ca`: it may sign others."""
     request, cert, key = (workshop.path(f"{name}{end}") for end in (".csr", ".pem", ".key"))
-    kind = ["-newkey", f"rsa:{bits}"] if bits else _EC
-    run_command(["openssl", "req", *kind, "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out",
-                 request])
+    run_command(["openssl", "req", *_new_key(bits), "-nodes", "-subj", f"/CN={host}", "-keyout", key,
+                 "-out", request])
     extensions = workshop.write(f"{name}.ext", f"subjectAltName=DNS:{host}\n" +
                                 ("basicConstraints=critical,CA:TRUE\n" if ca else ""))
     run_command(["openssl", "x509", "-req", "-in", request, "-CA", by[0], "-CAkey", by[1],
