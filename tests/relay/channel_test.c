@@ -341,6 +341,19 @@ START_TEST(peer_closes_in_the_handshake)
 }
 END_TEST
 
+/* No event follows that would tell of it. */
+START_TEST(peer_closed_before_the_handshake)
+{
+    open_pair();
+    const struct tls_wants wants = {0};
+    shutdown(there.socket, SHUT_WR);
+    here.watcher.ended = true;
+    channel_start_tls(&here, tls_connect(client, &wants));
+    ck_assert_int_eq(channel_handshake(&here), TLS_FAILED);
+    close_pair();
+}
+END_TEST
+
 START_TEST(broken_record_fails)
 {
     open_tls_pair();
@@ -574,6 +587,7 @@ int main(void)
     tcase_add_test(tls, who_speaks_next_ends_the_handshake_with_that);
     tcase_add_test(tls, handshake_with_garbage_fails_at_both_ends);
     tcase_add_test(tls, peer_closes_in_the_handshake);
+    tcase_add_test(tls, peer_closed_before_the_handshake);
     tcase_add_test(tls, broken_record_fails);
     suite_add_tcase(suite, tls);
 
