@@ -96,6 +96,14 @@ static bool is_wary(const struct connection *connection)
     return rested || (connection->slot.probe && !connection->alive_told);
 }
 
+static bool is_last(const struct connection *connection)
+{
+    unsigned most = site_of(connection)->terms.limits->messages_per_connection;
+    bool worn_out = connection->session.mail_taken && connection->session.mail_deferred;
+    return connection->one_shot || connection->session.closing || worn_out ||
+           session_spent(&connection->session) || (most > 0 && connection->served >= most);
+}
+
 static bool deliver(struct connection *connection, enum session_ask *ask)
 {
     struct attempt *attempt = connection->attempt;
@@ -107,6 +115,7 @@ static bool deliver(struct connection *connection, enum session_ask *ask)
     connection->opened_ms = 0;
     attempt->delivery.now_ms = connection->worker->wall_ms;
     attempt->delivery.wary = is_wary(connection);
+    attempt->delivery.last = is_last(connection);
     connection->idle_since_ms = 0;
     connection->phase = PHASE_TALKING;
     connection->replies_before = connection->session.replies;
@@ -128,14 +137,6 @@ static void load(struct connection *connection, struct entry *entry)
 }
 
 /* ---- claiming ---- */
-
-static bool is_last(const struct connection *connection)
-{
-    unsigned most = site_of(connection)->terms.limits->messages_per_connection;
-    bool worn_out = connection->session.mail_taken && connection->session.mail_deferred;
-    return connection->one_shot || connection->session.closing || worn_out ||
-           session_spent(&connection->session) || (most > 0 && connection->served >= most);
-}
 
 static void go_idle(struct connection *connection)
 {

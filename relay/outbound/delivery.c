@@ -185,7 +185,7 @@ static void decide_untried(struct session *session)
  * connection's to say. */
 static enum session_ask transaction_over(struct session *session)
 {
-    must(!any_open(session) && session->expected_count == 0);
+    must(!any_open(session) && session->expected_count == (session->quit_said ? 1 : 0));
     if (any_later(session)) {
         if (!mails_are_used_up(session)) {
             begin_transaction(session);
@@ -231,17 +231,37 @@ enum session_ask session_deliver(struct session *session, struct delivery *deliv
     return ask_due(session, ASK_BYTES);
 }
 
+/* RFC 2920 3.1 lets QUIT follow the content in its flight. Of several recipients some may be for
+ * another transaction. */
+void session_body_written(struct session *session)
+{
+    const struct delivery *delivery = session->delivery;
+    bool whole =
+        !has(session, EXTENSION_CHUNKING) || session->now.announced == body_length(session);
+    if (!whole || !delivery->last || delivery->envelope->count > 1 ||
+        !has(session, EXTENSION_PIPELINING))
+        return;
+    buffer_append(session->out, SPAN("QUIT\r\n"));
+    session->quit_said = session->closing = true;
+}
+
+static void content_sent(struct session *session)
+{
+    session->now.whole = true;
+    if (!has(session, EXTENSION_CHUNKING))
+        expect(session, STEP_END_OF_DATA, 0);
+    if (session->quit_said)
+        expect(session, STEP_QUIT, 0);
+}
+
 enum session_ask session_body_sent(struct session *session)
 {
     struct transaction *now = &session->now;
-    if (!has(session, EXTENSION_CHUNKING)) {
-        now->whole = true;
-        expect(session, STEP_END_OF_DATA, 0);
-        return ASK_BYTES;
-    }
+    bool chunked = has(session, EXTENSION_CHUNKING);
     now->chunk_under_way = false;
-    now->whole = now->announced == body_length(session);
-    return ask_due(session, advance(session));
+    if (!chunked || now->announced == body_length(session))
+        content_sent(session);
+    return chunked ? ask_due(session, advance(session)) : ASK_BYTES;
 }
 
 void session_not_received(struct session *session)

@@ -36,6 +36,17 @@ static void write_window(struct connection *connection, struct span window)
     connection->body_at += window.length;
 }
 
+static void end_piece(struct connection *connection)
+{
+    struct buffer *out = &connection->channel.out;
+    connection->body_ended = true;
+    if (!connection->chunk)
+        data_write_end(&connection->writer, out);
+    connection->out_noted = buffer_length(out); /* a body is none of the transcript's */
+    session_body_written(&connection->session);
+    connection_note_said(connection);
+}
+
 /* Puts out as much as the channel should hold. True when the piece has been written whole. */
 static bool write_piece(struct connection *connection)
 {
@@ -49,9 +60,8 @@ static bool write_piece(struct connection *connection)
         size_t length = left < BODY_WINDOW ? (size_t)left : BODY_WINDOW;
         write_window(connection, (struct span){message->body + connection->body_at, length});
     }
-    if (!connection->chunk && !connection->body_ended)
-        data_write_end(&connection->writer, &connection->channel.out);
-    connection->body_ended = true;
+    if (!connection->body_ended)
+        end_piece(connection);
     return true;
 }
 
@@ -125,5 +135,6 @@ bool connection_begin_chunk(struct connection *connection, enum session_ask *ask
 {
     struct chunk chunk = session_chunk(&connection->session);
     connection->chunk = true;
+    connection->body_ended = false;
     return begin_piece(connection, chunk.offset, chunk.offset + chunk.length, ask);
 }

@@ -416,6 +416,8 @@ enum session_ask session_tls_failed(struct session *session, enum tls_outcome ou
 
 enum session_ask session_quit(struct session *session)
 {
+    if (session->quit_said) /* behind the content */
+        return ASK_BYTES;
     buffer_append(session->out, SPAN("QUIT\r\n"));
     expect(session, STEP_QUIT, 0);
     session->closing = true;

@@ -15,7 +15,8 @@
  *
  * With CHUNKING (RFC 3030) the body goes as chunks, each behind its BDAT. With PIPELINING too, a
  * small body goes in one flight with MAIL and RCPT: a message costs one round trip. A larger one
- * waits until a recipient was taken, and is never far ahead of the replies to its chunks.
+ * waits until a recipient was taken, and is never far ahead of the replies to its chunks. Behind
+ * the last content of a connection QUIT goes at once, too.
  *
  * A delivery is one transaction, or several behind each other where the host takes only so many
  * recipients at a time (RFC 9422, and 452 4.5.3). */
@@ -36,6 +37,7 @@ struct delivery {
     struct arena *arena;      /* for the verdicts' texts */
     int64_t now_ms;           /* when it begins: ms since 1970 */
     bool wary;                /* the server may be gone or dead: no body before it has answered */
+    bool last;                /* nothing follows it on this connection: QUIT may go right behind */
 };
 
 enum session_ask {
@@ -152,6 +154,7 @@ struct session {
     unsigned envelopes; /* delivered or not, for RCPTDOMAINMAX: each is one domain's */
     bool open;          /* a transaction was begun and not ended by its content: RSET first */
     bool closing;       /* the server said 421, or we said QUIT */
+    bool quit_said;     /* in one flight with the content: its reply comes behind that to this */
     bool mail_taken;    /* some MAIL was answered with 250 */
     bool mail_deferred; /* this delivery's MAIL got a 4xx: where others were taken, perhaps it is
                            this channel, not the mail */
@@ -208,8 +211,10 @@ struct chunk { /* bytes of a body */
 /* After ASK_CHUNK: which. */
 struct chunk session_chunk(const struct session *session);
 
-/* After ASK_BODY or ASK_CHUNK: its last byte has left for the socket. Before that, of the whole
- * body, nothing can arrive twice. */
+/* After ASK_BODY or ASK_CHUNK: its last byte lies in `out`. What may go in one flight with it is
+ * put behind it. */
+void session_body_written(struct session *session);
+/* And has left for the socket. Before that, of the whole body, nothing can arrive twice. */
 enum session_ask session_body_sent(struct session *session);
 
 /* The connection broke: `why` in our words. Recipients without a verdict are deferred; or in

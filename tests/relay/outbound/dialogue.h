@@ -46,7 +46,7 @@ struct dialogue {
     unsigned recipients;
     uint32_t flags;     /* of the message */
     uint64_t length;    /* of its body */
-    bool wary;          /* of the delivery */
+    bool wary, last;    /* of the delivery */
     unsigned discarded; /* extensions */
     void (*prepare)(struct message *message, struct envelope *envelope);
     struct tls_policy policy; /* level 0: TLS_NONE */
@@ -200,7 +200,8 @@ static inline enum session_ask play_deliver(struct play *play)
                                        .verdicts = play->verdicts,
                                        .arena = &play->arena,
                                        .now_ms = PLAY_NOW,
-                                       .wary = play->dialogue->wary};
+                                       .wary = play->dialogue->wary,
+                                       .last = play->dialogue->last};
     return session_deliver(&play->session, &play->delivery);
 }
 
@@ -209,7 +210,7 @@ static inline enum session_ask play_act(struct play *play, const struct step *st
     switch (step->action) {
     case SERVER: return play_server(play, step->text);
     case DELIVER: return play_deliver(play);
-    case BODY: return session_body_sent(&play->session);
+    case BODY: session_body_written(&play->session); return session_body_sent(&play->session);
     case SECURED: return session_secured(&play->session, NULL);
     case TLS_BAD: return session_tls_failed(&play->session, step->outcome, step->text);
     case LOST: return session_lost(&play->session, step->text);

@@ -9,7 +9,9 @@
 #define LAST(n) "BDAT " #n " LAST\r\n"
 #define MIB "BDAT 1048576\r\n"
 #define OK "250 ok\r\n"
+#define LARGE(chunks, rest) ((chunks) * (uint64_t)SESSION_CHUNK_BYTES + (rest))
 #define FLIGHT MAIL RCPT(0) RCPT(1) LAST(99)
+#define FLIGHT_AGAIN MAIL RCPT(1) LAST(99)
 
 #define BEGIN(flight) DELIVERS(flight, ASK_CHUNK)
 #define LEAVES SENDS_CHUNK(NULL, ASK_BYTES)
@@ -66,6 +68,86 @@ START_TEST(a_small_message_is_one_flight)
          .length = 99,
          .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES),
                    BREAKS(LOST, "closed", "deferred 0 4.4.2 closed\n")}},
+    };
+    play_all(table, countof(table));
+}
+END_TEST
+
+#define PARTS(writes)                                                                              \
+    {                                                                                              \
+        .action = QUIT, .client = (writes), .ask = ASK_BYTES                                       \
+    }
+
+/* RFC 2920 3.1 */
+START_TEST(quit_goes_with_the_last_content)
+{
+    static const struct dialogue table[] = {
+        {.name = "behind the chunk",
+         .ehlo = BOTH,
+         .last = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SENDS_CHUNK("QUIT\r\n", ASK_BYTES),
+                   ENDS(OK OK OK, NULL, ASK_CLAIM, "delivered 250 - ok\n"), PARTS(NULL),
+                   SAYS("221 bye\r\n", NULL, ASK_CLOSE)}},
+        {.name = "all is refused",
+         .ehlo = BOTH,
+         .last = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SENDS_CHUNK("QUIT\r\n", ASK_BYTES),
+                   ENDS("550 5.7.1 no\r\n503 a\r\n503 b\r\n", NULL, ASK_CLAIM,
+                        "bounced 550 5.7.1 no\n"),
+                   PARTS(NULL), SAYS("221 bye\r\n", NULL, ASK_CLOSE)}},
+        {.name = "it was taken, and the server says no goodbye",
+         .ehlo = BOTH,
+         .last = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SENDS_CHUNK("QUIT\r\n", ASK_BYTES),
+                   ENDS(OK OK OK, NULL, ASK_CLAIM, "delivered 250 - ok\n"), PARTS(NULL),
+                   BREAKS(LOST, "closed", NULL)}},
+        {.name = "it is gone before it answers: in doubt, as ever",
+         .ehlo = BOTH,
+         .last = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {BEGIN(MAIL RCPT(0) LAST(99)), SENDS_CHUNK("QUIT\r\n", ASK_BYTES),
+                   BREAKS(LOST, "closed", "in-doubt 0 4.4.2 closed\n")}},
+        {.name = "behind the last of several chunks",
+         .ehlo = BOTH,
+         .last = true,
+         .recipients = 1,
+         .length = LARGE(1, 5),
+         .steps = {DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK, NULL, ASK_BYTES),
+                   SAYS(OK, MIB, ASK_CHUNK), SENDS_CHUNK(LAST(5), ASK_CHUNK),
+                   SENDS_CHUNK("QUIT\r\n", ASK_BYTES), SAYS(OK, NULL, ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\n"), PARTS(NULL)}},
+        {.name = "behind the final dot",
+         .ehlo = "250-mx.test\r\n250 PIPELINING\r\n",
+         .last = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL RCPT(0) "DATA\r\n", ASK_BYTES),
+                   SAYS(OK OK "354 go\r\n", NULL, ASK_BODY), SENDS_CHUNK("QUIT\r\n", ASK_BYTES),
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\n"), PARTS(NULL)}},
+        {.name = "not without PIPELINING",
+         .ehlo = ALONE,
+         .last = true,
+         .recipients = 1,
+         .length = 99,
+         .steps = {DELIVERS(MAIL, ASK_BYTES), SAYS(OK, RCPT(0), ASK_BYTES),
+                   SAYS(OK, LAST(99), ASK_CHUNK), LEAVES,
+                   ENDS(OK, NULL, ASK_CLAIM, "delivered 250 - ok\n"), PARTS("QUIT\r\n")}},
+        {.name = "nor where some recipients may need another transaction",
+         .ehlo = BOTH,
+         .last = true,
+         .recipients = 2,
+         .length = 99,
+         .steps = {BEGIN(FLIGHT), LEAVES,
+                   ENDS(OK OK "452 4.5.3 too many\r\n" OK, FLIGHT_AGAIN, ASK_CHUNK, NULL), LEAVES,
+                   ENDS(OK OK OK, NULL, ASK_CLAIM, "delivered 250 - ok\ndelivered 250 - ok\n"),
+                   PARTS("QUIT\r\n")}},
     };
     play_all(table, countof(table));
 }
@@ -163,7 +245,6 @@ END_TEST
 
 /* ---- several chunks ---- */
 
-#define LARGE(chunks, rest) ((chunks) * (uint64_t)SESSION_CHUNK_BYTES + (rest))
 #define TO_CHUNKS DELIVERS(MAIL RCPT(0), ASK_BYTES), SAYS(OK OK, MIB, ASK_CHUNK)
 #define NEXT SENDS_CHUNK(MIB, ASK_CHUNK)
 
@@ -402,6 +483,7 @@ START_TEST(chunks_cover_the_body)
 }
 END_TEST
 
-TEST_MAIN("relay/outbound/session_chunk", a_small_message_is_one_flight, refusals_within_the_flight,
+TEST_MAIN("relay/outbound/session_chunk", a_small_message_is_one_flight,
+          quit_goes_with_the_last_content, refusals_within_the_flight,
           a_large_body_waits_for_its_recipients, chunks_do_not_wait_for_each_other,
           a_refused_chunk_is_the_last, round_trips_of_a_message, chunks_cover_the_body)

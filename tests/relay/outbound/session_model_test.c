@@ -166,6 +166,8 @@ static void on_line(struct server *server, struct span line)
     } else if (span_starts_nocase(line, SPAN("RSET"))) {
         reset(server);
         say(server, "250 2.0.0 ok");
+    } else if (span_starts_nocase(line, SPAN("QUIT"))) {
+        say(server, "221 2.0.0 bye");
     } else {
         ck_abort_msg("a command that is none: %.*s", SPAN_FORMAT(line));
     }
@@ -227,16 +229,15 @@ static void move(struct world *world, struct buffer *from, struct buffer *to)
 static void put_piece(struct world *world)
 {
     static const char zeros[4096];
-    if (world->ask == ASK_BODY) {
-        buffer_append(&world->out, SPAN("body\r\n.\r\n"));
-        return;
-    }
     struct chunk chunk = session_chunk(&world->session);
-    for (size_t left = chunk.length; left > 0;) {
+    if (world->ask == ASK_BODY)
+        buffer_append(&world->out, SPAN("body\r\n.\r\n"));
+    for (size_t left = world->ask == ASK_CHUNK ? chunk.length : 0; left > 0;) {
         size_t part = left < sizeof(zeros) ? left : sizeof(zeros);
         buffer_append(&world->out, (struct span){zeros, part});
         left -= part;
     }
+    session_body_written(&world->session);
 }
 
 static void piece_left(struct world *world)
@@ -389,12 +390,18 @@ static void deliver_one(struct world *world, uint64_t seed)
     struct delivery delivery = {.envelope = envelope,
                                 .verdicts = verdicts,
                                 .arena = &arena,
-                                .wary = random_below(&world->random, 4) == 0};
+                                .wary = random_below(&world->random, 4) == 0,
+                                .last = random_below(&world->random, 4) == 0};
     memset(world->server.took, 0, sizeof(world->server.took));
     world->whole = false;
     world->ask = session_deliver(&world->session, &delivery);
     run(world);
     check(world, &delivery, seed);
+    if (delivery.last && world->ask == ASK_CLAIM) {
+        world->ask = session_quit(&world->session);
+        run(world); /* whether QUIT had gone already or not */
+        ck_assert_int_eq(world->ask, ASK_CLOSE);
+    }
     envelope_free(&envelope);
     arena_free(&arena);
 }
