@@ -48,6 +48,15 @@ static void chain_append(struct chain *chain, struct mail *mail)
     chain->end = &mail->next;
 }
 
+static void chain_append_all(struct chain *chain, struct mail *mail)
+{
+    while (mail != NULL) {
+        struct mail *next = mail->next;
+        chain_append(chain, mail);
+        mail = next;
+    }
+}
+
 static void chain_prepend(struct chain *chain, struct mail *mail)
 {
     mail->next = chain->first;
@@ -119,7 +128,8 @@ void committer_post(struct committer *committer, struct change *take)
 {
     must(take->accept != NULL || has_verdict(take));
     must(take->accept == NULL || take->accepted_count > 0);
-    mailbox_post(&committer->inbox.box, &take->mail);
+    mailbox_post(is_new_mail(take) ? &committer->inbox.box : &committer->inbox.patient,
+                 &take->mail);
 }
 
 /* ---- the batch ---- */
@@ -335,13 +345,10 @@ static void gather(struct committer *committer, int wait_ms)
     }
     if (committer->verdicts.first != NULL || committer->mail.first != NULL)
         wait_ms = 0;
-    struct mail *mail = inbox_take(&committer->inbox, wait_ms);
-    while (mail != NULL) {
-        struct mail *next = mail->next;
-        bool new = is_new_mail(container_of(mail, struct change, mail));
-        chain_append(new ? &committer->mail : &committer->verdicts, mail);
-        mail = next;
-    }
+    struct mail *mail, *verdicts;
+    inbox_take_both(&committer->inbox, wait_ms, &mail, &verdicts);
+    chain_append_all(&committer->mail, mail);
+    chain_append_all(&committer->verdicts, verdicts);
 }
 
 static void take_turn(struct committer *committer)

@@ -2,6 +2,7 @@
 
 #include "base/must.h"
 
+#include <stdint.h>
 #include <time.h>
 
 static void wake(void *owner)
@@ -21,21 +22,22 @@ void inbox_init(struct inbox *inbox)
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&inbox->mutex, NULL);
     mailbox_init(&inbox->box, wake, inbox);
+    mailbox_init(&inbox->patient, wake, inbox);
 }
 
 void inbox_free(struct inbox *inbox)
 {
-    must(mailbox_empty(&inbox->box));
+    must(mailbox_empty(&inbox->box) && mailbox_empty(&inbox->patient));
     pthread_cond_destroy(&inbox->came);
     pthread_mutex_destroy(&inbox->mutex);
 }
 
-static struct timespec deadline(int wait_ms)
+static struct timespec from_now(int64_t us)
 {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += wait_ms / 1000;
-    at.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    at.tv_sec += us / 1000000;
+    at.tv_nsec += (long)(us % 1000000) * 1000;
     if (at.tv_nsec >= 1000000000) {
         at.tv_sec++;
         at.tv_nsec -= 1000000000;
@@ -43,21 +45,38 @@ static struct timespec deadline(int wait_ms)
     return at;
 }
 
-/* The poster signals with the mutex held, so that what comes after the look is not missed. */
-static void wait_for_mail(struct inbox *inbox, int wait_ms)
+/* Until something lies in `box`, or also in `patient` where that is looked at; or `until`, NULL:
+ * for ever. Posters signal with the mutex held, so what comes after the look is not missed. */
+static void wait_for_mail(struct inbox *inbox, bool patient, const struct timespec *until)
 {
-    struct timespec until = deadline(wait_ms);
     int error = 0;
     pthread_mutex_lock(&inbox->mutex);
-    while (error == 0 && mailbox_empty(&inbox->box))
-        error = wait_ms < 0 ? pthread_cond_wait(&inbox->came, &inbox->mutex)
-                            : pthread_cond_timedwait(&inbox->came, &inbox->mutex, &until);
+    while (error == 0 && mailbox_empty(&inbox->box) &&
+           !(patient && !mailbox_empty(&inbox->patient)))
+        error = until == NULL ? pthread_cond_wait(&inbox->came, &inbox->mutex)
+                              : pthread_cond_timedwait(&inbox->came, &inbox->mutex, until);
     pthread_mutex_unlock(&inbox->mutex);
+}
+
+void inbox_take_both(struct inbox *inbox, int wait_ms, struct mail **box, struct mail **patient)
+{
+    if (wait_ms != 0) {
+        struct timespec until = from_now((int64_t)wait_ms * 1000);
+        wait_for_mail(inbox, true, wait_ms < 0 ? NULL : &until);
+    }
+    if (wait_ms != 0 && mailbox_empty(&inbox->box)) {
+        struct timespec until = from_now(INBOX_PATIENCE_US);
+        if (!mailbox_empty(&inbox->patient))
+            wait_for_mail(inbox, false, &until);
+    }
+    *box = mailbox_take(&inbox->box);
+    *patient = mailbox_take(&inbox->patient);
 }
 
 struct mail *inbox_take(struct inbox *inbox, int wait_ms)
 {
-    if (wait_ms != 0 && mailbox_empty(&inbox->box))
-        wait_for_mail(inbox, wait_ms);
-    return mailbox_take(&inbox->box);
+    struct mail *box, *patient;
+    inbox_take_both(inbox, wait_ms, &box, &patient);
+    must(patient == NULL);
+    return box;
 }

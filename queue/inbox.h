@@ -1,13 +1,16 @@
-/* A mailbox whose owner may sleep until something comes: for threads without an event loop
- * (the committer, the loader). */
+/* Mailboxes whose owner may sleep until something comes: for threads without an event loop
+ * (the committer, the loader). What lies in `patient` nobody waits for: it is taken together with
+ * what comes into `box`, or after a little while for whatever joins it. */
 #pragma once
 
 #include "base/mailbox.h"
 
 #include <pthread.h>
 
+#define INBOX_PATIENCE_US 2000
+
 struct inbox {
-    struct mailbox box;
+    struct mailbox box, patient;
     pthread_mutex_t mutex;
     pthread_cond_t came;
 };
@@ -15,6 +18,9 @@ struct inbox {
 void inbox_init(struct inbox *inbox);
 void inbox_free(struct inbox *inbox); /* nothing may be waiting in it */
 
-/* All that was posted, oldest first; waits up to `wait_ms` for the first (0: does not wait,
- * -1: for ever). NULL when nothing came. */
+/* What was posted, oldest first: of `box` and of `patient`, each in `*box` and `*patient`, NULL
+ * where nothing came. Waits up to `wait_ms` (0: does not wait, -1: for ever), and for what is
+ * patient no longer than INBOX_PATIENCE_US. */
+void inbox_take_both(struct inbox *inbox, int wait_ms, struct mail **box, struct mail **patient);
+/* The same where nothing is posted to `patient`. */
 struct mail *inbox_take(struct inbox *inbox, int wait_ms);

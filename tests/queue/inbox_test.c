@@ -57,6 +57,55 @@ START_TEST(oldest_first)
 }
 END_TEST
 
+/* Whatever comes into the box takes it along; and where nothing does it comes all the same. */
+START_TEST(what_is_patient_comes_too)
+{
+    struct inbox inbox;
+    struct mail hasty, patient, *box, *others;
+    inbox_init(&inbox);
+    for (int wait_ms = -1; wait_ms <= 1; wait_ms++) {
+        mailbox_post(&inbox.patient, &patient);
+        mailbox_post(&inbox.box, &hasty);
+        inbox_take_both(&inbox, wait_ms, &box, &others);
+        ck_assert(box == &hasty && others == &patient);
+        mailbox_post(&inbox.patient, &patient);
+        inbox_take_both(&inbox, wait_ms, &box, &others);
+        ck_assert(box == NULL && others == &patient);
+    }
+    inbox_free(&inbox);
+}
+END_TEST
+
+static void *play_patiently(void *argument)
+{
+    struct player *player = argument;
+    for (int i = 0; i < ROUNDS / 10; i++) {
+        mailbox_post(i % 2 ? &player->inbox->box : &player->inbox->patient, &player->mail);
+        while (sem_wait(&player->taken) != 0) {}
+    }
+    return NULL;
+}
+
+START_TEST(no_wake_of_either_is_lost)
+{
+    struct inbox inbox;
+    struct player player = {.inbox = &inbox};
+    struct mail *box, *patient;
+    inbox_init(&inbox);
+    sem_init(&player.taken, 0, 0);
+    ck_assert_int_eq(pthread_create(&player.thread, NULL, play_patiently, &player), 0);
+    for (int i = 0; i < ROUNDS / 10; i++) {
+        inbox_take_both(&inbox, -1, &box, &patient);
+        ck_assert_ptr_eq(i % 2 ? box : patient, &player.mail);
+        ck_assert_ptr_null(i % 2 ? patient : box);
+        sem_post(&player.taken);
+    }
+    pthread_join(player.thread, NULL);
+    sem_destroy(&player.taken);
+    inbox_free(&inbox);
+}
+END_TEST
+
 START_TEST(gives_up_waiting)
 {
     struct inbox inbox;
@@ -67,4 +116,5 @@ START_TEST(gives_up_waiting)
 }
 END_TEST
 
-TEST_MAIN("queue/inbox", no_wake_is_lost, oldest_first, gives_up_waiting)
+TEST_MAIN("queue/inbox", no_wake_is_lost, oldest_first, what_is_patient_comes_too,
+          no_wake_of_either_is_lost, gives_up_waiting)
