@@ -30,9 +30,10 @@ struct body_file {
 struct segments {
     int directory;
     bool sync;
-    pthread_mutex_t books; /* guards the maps, the counts and `scanned` */
-    struct map segments;   /* of body_file, by number */
-    struct map orphans;    /* own files on disk that no message is known to need, by id */
+    uint64_t segment_bytes; /* at which one is sealed */
+    pthread_mutex_t books;  /* guards the maps, the counts and `scanned` */
+    struct map segments;    /* of body_file, by number */
+    struct map orphans;     /* own files on disk that no message is known to need, by id */
     uint64_t own_file_bytes;
     bool scanned;
     atomic_bool directory_changed;
@@ -162,16 +163,17 @@ static int open_directory(const char *spool_directory, int *directory)
     return *directory >= 0 ? 0 : errno;
 }
 
-int segments_open(const char *spool_directory, bool sync, struct segments **segments)
+int segments_open(const struct segments_options *options, struct segments **segments)
 {
     struct segments *opened = must_calloc(1, sizeof(*opened));
     opened->directory = opened->file = -1;
-    opened->sync = sync;
-    opened->next_number = 1;
+    opened->sync = options->sync;
+    opened->segment_bytes = options->bytes ? options->bytes : SEGMENT_BYTES;
+    opened->next_number = options->above + 1;
     pthread_mutex_init(&opened->books, NULL);
     map_init(&opened->segments, body_file_hash, body_file_same);
     map_init(&opened->orphans, body_file_hash, body_file_same);
-    int error = open_directory(spool_directory, &opened->directory);
+    int error = open_directory(options->spool_directory, &opened->directory);
     if (!error)
         error = find_on_disk(opened);
     if (error)
@@ -255,7 +257,7 @@ static int begin_segment(struct segments *segments)
 static int ready_segment(struct segments *segments)
 {
     int error = 0;
-    if (segments->current != NULL && segments->current->bytes >= SEGMENT_BYTES)
+    if (segments->current != NULL && segments->current->bytes >= segments->segment_bytes)
         error = seal_current(segments);
     if (!error && segments->current == NULL)
         error = begin_segment(segments);

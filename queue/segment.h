@@ -11,14 +11,21 @@
 
 #include "queue/message.h"
 
-#define SEGMENT_BYTES (64u << 20)   /* a segment is sealed when it has grown to this */
+#define SEGMENT_BYTES (64u << 20)   /* a segment is sealed when it has grown to this: the default */
 #define SEGMENT_BODY_MAX (1u << 20) /* larger bodies have a file of their own */
 
 struct segments;
 
+struct segments_options {
+    const char *spool_directory;
+    bool sync;      /* false: nothing is ever synced (load tests) */
+    uint64_t bytes; /* at which a segment is sealed; 0: SEGMENT_BYTES */
+    uint64_t above; /* no record there is names a segment with a higher number */
+};
+
 /* Opens (and makes) DIR/bodies. A new segment is begun at the first append; its number is
- * higher than any seen on disk. With `sync` false nothing is ever synced (load tests). */
-int segments_open(const char *spool_directory, bool sync, struct segments **segments);
+ * higher than any seen on disk, and than `above`: one that is missing is never taken for it. */
+int segments_open(const struct segments_options *options, struct segments **segments);
 /* Unlinks the segment in use, too, if nothing in it lives: an empty queue leaves no body behind. */
 void segments_close(struct segments **segments);
 

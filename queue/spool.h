@@ -28,6 +28,7 @@ struct spool_options {
     const char *directory;
     enum durability durability;
     uint64_t map_bytes;      /* 0: SPOOL_MAP_DEFAULT */
+    uint64_t segment_bytes;  /* 0: SEGMENT_BYTES */
     uint64_t min_free_bytes; /* 0: SPOOL_MIN_FREE_DEFAULT */
 };
 

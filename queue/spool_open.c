@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define TABLES_MAX 16
+#define INDEX_NAME "data.mdb" /* LMDB's own word */
 
 /* ---- open ---- */
 
@@ -99,6 +101,28 @@ static void measure_map(struct spool *spool)
     spool->reserve_pages = SPOOL_MAP_RESERVE / stat.ms_psize;
     if (spool->reserve_pages > spool->map_pages / 4) /* a map made small for tests */
         spool->reserve_pages = spool->map_pages / 4;
+}
+
+/* A new index is made aside, and has its name once it is whole on the disk: a crash before that
+ * leaves none, rather than one that cannot be read. */
+static bool make_index(const struct spool *spool, const struct opening *opening)
+{
+    char name[PATH_MAX];
+    char aside[PATH_MAX];
+    MDB_env *env;
+    snprintf(name, sizeof(name), "%s/" INDEX_NAME, spool->directory);
+    snprintf(aside, sizeof(aside), "%s/" INDEX_NAME ".new", spool->directory);
+    if (access(name, F_OK) == 0)
+        return true;
+    unlink(aside); /* left by a crash, or not there */
+    must(mdb_env_create(&env) == 0);
+    int rc = mdb_env_open(env, aside, MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+    if (rc == 0)
+        rc = mdb_env_sync(env, 1);
+    mdb_env_close(env);
+    if (rc == 0 && rename(aside, name) != 0)
+        rc = errno;
+    return rc == 0 || refuse_lmdb(opening, "cannot be made", rc);
 }
 
 static bool open_env(struct spool *spool, const struct opening *opening)
@@ -190,9 +214,13 @@ static bool open_data(struct spool *spool, const struct opening *opening)
 
 static bool open_bodies(struct spool *spool, const struct opening *opening)
 {
-    bool sync = spool->durability != DURABILITY_NONE;
-    int error = segments_open(spool->directory, sync, &spool->segments);
-    if (!error && sync)
+    /* A record names segments of this process or an earlier one, whose ids are all below. */
+    struct segments_options options = {.spool_directory = spool->directory,
+                                       .sync = spool->durability != DURABILITY_NONE,
+                                       .bytes = opening->options->segment_bytes,
+                                       .above = spool->born};
+    int error = segments_open(&options, &spool->segments);
+    if (!error && options.sync)
         error = directory_sync(spool->directory); /* data.mdb and bodies may be new */
     return error == 0 || refuse_errno(opening, "bodies cannot be opened", error);
 }
@@ -208,8 +236,8 @@ struct spool *spool_open(const struct spool_options *options, char *why, size_t 
     spool->min_free_bytes =
         options->min_free_bytes ? options->min_free_bytes : SPOOL_MIN_FREE_DEFAULT;
     pthread_mutex_init(&spool->scan, NULL);
-    if (!take_directory(spool, &opening) || !open_env(spool, &opening) ||
-        !open_data(spool, &opening) || !open_bodies(spool, &opening))
+    if (!take_directory(spool, &opening) || !make_index(spool, &opening) ||
+        !open_env(spool, &opening) || !open_data(spool, &opening) || !open_bodies(spool, &opening))
         spool_close(&spool);
     return spool;
 }

@@ -11,7 +11,8 @@
 static struct segments *open_segments(const struct scratch *scratch)
 {
     struct segments *segments;
-    ck_assert_int_eq(segments_open(scratch->path, true, &segments), 0);
+    struct segments_options options = {.spool_directory = scratch->path, .sync = true};
+    ck_assert_int_eq(segments_open(&options, &segments), 0);
     return segments;
 }
 
@@ -242,7 +243,8 @@ START_TEST(a_full_segment_is_sealed)
 {
     struct scratch scratch = scratch_make();
     struct segments *segments;
-    ck_assert_int_eq(segments_open(scratch.path, false, &segments), 0);
+    struct segments_options options = {.spool_directory = scratch.path};
+    ck_assert_int_eq(segments_open(&options, &segments), 0);
     segments_scanned(segments);
     char *body = must_calloc(SEGMENT_BODY_MAX, 1);
     struct span whole = {body, SEGMENT_BODY_MAX};

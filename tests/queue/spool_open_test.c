@@ -221,6 +221,46 @@ static int compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of an index that a crash cut short while it was made nothing is read. */
+START_TEST(an_index_half_made_is_made_anew)
+{
+    struct scratch scratch = scratch_make();
+    char path[SCRATCH_MAX * 2];
+    int file = open(scratch_file(&scratch, "data.mdb.new", path), O_CREAT | O_WRONLY, 0600);
+    ck_assert_int_eq(ftruncate(file, 8192), 0);
+    close(file);
+    struct spool *spool = scratch_open(&scratch, SMALL_MAP);
+    ck_assert(!scratch_has(&scratch, "data.mdb.new") && scratch_has(&scratch, "data.mdb"));
+    ck_assert_uint_ne(accept_body(spool, SPAN("body")), 0);
+    spool_close(&spool);
+    scratch_remove(&scratch);
+}
+END_TEST
+
+/* Else its dead bytes would be taken off those of the living, and that one go too early. */
+START_TEST(no_new_segment_is_called_as_one_that_is_missing)
+{
+    struct scratch scratch = scratch_make();
+    struct spool *spool = scratch_open(&scratch, SMALL_MAP);
+    uint64_t lost = accept_body(spool, SPAN("the body of this one is lost"));
+    spool_close(&spool);
+    char path[SCRATCH_MAX * 2];
+    ck_assert_int_eq(unlink(scratch_file(&scratch, "bodies/1.seg", path)), 0);
+    spool = scratch_open(&scratch, SMALL_MAP);
+    uint64_t fresh = accept_body(spool, SPAN("fresh"));
+    struct envelope *envelope = spool_read(spool, fresh, 0);
+    ck_assert_uint_gt(envelope->message->place.segment, 1);
+    envelope_free(&envelope);
+    scratch_scan(spool);
+    ck_assert_int_eq(remove_one(spool, lost, 0), SPOOL_OK);
+    ck_assert_uint_eq(scratch_bodies(&scratch), 1);
+    ck_assert_int_eq(remove_one(spool, fresh, 0), SPOOL_OK);
+    spool_close(&spool);
+    ck_assert_uint_eq(scratch_bodies(&scratch), 0);
+    scratch_remove(&scratch);
+}
+END_TEST
+
 START_TEST(threads_share_the_ids)
 {
     static struct id_taker takers[THREADS];
@@ -247,4 +287,5 @@ END_TEST
 
 TEST_MAIN("queue/spool_open", survives_a_restart, makes_its_directory, one_process_at_a_time,
           another_format_is_refused, what_is_no_spool_is_refused, what_may_not_be_read_is_refused,
-          ids_never_come_twice, threads_share_the_ids)
+          ids_never_come_twice, an_index_half_made_is_made_anew,
+          no_new_segment_is_called_as_one_that_is_missing, threads_share_the_ids)
