@@ -458,6 +458,8 @@ int segments_read(struct segments *segments, const struct body_place *place, uin
                   char *to, size_t length)
 {
     must(offset <= place->length && length <= place->length - offset);
+    if (length == 0) /* no file is kept for that */
+        return 0;
     char name[NAME_BYTES];
     file_name(place->segment, place->own_file, name);
     int file = openat(segments->directory, name, O_RDONLY | O_CLOEXEC);
@@ -486,10 +488,10 @@ int segments_create_own(struct segments *segments, uint64_t id, int *file)
 {
     char name[NAME_BYTES];
     file_name(id, true, name);
+    no_orphan(segments, id); /* before it is ours: the scan unlinks orphans */
     *file = openat(segments->directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (*file < 0)
         return errno;
-    no_orphan(segments, id);
     atomic_store(&segments->directory_changed, true);
     return 0;
 }

@@ -172,6 +172,8 @@ static void note_place(struct judge *judge, const struct body_place *place)
         judge->own_files++;
         return;
     }
+    if (place->length == 0)
+        return;
     for (size_t i = 0; i < judge->segment_count; i++)
         if (judge->segments[i] == place->segment)
             return;

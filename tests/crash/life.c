@@ -191,11 +191,11 @@ static void suspend(struct life *life, struct post *post)
     effect(life, post, slot, (struct slot){.stored = stored});
 }
 
-/* An envelope that waits and about which nothing is on its way; SLOTS: none. */
+/* An envelope that waits and about which nothing is on its way, the oldest or any; SLOTS: none. */
 static unsigned draw_waiting(struct life *life)
 {
     unsigned all = life->ledger->letter_count * LETTER_ENVELOPES;
-    unsigned start = all > 0 ? draw(life, all) : 0;
+    unsigned start = all > 0 && draw(life, 2) == 0 ? draw(life, all) : 0;
     for (unsigned i = 0; i < all; i++) {
         unsigned slot = (start + i) % all;
         if (life->ledger->slots[slot].stored && !life->busy[slot])
@@ -316,7 +316,7 @@ static void turn(struct life *life)
     commit(life);
     disk_fills(-1);
     if (!life->scanned && draw(life, 2) == 0)
-        life->scanned = spool_scan_bodies(life->spool, 1 + draw(life, 20)) == 0;
+        life->scanned = spool_scan_bodies(life->spool, 1 + draw(life, 4)) == 0;
 }
 
 static void no_wake(void *owner)

@@ -118,6 +118,26 @@ START_TEST(small_bodies_come_whole)
 }
 END_TEST
 
+/* What has no bytes keeps no segment alive, and needs none. */
+START_TEST(an_empty_body_outlives_its_segment)
+{
+    struct bench bench;
+    bench_begin(&bench);
+    uint64_t empty = accept_body(bench.spool, SPAN(""));
+    loader_destroy(&bench.loader);
+    scratch_scan(bench.spool);
+    spool_close(&bench.spool);
+    ck_assert_uint_eq(scratch_bodies(&bench.scratch), 0);
+    bench.spool = scratch_open(&bench.scratch, SMALL_MAP);
+    bench.loader = loader_create(bench.spool);
+    struct load load = load_envelope(&bench, empty);
+    ck_assert_int_eq(load.result, LOAD_OK);
+    ck_assert_str_eq(load.envelope->message->body, "");
+    envelope_free(&load.envelope);
+    bench_end(&bench);
+}
+END_TEST
+
 START_TEST(the_largest_whole_body)
 {
     struct bench bench;
@@ -237,6 +257,6 @@ START_TEST(one_turn_does_all_there_is)
 }
 END_TEST
 
-TEST_MAIN("queue/loader", small_bodies_come_whole, the_largest_whole_body,
-          large_bodies_come_in_windows, gone, damaged_bodies, damaged_large_bodies,
-          one_turn_does_all_there_is)
+TEST_MAIN("queue/loader", small_bodies_come_whole, an_empty_body_outlives_its_segment,
+          the_largest_whole_body, large_bodies_come_in_windows, gone, damaged_bodies,
+          damaged_large_bodies, one_turn_does_all_there_is)
