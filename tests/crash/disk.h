@@ -7,19 +7,11 @@
  * crash may fall between them. */
 #pragma once
 
+#include "tests/crash/bytes.h"
+
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define DISK_NAME_MAX 64
-
-struct bytes {
-    char *memory;
-    size_t size, capacity;
-};
-void bytes_resize(struct bytes *bytes, size_t size); /* what is new is zero */
-void bytes_put(struct bytes *bytes, uint64_t offset, const char *from, size_t length);
-void bytes_free(struct bytes *bytes);
 
 /* A file or a directory, whatever it is called. */
 struct disk_node {
