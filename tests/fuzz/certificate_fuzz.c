@@ -2,19 +2,17 @@
  * nobody that it does not name. */
 #include "tlspolicy/openssl.h"
 #include "tlspolicy/peer.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static void expect_printable(const char *text)
 {
     must(strlen(text) <= 256);
-    for (const char *c = text; *c; c++)
-        must(*c >= ' ' && *c <= '~');
+    must_be_printable(span_of(text));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

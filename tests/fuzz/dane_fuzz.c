@@ -1,12 +1,9 @@
 /* Whatever TLSA records say: what counts of them is well formed, in one order whichever way they
  * came, and a host for which nothing counts is never asked for less than TLS. */
 #include "tlspolicy/dane.h"
-
-#include "base/must.h"
+#include "tests/fuzz/fuzz.h"
 
 #define RECORDS_MAX 16
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Each record: its length in a byte, then its bytes. */
 static unsigned cut(struct span all, struct span records[RECORDS_MAX])

@@ -1,12 +1,9 @@
 /* Whatever a name server says: reading ends, and what it finds lies within the message or is a copy
  * of its own. */
 #include "relay/dns_message.h"
-
-#include "base/must.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

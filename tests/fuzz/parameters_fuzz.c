@@ -1,22 +1,11 @@
 /* Whatever stands behind MAIL and RCPT: what comes out is fit for a command, a header and a log. */
 #include "relay/smtp/parameters.h"
 
-#include "base/must.h"
-#include "base/utf8.h"
 #include "base/xtext.h"
 #include "relay/smtp/address.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* No control character, not even an escaped one. */
-static void must_be_text(struct span text)
-{
-    uint32_t code;
-    while (text.length > 0)
-        must(utf8_next(&text, &code) && code >= ' ' && (code < 0x7f || code >= 0xa0));
-}
 
 static void must_decode_to_text(struct span xtext)
 {

@@ -1,9 +1,6 @@
 /* Whatever a policy server sends, by either protocol. */
 #include "relay/policy_map.h"
-
-#include "base/must.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

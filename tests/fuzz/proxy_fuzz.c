@@ -1,9 +1,6 @@
 /* Whatever a proxy says: the header is read alike whole and cut, and never beyond its limit. */
 #include "relay/smtp/proxy.h"
-
-#include "base/must.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,14 +2,12 @@
  * only, no NUL and no Bcc:, and its addresses are one word of a command each. */
 #include "relay/sendmail/compose.h"
 
-#include "base/must.h"
 #include "relay/sendmail/headers.h"
 #include "relay/sendmail/input.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <string.h>
 #include <sysexits.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void must_be_a_word(const char *address)
 {
@@ -23,15 +21,6 @@ static void must_be_a_word(const char *address)
             quoted = !quoted;
     }
     must(!quoted);
-}
-
-static void must_be_lines(struct span text)
-{
-    must(text.length >= 2 && memcmp(text.data + text.length - 2, "\r\n", 2) == 0);
-    for (size_t i = 0; i < text.length; i++) {
-        must(text.data[i] != '\0');
-        must((text.data[i] == '\n') == (i > 0 && text.data[i - 1] == '\r'));
-    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -49,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (compose(&submission, &options, &caller, buffer_span(&text), why) != EX_OK)
         return 0;
     must_be_lines(buffer_span(&submission.text));
+    must(memchr(buffer_span(&submission.text).data, 0, buffer_length(&submission.text)) == NULL);
     for (struct span rest = buffer_span(&submission.text); field_next(&rest, &field);)
         must(field.kind != FIELD_BCC && field.kind != FIELD_RESENT_BCC);
     for (unsigned i = 0; i < submission.recipients.count; i++)

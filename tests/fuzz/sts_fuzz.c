@@ -1,9 +1,6 @@
 /* Whatever a domain publishes: the TXT record, the policy, and what the store kept of it. */
 #include "tlspolicy/sts_cache.h"
-
-#include "base/must.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 /* A policy that was read is kept, and comes back, as it was. */
 static void keep(struct sts_policy *policy, struct arena *arena)

@@ -1,12 +1,9 @@
 /* Whatever a domain publishes as its TLSRPT record, and whatever the store kept of a tally. */
 #include "tlspolicy/tlsrpt.h"
 #include "tlspolicy/tlsrpt_record.h"
-
-#include "base/must.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_record(struct span text)
 {

@@ -1,8 +1,7 @@
 /* Whatever is in a users file: either it is said what is wrong, in lines without a control
  * character and a bounded number of them, or all that was read can be asked for. */
 #include "relay/users.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static void ask(void *context, const char *name, unsigned iterations, bool clear)
 {
@@ -15,22 +14,12 @@ static void ask(void *context, const char *name, unsigned iterations, bool clear
     must(credentials.iterations == iterations && credentials.salt_length > 0);
 }
 
-static void must_be_lines(struct span errors)
-{
-    unsigned lines = 0;
-    for (size_t i = 0; i < errors.length; i++) {
-        must(errors.data[i] == '\n' || (unsigned char)errors.data[i] >= ' ');
-        lines += errors.data[i] == '\n';
-    }
-    must(lines > 0 && lines < 30);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buffer errors CLEANUP(buffer_free) = {0};
     struct users *users = users_parse("users", (struct span){(const char *)data, size}, &errors);
     if (users == NULL)
-        must_be_lines(buffer_span(&errors));
+        must_be_errors(buffer_span(&errors), 29);
     else
         users_each(users, ask, users);
     users_drop(&users);

@@ -1,18 +1,8 @@
 /* Whatever stands behind XCLIENT: what comes out is fit for a header. */
 #include "relay/smtp/xclient.h"
 
-#include "base/must.h"
-#include "base/utf8.h"
 #include "relay/smtp/address.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must_be_clean(const char *text)
-{
-    must(utf8_valid(span_of(text)));
-    for (; *text != '\0'; text++)
-        must((unsigned char)*text >= ' ' && *text != 0x7f);
-}
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,8 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ip ip;
     if (!xclient_read((struct span){(const char *)data, size}, &xclient))
         return 0;
-    must_be_clean(xclient.login);
-    must_be_clean(xclient.helo);
+    must_be_text(span_of(xclient.login));
+    must_be_text(span_of(xclient.helo));
     must(xclient.name[0] == '\0' || domain_is_valid(span_of(xclient.name)));
     must(xclient.helo[0] == '\0' || domain_is_valid(span_of(xclient.helo)) ||
          address_literal_parse(span_of(xclient.helo), &ip));
