@@ -23,8 +23,7 @@
 #define TURNS 4 /* of each way */
 #define THREADS_MAX 64
 #define WARM_UP 16 /* not counted: caches, and a ticket for each */
-#define BODY_BYTES 4096
-#define REPLIES 3 /* to MAIL, RCPT, BDAT */
+#define REPLIES 3  /* to MAIL, RCPT, BDAT */
 
 static const char help[] =
     "Usage: handshake_loop --to ADDR:PORT [OPTION]...\n"
@@ -83,26 +82,22 @@ static void shake(struct thread *thread)
     thread->way->part(thread->client);
 }
 
-static struct span message(void)
+#define ENVELOPE "MAIL FROM:<a@load.test>\r\nRCPT TO:<b@load.test>\r\nBDAT 4096 LAST\r\n"
+#define HEADER "Message-ID: <1@load.test>\r\n\r\n"
+
+static char message[sizeof(ENVELOPE) - 1 + 4096];
+
+static void make_message(void)
 {
-    static char text[BODY_BYTES + 256];
-    static size_t length;
-    if (length == 0) {
-        length = (size_t)snprintf(text, sizeof(text),
-                                  "MAIL FROM:<a@load.test>\r\nRCPT TO:<b@load.test>\r\n"
-                                  "BDAT %d LAST\r\n",
-                                  BODY_BYTES);
-        memset(text + length, 'x', BODY_BYTES);
-        memcpy(text + length, "Message-ID: <1@load.test>\r\n\r\n", 29);
-        length += BODY_BYTES;
-    }
-    return (struct span){text, length};
+    memset(message, 'x', sizeof(message));
+    for (size_t i = 0; i < sizeof(ENVELOPE HEADER) - 1; i++)
+        message[i] = (ENVELOPE HEADER)[i];
 }
 
 static void deliver(struct thread *thread)
 {
     int64_t began = clock_ns(CLOCK_MONOTONIC);
-    thread->way->say(thread->client, message());
+    thread->way->say(thread->client, (struct span){message, sizeof(message)});
     thread->way->hear(thread->client, REPLIES);
     histogram_add(&thread->counts.times_ns, (uint64_t)(clock_ns(CLOCK_MONOTONIC) - began));
     thread->counts.done++;
@@ -213,6 +208,7 @@ int main(int argc, char **argv)
         return code;
     if (options.plan.to.ip.family == 0)
         return arguments_fail(EX_USAGE, "handshake_loop", "--to ADDR:PORT is missing");
+    make_message();
     alarm((unsigned)(options.ms / 500 + 60)); /* a server that says nothing */
     return run(&options);
 }
