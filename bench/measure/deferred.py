@@ -17,6 +17,7 @@ from .relays import PostfixRelay
 
 _LATER = 3600             # seconds until the others are due
 _SIZE = 512               # bytes of a message
+_STRIDE = 9973            # microseconds from one to the next: they spread over the directories
 
 
 class DeferredPostfix(PostfixRelay):
@@ -57,7 +58,7 @@ class DeferredPostfix(PostfixRelay):
         later = time.time() + _LATER
         copies = [_Copies(file, later) for file in (message, log)]
         for at in range(1, self.count):
-            begin = f"{at % 1000000:05X}"
+            begin = f"{at * _STRIDE % 1000000:05X}"
             name = copies[0].add(begin[0], f"{begin}{{:X}}")
             copies[1].add(begin[0], name)
 
