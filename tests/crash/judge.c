@@ -387,7 +387,8 @@ bool judge_image(const struct judge_case *judged_case, struct judged *judged)
     if (good) {
         judge.loader = loader_create(judge.spool);
         good = load_all(&judge) && count_records(&judge, judge.messages, judge.envelopes) &&
-               (judged->damaged > 0 || count_files(&judge, judge.segment_count, judge.own_files));
+               (judged_case->durability == DURABILITY_RELAXED ||
+                count_files(&judge, judge.segment_count, judge.own_files));
     }
     if (good && !judged_case->looks_only)
         good = live_on(&judge);
