@@ -20,6 +20,20 @@ def _stat(pid):
     return int(fields[1]), sum(map(int, fields[11:15])) / _TICK     # utime stime cutime cstime
 
 
+def thread_seconds(pid):
+    """What each thread of one process has used, to the nanosecond: (number, name) -> seconds."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        found[int(task.name), name] = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found
+
+
+def idle_seconds():
+    """Of the whole machine, all cores together: neither user, kernel nor waiting for the disk."""
+    return int(Path("/proc/stat").read_text().split()[4]) / _TICK
+
+
 def tree_seconds(pid):
     """What the process and all below it have used, in user mode and in the kernel."""
     found = {int(name): _stat(name) for name in os.listdir("/proc") if name.isdigit()}

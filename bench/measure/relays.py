@@ -56,7 +56,7 @@ class Case:
 class MillraceRelay:
     name = "millrace"
 
-    def __init__(self, workshop, case):
+    def __init__(self, workshop, case, workers=2):
         level = "encrypt" if case.starttls else "none"
         (first, hop), *rest = case.hops()
         routes = [f'route "{domain}" {{ hosts = {{ "{to}" }} }}' for domain, to in rest]
@@ -68,7 +68,7 @@ class MillraceRelay:
         self.admin = f"127.0.0.1:{workshop.free_port()}"
         self.relay = Relay(workshop, route=[hop] if first == "*" else None, level=level,
                            top=f'durability = "commit"\nadmin "{self.admin}" {{ }}\n' + "\n".join(routes),
-                           destination=destination)
+                           destination=destination, connections=CONNECTIONS, workers=workers)
         self.port = self.relay.port
         self.queue = self.relay.spool
         self.paused = case.paused
@@ -77,6 +77,10 @@ class MillraceRelay:
         self.relay.start()
         if self.paused:
             self.relay.command("dest", "pause", DOMAIN, "--reason", "a measurement")
+
+    def resume(self):
+        """What was paused goes on."""
+        self.relay.command("dest", "resume", DOMAIN)
 
     def settled(self):
         """Whether nothing remains to be done for what was accepted."""

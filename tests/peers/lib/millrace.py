@@ -84,7 +84,7 @@ class Relay:
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
                  destination="", retry="", back_off="1s", relay_from=LOOPBACK, certificate=None,
                  listen="", tls="", connections=20, spool=None, port=None,
-                 env=None):
+                 env=None, workers=2):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -97,7 +97,8 @@ class Relay:
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
                          "retry": retry, "back_off": back_off, "relay_from": relay_from,
                          "certificate": certificate, "listen": listen, "tls": tls,
-                         "connections": connections, "hostname": RELAY_NAME}
+                         "connections": connections, "workers": workers,
+                         "hostname": RELAY_NAME}
         self.configure()
 
     @property
@@ -110,14 +111,14 @@ class Relay:
         self.config.write_text(self._text(**self.settings))
 
     def _text(self, route, level, top, destination, retry, back_off, relay_from, certificate,
-              listen, tls, connections, hostname):
+              listen, tls, connections, workers, hostname):
         control = self.workshop.path(f"{self.name}.sock")
         starttls = ""
         if certificate:
             starttls = f'tls = "offered" certificate = "{certificate[0]}" key = "{certificate[1]}"'
         lines = [
             f'hostname = "{hostname}"', f'spool = "{self.spool}"', f'control = "{control}"',
-            "workers = 2", top, f'listen "{self.address}" {{ {starttls} {listen} }}',
+            f"workers = {workers}", top, f'listen "{self.address}" {{ {starttls} {listen} }}',
             f'relay-from = {{ {relay_from} }}',
             f'tls "*" {{ level = "{level}" {tls} }}',
             'retry "*" { ' + (retry or "first = 1s factor = 2 longest = 5s give-up = 5d") + " }",
