@@ -278,8 +278,8 @@ static unsigned count_idle(const struct site *site)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < site->worker_count; i++)
-        for (struct list_node *node = list_first(&site->idle[i]); node != NULL;
-             node = list_next(&site->idle[i], node))
+        for (struct list_node *node = list_first(&site->shares[i].idle); node != NULL;
+             node = list_next(&site->shares[i].idle, node))
             count++;
     return count;
 }

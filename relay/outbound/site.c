@@ -81,9 +81,9 @@ struct site *site_create(struct config *config, const struct site_terms *terms,
     site->hosts = take_hosts;
     site->host_count = count;
     site->worker_count = worker_count;
-    site->idle = must_calloc(worker_count, sizeof(*site->idle));
+    site->shares = must_calloc(worker_count, sizeof(*site->shares));
     for (unsigned i = 0; i < worker_count; i++)
-        list_init(&site->idle[i]);
+        list_init(&site->shares[i].idle);
     list_init(&site->turn);
     return site;
 }
@@ -141,7 +141,7 @@ void site_free(struct site *site)
     must(site->references == 0 && site->connections == 0 && list_empty(&site->turn));
     site_hosts_free(site->hosts, site->host_count);
     config_drop(&site->config);
-    free(site->idle);
+    free(site->shares);
     free(site->key);
     free(site);
 }
@@ -210,7 +210,7 @@ void slot_move(struct slot *slot, enum slot_state state)
     switch (state) {
     case SLOT_CLAIMANT: site->claimants++; break;
     case SLOT_IDLE:
-        list_prepend(&site->idle[slot->worker], &slot->pooled);
+        list_prepend(&site->shares[slot->worker].idle, &slot->pooled);
         if (slot->peer != NULL)
             list_append(&slot->peer->idle, &slot->parked);
         break;
@@ -218,6 +218,7 @@ void slot_move(struct slot *slot, enum slot_state state)
     case SLOT_LEFT:
         must(site->connections > 0);
         site->connections--;
+        site->shares[slot->worker].connections--;
         must(slot->reserved == NULL);
         break;
     }
@@ -265,11 +266,21 @@ static bool wants_another(const struct site *site)
 static struct slot *find_idle(struct site *site, unsigned prefer)
 {
     for (unsigned i = 0; i < site->worker_count; i++) {
-        struct list_node *node = list_first(&site->idle[(prefer + i) % site->worker_count]);
+        unsigned worker = (prefer + i) % site->worker_count;
+        struct list_node *node = list_first(&site->shares[worker].idle);
         if (node != NULL)
             return container_of(node, struct slot, pooled);
     }
     return NULL;
+}
+
+static unsigned worker_with_fewest(const struct site *site, unsigned prefer)
+{
+    unsigned best = prefer % site->worker_count;
+    for (unsigned i = 0; i < site->worker_count; i++)
+        if (site->shares[i].connections < site->shares[best].connections)
+            best = i;
+    return best;
 }
 
 /* A token for one more who is on the way to claim an envelope? */
@@ -362,12 +373,13 @@ static enum recruit later(int64_t again_ms)
     return again_ms == INT64_MAX ? RECRUIT_NONE : RECRUIT_LATER;
 }
 
-static void open_one(struct site *site, int64_t now_ms, bool probe)
+static void open_one(struct site *site, unsigned worker, int64_t now_ms, bool probe)
 {
     if (probe)
         pace_probe_began(&site->pace);
     bucket_take(&site->openings, site->terms.limits->connection_rate, now_ms);
     site->connections++;
+    site->shares[worker].connections++;
     site->claimants++;
 }
 
@@ -395,7 +407,8 @@ enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms, st
         return later(got->again_ms);
     got->probe = answer == PACE_PROBE;
     got->reserved = peers_take(site->peers, &place, site_most_per_peer(site));
-    open_one(site, now_ms, got->probe);
+    got->worker = worker_with_fewest(site, prefer);
+    open_one(site, got->worker, now_ms, got->probe);
     return RECRUIT_OPEN;
 }
 

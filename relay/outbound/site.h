@@ -41,7 +41,7 @@ enum slot_state {
 /* A connection's place within its site's limit; embedded in the connection. */
 struct slot {
     struct site *site;
-    struct list_node pooled; /* in site->idle[worker] while IDLE */
+    struct list_node pooled; /* in its worker's share while IDLE */
     struct mail wake;        /* posted to the worker when IDLE -> CLAIMANT */
     unsigned worker;
     enum slot_state state; /* written by site.c only */
@@ -65,6 +65,12 @@ struct site_terms {
 
 struct site_terms site_terms(const struct config *config, struct span destination);
 
+/* What one worker has of a site's connections. */
+struct site_share {
+    struct list idle; /* slots, the last used first */
+    unsigned connections;
+};
+
 struct site {
     char *key;             /* what makes it this site and no other */
     unsigned references;   /* routes that lead here, and slots */
@@ -78,7 +84,7 @@ struct site {
     struct list turn;     /* routes with ready envelopes, each in its turn */
     unsigned connections; /* slots not LEFT: never above limits->max_connections */
     unsigned claimants;
-    struct list *idle; /* one list per worker, the last used first */
+    struct site_share *shares; /* one per worker */
     unsigned worker_count;
 
     struct peers *peers;      /* the dispatch's */
@@ -148,8 +154,9 @@ struct recruited {
     int64_t again_ms;      /* since 1970 */
 };
 
-/* One more connection for what is ready? `prefer` is the worker that would be best. `now_ms`:
- * ms since 1970. Call again until RECRUIT_NONE or RECRUIT_LATER. */
+/* One more connection for what is ready? `prefer` is the worker that would be best; a new one goes
+ * to whoever has fewest, so that all work for one site. `now_ms`: ms since 1970. Call again until
+ * RECRUIT_NONE or RECRUIT_LATER. */
 enum recruit site_recruit(struct site *site, unsigned prefer, int64_t now_ms,
                           struct recruited *got);
 

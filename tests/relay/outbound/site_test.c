@@ -226,14 +226,39 @@ START_TEST(who_is_busy_is_no_claimant)
 }
 END_TEST
 
+/* However one-sided the burst: what waits for one site is everybody's. */
+START_TEST(workers_have_equal_shares)
+{
+    struct yard yard;
+    struct slot slots[2 * WORKERS];
+    yard_open(&yard, countof(slots));
+    for (size_t i = 0; i < countof(slots); i++) {
+        put(&yard, 0);
+        open_slot(&yard, &slots[i], 1);
+    }
+    for (unsigned i = 0; i < WORKERS; i++)
+        ck_assert_uint_eq(yard.site->shares[i].connections, 2);
+    ck_assert_uint_eq(slots[0].worker, 1);
+    for (size_t i = 0; i < countof(slots); i++) {
+        unsigned worker = slots[i].worker;
+        slot_move(&slots[i], SLOT_LEFT);
+        struct answered got = recruit(&yard, 1, NOW);
+        ck_assert_int_eq(got.how, RECRUIT_OPEN);
+        ck_assert_uint_eq(got.worker, worker);
+        slot_init(&slots[i], yard.site, got.worker, got.probe, NULL);
+    }
+    yard_close(&yard);
+}
+END_TEST
+
 START_TEST(who_idles_is_woken_first_and_nearest)
 {
     struct yard yard;
     struct slot slots[4];
-    static const unsigned workers[] = {0, 1, 1, 2};
+    static const unsigned workers[] = {0, 1, 2, 1};
     static const struct {
         unsigned prefer, wakes;
-    } rows[] = {{1, 2}, {1, 1}, {1, 3}, {1, 0}}; /* the last used; its neighbours in a round */
+    } rows[] = {{1, 3}, {1, 1}, {1, 2}, {1, 0}}; /* the last used; its neighbours in a round */
     yard_open(&yard, 9);
     for (size_t i = 0; i < countof(slots); i++) {
         put(&yard, 0);
@@ -294,7 +319,7 @@ START_TEST(slots_keep_the_books)
         for (size_t j = 0; j < countof(ways[i]); j++) {
             slot_move(&slot, ways[i][j]);
             ck_assert_uint_eq(yard.site->claimants, ways[i][j] == SLOT_CLAIMANT);
-            ck_assert_uint_eq(!list_empty(&yard.site->idle[1]), ways[i][j] == SLOT_IDLE);
+            ck_assert_uint_eq(!list_empty(&yard.site->shares[1].idle), ways[i][j] == SLOT_IDLE);
             ck_assert_uint_eq(yard.site->connections, ways[i][j] != SLOT_LEFT);
         }
         yard_close(&yard);
@@ -416,7 +441,7 @@ START_TEST(a_token_wakes_one_connection)
     ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_WAKE);
     ck_assert_int_eq(recruit(&yard, 0, NOW).how, RECRUIT_NONE);
     ck_assert_ptr_nonnull(site_claim(yard.site, NOW));
-    slot_move(&slots[2], SLOT_BUSY);
+    slot_move(&slots[0], SLOT_BUSY); /* that of the worker which was preferred */
     struct answered later = recruit(&yard, 0, NOW);
     ck_assert(later.how == RECRUIT_LATER && later.again_ms == NOW + 1000);
     ck_assert_int_eq(recruit(&yard, 0, NOW + 1000).how, RECRUIT_WAKE);
@@ -710,7 +735,8 @@ TEST_MAIN("relay/outbound/site", sources_take_turns_within_their_family,
           a_route_without_work_has_no_turn, a_route_led_elsewhere_has_no_turn,
           a_route_that_lapsed_has_no_turn, nobody_is_recruited_for_nothing,
           one_claimant_per_envelope_up_to_the_limit, who_is_busy_is_no_claimant,
-          who_idles_is_woken_first_and_nearest, the_limit_binds_while_all_idle_ones_are_woken,
-          slots_keep_the_books, a_dead_site_gets_one_probe,
-          a_live_connection_of_a_dead_site_is_used, the_same_hosts_in_any_order_are_one_site,
-          any_difference_makes_another_site, tls_first_makes_another_site)
+          workers_have_equal_shares, who_idles_is_woken_first_and_nearest,
+          the_limit_binds_while_all_idle_ones_are_woken, slots_keep_the_books,
+          a_dead_site_gets_one_probe, a_live_connection_of_a_dead_site_is_used,
+          the_same_hosts_in_any_order_are_one_site, any_difference_makes_another_site,
+          tls_first_makes_another_site)
