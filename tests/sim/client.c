@@ -1,6 +1,9 @@
 #include "tests/sim/client.h"
 
+#include "tests/sim/disk.h"
 #include "tests/sim/ledger.h"
+#include "tests/sim/oracles.h"
+#include "tests/sim/scenario.h"
 #include "tests/sim/server.h"
 
 #include <stdio.h>
@@ -147,16 +150,36 @@ static void say_rcpt(struct client *client)
 /* Any no is a no to the whole message: it comes again later, on another connection. */
 static void refused(struct client *client, char digit)
 {
-    if (client->step == DOT)
-        finish(client, HANDING_NOT_YET);
+    if (client->step == DOT) /* whose commit failed may be in the spool all the same */
+        finish(client, disk_is_broken() ? HANDING_UNSURE : HANDING_NOT_YET);
     if (digit == '5' && client->step > EHLO && client->step < QUIT)
         broken("the relay refuses m%u for good", client->message);
     sim_end(&client->actor);
     come_again(client, (int64_t)(1000000 + sim_below(5000000)));
 }
 
-static void replied(struct client *client, char digit)
+/* Of those that the relay has greeted and not closed. */
+static void look_at_limit(void)
 {
+    unsigned count = 0;
+    for (unsigned i = 0; i < client_count; i++)
+        count += clients[i].step > GREETING && sim_is_held(&clients[i].actor);
+    keeps(PROMISE_CLIENT_LIMIT, count <= scenario.per_client,
+          "%u connections of one client, and %u may be", count, scenario.per_client);
+}
+
+/* "250 2.0.0 Ok: queued as ID" */
+static struct span id_in(struct span line)
+{
+    while (line.length > 0 && line.data[line.length - 1] <= ' ')
+        line.length--;
+    const char *blank = line.length > 0 ? memrchr(line.data, ' ', line.length) : NULL;
+    return blank != NULL ? span_skip(line, (size_t)(blank + 1 - line.data)) : line;
+}
+
+static void replied(struct client *client, struct span line)
+{
+    char digit = line.data[0];
     if (client->step == QUIT) {
         sim_end(&client->actor);
         return;
@@ -168,6 +191,7 @@ static void replied(struct client *client, char digit)
     switch (client->step) {
     case GREETING:
         client->step = EHLO;
+        look_at_limit();
         say(client, "EHLO client.test\r\n");
         break;
     case EHLO: say_mail(client); break;
@@ -179,6 +203,7 @@ static void replied(struct client *client, char digit)
         break;
     case DOT:
         finish(client, HANDING_TAKEN);
+        oracles_taken(client->message, id_in(line));
         say_mail(client);
         break;
     case QUIT: break;
@@ -194,11 +219,11 @@ static bool take_reply(struct client *client)
             return false;
         size_t length = (size_t)(end - in.data) + 1;
         bool last = length < 5 || in.data[3] != '-';
-        char digit = in.data[0];
-        in = span_skip(in, length);
+        char text[128];
+        snprintf(text, sizeof(text), "%.*s", (int)length, in.data);
         buffer_consume(&client->actor.in, length);
         if (last) {
-            replied(client, digit);
+            replied(client, span_of(text));
             return client->actor.wire != NULL;
         }
         in = buffer_span(&client->actor.in);

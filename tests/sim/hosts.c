@@ -1,5 +1,6 @@
 /* All the hosts of a run: which there are, and what each is up to. */
 #include "tests/sim/ledger.h"
+#include "tests/sim/scenario.h"
 #include "tests/sim/server.h"
 
 #include <stdio.h>
@@ -31,13 +32,17 @@ static struct host_plan draw_plan(struct random_state *chance)
         .chunking = random_below(chance, 2) == 0,
         .silent = random_below(chance, 40) == 0,
         .refuses = random_below(chance, 30) == 0,
-        .most = 4,
     };
-    plan.must_encrypt = plan.tls && random_below(chance, 2) == 0;
     return plan;
 }
 
-void servers_open(unsigned count, uint64_t seed, const char *directory)
+static void set_limits(struct host *host)
+{
+    host->plan.per_sites = scenario_sites(host->number) * scenario.per_site;
+    host->plan.most = scenario.per_host;
+}
+
+void servers_open(uint64_t seed, const char *directory)
 {
     struct random_state chance = {seed * 2654435761u + 1};
     char why[TLS_WHY_MAX], certificate[300], key[300];
@@ -48,14 +53,12 @@ void servers_open(unsigned count, uint64_t seed, const char *directory)
         .certificate = certificate, .key = key, .tickets = 2};
     struct tls_server *tls = tls_server_create(&options, why);
     must(tls != NULL);
-    hosts = must_calloc(count, sizeof(*hosts));
-    host_count = count;
-    for (unsigned i = 0; i < count; i++) {
+    host_count = scenario.hosts;
+    hosts = must_calloc(host_count, sizeof(*hosts));
+    for (unsigned i = 0; i < host_count; i++) {
         struct host *host = &hosts[i];
         host->number = i;
         host->plan = draw_plan(&chance);
-        if (i == 0) /* the senders' too, which may be told in clear */
-            host->plan.must_encrypt = false;
         host->place.at = server_place(i);
         host->place.met = server_met;
         host->tls = tls;
@@ -64,6 +67,8 @@ void servers_open(unsigned count, uint64_t seed, const char *directory)
         if (host->plan.silent)
             sim_count(FAULT_SILENT_HOST);
     }
+    for (unsigned i = 0; i < host_count; i++)
+        set_limits(&hosts[i]);
 }
 
 const struct host_plan *server_plan(unsigned number)

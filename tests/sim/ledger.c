@@ -10,27 +10,37 @@ struct ledger *ledger;
 
 const char *sim_fault_name(enum sim_fault fault)
 {
-    static const char *const names[SIM_FAULTS] = {"refused-connection",
-                                                  "silent-host",
-                                                  "reset",
-                                                  "reset-after-dot",
-                                                  "4xx",
-                                                  "5xx",
-                                                  "421",
-                                                  "stall",
-                                                  "garbage",
-                                                  "endless-reply",
-                                                  "early-bytes",
-                                                  "454",
-                                                  "502-to-starttls",
-                                                  "residue",
-                                                  "broken-handshake",
-                                                  "tls-gone",
-                                                  "dns",
-                                                  "client-reset",
-                                                  "client-slow",
-                                                  "crash"};
+    static const char *const names[SIM_FAULTS] = {
+        "refused-connection", "silent-host",
+        "reset",              "reset-after-dot",
+        "4xx",                "5xx",
+        "421",                "stall",
+        "garbage",            "endless-reply",
+        "early-bytes",        "454",
+        "502-to-starttls",    "residue",
+        "broken-handshake",   "tls-gone",
+        "dns-temporary",      "dns-late",
+        "dns-no-domain",      "dns-null-mx",
+        "dns-no-address",     "dns-partial",
+        "no-descriptor",      "client-reset",
+        "client-slow",        "clock-forward",
+        "clock-back",         "disk-full",
+        "write-enospc",       "short-write",
+        "write-eio",          "sync-eio",
+        "crash",              "crash-in-commit",
+        "lost-write",         "operator",
+    };
     return names[fault];
+}
+
+const char *sim_promise_name(enum sim_promise promise)
+{
+    static const char *const names[SIM_PROMISES] = {
+        "durable-before-250", "verdict-after-commit", "one-end",      "kept-over-crash",
+        "never-again",        "whole",                "sender-told",  "never-in-clear",
+        "host-limit",         "site-limit",           "session-limit", "client-limit",
+        "queue-limit",        "tried-when-due",       "books",        "broken-disk-ends"};
+    return names[promise];
 }
 
 void sim_count(enum sim_fault fault)
@@ -78,6 +88,11 @@ struct ledger_recipient *ledger_recipient(unsigned message, int recipient)
     return &ledger->message[message].to[recipient];
 }
 
+bool ledger_has_ended(const struct ledger_recipient *recipient)
+{
+    return recipient->delivered || recipient->bounced || recipient->dropped;
+}
+
 void ledger_relay_died(void)
 {
     for (unsigned i = 0; i < ledger->messages; i++)
@@ -89,15 +104,23 @@ void ledger_relay_died(void)
         }
 }
 
-/* Each recipient of what was taken is delivered or bounced; of what is not known to be taken, all
- * or none may be. */
+/* How a recipient ended, as far as anybody outside the relay can know. */
+static bool has_one_end(const struct ledger_message *of, const struct ledger_recipient *to)
+{
+    if (to->arrived > 0) /* what the relay could not know of may bounce later, or be dropped */
+        return !to->bounced || to->excused >= to->arrived;
+    return to->bounced || to->dropped || (to->vanished && (to->drop_asked || of->notices > 0));
+}
+
+/* Each recipient of what was taken has one end; of what is not known to be taken, all or none. */
 static void judge_recipient(unsigned message, unsigned recipient)
 {
     const struct ledger_message *of = &ledger->message[message];
     const struct ledger_recipient *to = &of->to[recipient];
-    bool taken = of->handing == HANDING_TAKEN;
-    if (taken && to->arrived == 0 && !to->bounced)
-        broken("m%ur%u was taken, and is neither delivered nor bounced", message, recipient);
+    if (of->handing == HANDING_TAKEN)
+        keeps(PROMISE_ONE_END, has_one_end(of, to),
+              "m%ur%u was taken, and is neither delivered nor bounced nor dropped, or two of these",
+              message, recipient);
     if (of->handing == HANDING_NOT_YET && to->arrived > 0)
         broken("m%ur%u was refused, and is delivered all the same", message, recipient);
     if (to->arrived > to->excused + 1)
@@ -117,7 +140,8 @@ void ledger_judge(void)
             judge_recipient(i, r);
             bounced |= ledger->message[i].to[r].bounced;
         }
-        if (bounced && ledger->message[i].notices == 0)
-            broken("m%u bounced, and its sender was not told", i);
+        if (bounced)
+            keeps(PROMISE_SENDER_TOLD, ledger->message[i].notices > 0,
+                  "m%u bounced, and its sender was not told", i);
     }
 }

@@ -11,19 +11,24 @@
 #include "relay/outbound/notifier.h"
 #include "relay/worker.h"
 #include "tests/sim/client.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/ledger.h"
+#include "tests/sim/operator.h"
+#include "tests/sim/oracles.h"
+#include "tests/sim/scenario.h"
 #include "tests/sim/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define WORKERS 2
-#define CLIENTS 12
 #define STEP_MS 3600000
 #define GLANCES 256
+#define CLOCK_PAUSE_US 300000000 /* between two jumps of the wall clock, on average */
+#define LAST_STEPS 12            /* writes and syncs before a machine dies in a commit */
+#define END_US 200000            /* that a relay with a broken disk may take to end */
 
 struct living {
     const struct life_plan *plan;
@@ -31,30 +36,44 @@ struct living {
     struct relay relay;
     struct mailbox mailboxes[WORKERS];
     struct worker *workers[WORKERS];
+    bool asked[WORKERS];             /* what it waits for, since it was stepped */
     int64_t committer_us, loader_us; /* when the disk is done with what it does */
-    int log;
-    off_t log_read;
+    int64_t broken_us;               /* since when the disk is broken; 0: it is not */
+    struct action clock;
+    bool dying;
 };
+
+static struct living living;
 
 /* ---- the configuration ---- */
 
-void life_configure(const char *directory, unsigned destinations)
+static void configure_limits(FILE *file)
+{
+    fprintf(file,
+            "destination \"*\" { max-connections = %u max-connections-per-host = %u "
+            "messages-per-connection = %u idle = 5s back-off = 10s }\n"
+            "limits { connections-per-client = %u queue = %u }\n",
+            scenario.per_site, scenario.per_host, scenario.per_session, scenario.per_client,
+            scenario.queue);
+}
+
+void life_configure(const char *directory)
 {
     char path[300];
     snprintf(path, sizeof(path), "%s/relay.conf", directory);
     FILE *file = fopen(path, "w");
     must(file != NULL);
     fprintf(file,
-            "hostname = relay.test\nspool = \"%s/spool\"\nworkers = %d\ndurability = none\n"
-            "listen \"127.0.0.1:2525\" { add-headers = false }\nmap-size = 1G\nbuiltin-rules = no\n"
-            "destination \"*\" { max-connections = 4 max-connections-per-host = 4 idle = 5s "
-            "back-off = 10s }\n"
+            "hostname = relay.test\nspool = \"%s/spool\"\nworkers = %d\n"
+            "listen \"127.0.0.1:2525\" { add-headers = false }\nmap-size = 1G\nmin-free = 1\n"
+            "builtin-rules = no\n"
             "retry \"*\" { first = 10s factor = 2 longest = 5m give-up = 2d warn-after = 0 }\n"
             "bounce { per-sender = \"1000000/h\" }\n"
             "tls \"*\" { level = may mta-sts = no }\n",
             directory, WORKERS);
-    for (unsigned i = 0; i < destinations; i++)
-        if (server_plan(i)->must_encrypt)
+    configure_limits(file);
+    for (unsigned i = 0; i < scenario.domains; i++)
+        if (scenario_encrypts(i))
             fprintf(file, "tls \"d%u.test\" { level = encrypt }\n", i);
     must(fclose(file) == 0);
 }
@@ -73,241 +92,277 @@ static struct config *configure(const char *directory)
 
 /* ---- putting it together ---- */
 
-static void restore(struct living *living)
+static void restore(void)
 {
     static struct spool_glance glances[GLANCES];
     uint64_t id = 0;
     uint16_t number = 0;
     size_t count;
     for (bool first = true;; first = false) {
-        count = spool_scan(living->relay.spool, &id, &number, first, glances, GLANCES);
+        count = spool_scan(living.relay.spool, &id, &number, first, glances, GLANCES);
         if (count == 0)
             break;
         for (size_t i = 0; i < count; i++) {
             metric_add(METRIC_RESTORED, glances[i].recipients);
             metric_add(METRIC_QUEUED, glances[i].recipients);
         }
-        dispatch_restore(living->relay.dispatch, glances, count);
+        dispatch_restore(living.relay.dispatch, glances, count);
     }
-    dispatch_restored(living->relay.dispatch);
-    while (spool_scan_bodies(living->relay.spool, GLANCES) > 0)
+    dispatch_restored(living.relay.dispatch);
+    while (spool_scan_bodies(living.relay.spool, GLANCES) > 0)
         continue;
 }
 
-static void open_spool(struct living *living)
+static void open_spool(void)
 {
     char why[512];
     int code;
-    const struct spool_options options = {.directory = living->config->spool,
-                                          .durability = living->config->durability,
-                                          .map_bytes = living->config->map_bytes,
-                                          .min_free_bytes = 1};
-    living->relay.spool = spool_open(&options, why, sizeof(why), &code);
-    if (living->relay.spool == NULL)
+    const struct spool_options options = {.directory = living.config->spool,
+                                          .durability = living.config->durability,
+                                          .map_bytes = living.config->map_bytes,
+                                          .min_free_bytes = living.config->min_free_bytes};
+    living.relay.spool = spool_open(&options, why, sizeof(why), &code);
+    if (living.relay.spool == NULL)
         broken("the spool does not open: %s", why);
 }
 
-static void be_born(struct living *living)
+static void be_born(void)
 {
     char why[512];
-    struct relay *relay = &living->relay;
-    living->config = configure(living->plan->directory);
-    open_spool(living);
+    struct relay *relay = &living.relay;
+    living.config = configure(living.plan->directory);
+    open_spool();
     if (ledger->broken[0] != '\0')
         return;
+    oracles_begin(relay->spool);
+    disk_begin(living.plan->disk_fails && !servers_healed());
     relay->committer = committer_create(relay->spool);
     relay->loader = loader_create(relay->spool);
     relay->tickets = tickets_create(NULL, os_wall());
     inbound_share(relay);
     relay->notifier = notifier_create();
     for (unsigned i = 0; i < WORKERS; i++)
-        living->workers[i] = worker_create(relay, i, &living->mailboxes[i], living->config);
+        living.workers[i] = worker_create(relay, i, &living.mailboxes[i], living.config);
     const struct resolve_settings settings = {0};
-    const struct dispatch_parts parts = {.config = living->config,
+    const struct dispatch_parts parts = {.config = living.config,
                                          .spool = relay->spool,
                                          .committer = relay->committer,
                                          .resolve = resolve_create(&settings, why, sizeof(why)),
-                                         .workers = living->mailboxes,
+                                         .workers = living.mailboxes,
                                          .worker_count = WORKERS,
                                          .open = connection_open,
                                          .end_locally = attempt_end_locally,
                                          .wake = connection_wake};
     relay->dispatch = dispatch_create(&parts);
     for (unsigned i = 0; i < WORKERS; i++) {
-        struct listening where = {living->config->listen[0].at, -1};
-        living->workers[i]->inbound = inbound_create(living->workers[i], &where, why, sizeof(why));
-        if (living->workers[i]->inbound == NULL)
+        struct listening where = {living.config->listen[0].at, -1};
+        living.workers[i]->inbound = inbound_create(living.workers[i], &where, why, sizeof(why));
+        if (living.workers[i]->inbound == NULL)
             broken("cannot listen: %s", why);
     }
-    restore(living);
+    restore();
 }
 
 /* ---- what the log tells ---- */
 
-static const char *value_of(const char *line, const char *key, char *to, size_t size)
+/* The relay writes whole lines, as long as nobody is slow to read them. */
+static void read_log(const char *bytes, unsigned long length)
 {
-    const char *at = strstr(line, key);
-    if (at == NULL)
-        return NULL;
-    at += strlen(key);
-    size_t length = strcspn(at, " >\n");
-    snprintf(to, size, "%.*s", (int)(length < size ? length : size - 1), at);
-    return to;
-}
-
-static void take_event(const char *line)
-{
-    char path[128];
-    unsigned message;
-    int recipient;
-    const char *event = strchr(line, ' ');
-    bool delivered = event && strncmp(event, " delivered ", 11) == 0;
-    bool bounced =
-        event && (strncmp(event, " bounced ", 9) == 0 || strncmp(event, " expired ", 9) == 0);
-    bool lost = event && strncmp(event, " double-bounce ", 15) == 0;
-    if ((!delivered && !bounced && !lost) || !value_of(line, " to=<", path, sizeof(path)) ||
-        !ledger_parse(span_of(path), &message, &recipient))
-        return;
-    if (lost) /* its sender could not be told, and that was told */
-        ledger->message[message].notices++;
-    if (recipient < 0)
-        return;
-    struct ledger_recipient *to = ledger_recipient(message, recipient);
-    if (to->delivered || to->bounced)
-        broken("m%ur%d has its last verdict twice", message, recipient);
-    to->delivered |= delivered;
-    to->bounced |= bounced;
-}
-
-static void read_log(struct living *living)
-{
-    static char text[1u << 20];
-    static size_t have;
+    static struct buffer text;
+    buffer_append(&text, (struct span){bytes, length});
     for (;;) {
-        ssize_t count = pread(living->log, text + have, sizeof(text) - 1 - have, living->log_read);
-        if (count <= 0)
+        struct span have = buffer_span(&text);
+        char *end = have.length > 0 ? memchr(have.data, '\n', have.length) : NULL;
+        if (end == NULL)
             return;
-        living->log_read += count;
-        have += (size_t)count;
-        text[have] = '\0';
-        char *line = text, *end;
-        for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-            *end = '\0';
-            take_event(line);
-            if (living->plan->talks)
-                printf("%s\n", line);
-        }
-        have -= (size_t)(line - text);
-        memmove(text, line, have);
+        char *line = span_copy((struct span){have.data, (size_t)(end - have.data)});
+        buffer_consume(&text, (size_t)(end - have.data) + 1);
+        sim_trace(span_of(line));
+        if (living.plan->talks)
+            printf("%s\n", line);
+        oracles_log(line);
+        free(line);
     }
+}
+
+/* ---- a clock that jumps ---- */
+
+static void clock_jumps(struct action *action)
+{
+    if (servers_healed())
+        return;
+    sim_jump();
+    for (unsigned i = 0; i < WORKERS; i++) /* as each looks at the clock now and then */
+        os_wake(living.workers[i]->loop);
+    oracles_excuse();
+    sim_after(action, (int64_t)sim_below(2 * CLOCK_PAUSE_US));
 }
 
 /* ---- stepping ---- */
 
-static bool worker_is_due(struct living *living, unsigned i)
+static bool worker_is_due(unsigned i)
 {
-    return sim_loop_is_due(living->workers[i]->loop) || !mailbox_empty(&living->mailboxes[i]);
+    return sim_loop_is_due(living.workers[i]->loop) || !mailbox_empty(&living.mailboxes[i]);
 }
 
-static void step_worker(struct living *living, unsigned i)
+static void step_worker(unsigned i)
 {
-    worker_step(living->workers[i], STEP_MS);
+    living.asked[i] = false;
+    worker_step(living.workers[i], STEP_MS);
 }
 
-static void step_disk(struct living *living)
+/* The relay ends as soon as it finds out; until then it may say no, but not yes. */
+static void step_committer(void)
+{
+    bool works = committer_step(living.relay.committer, 0);
+    /* While it is full as well, what cannot be written may be for want of room: it is tried again. */
+    keeps(PROMISE_BROKEN_ENDS, works == !disk_is_broken() || (works && disk_is_full()), "the disk %s, and the spool %s: %s",
+          disk_is_broken() ? "failed" : "works", works ? "goes on" : "gave up",
+          committer_why(living.relay.committer));
+    if (!works && living.broken_us == 0)
+        living.broken_us = sim_now_us() + (int64_t)sim_below(END_US);
+}
+
+static void step_disk(void)
 {
     int64_t now_us = sim_now_us();
-    if (now_us >= living->committer_us) {
-        if (!committer_step(living->relay.committer, 0))
-            broken("the spool broke: %s", committer_why(living->relay.committer));
-        living->committer_us = now_us + (int64_t)sim_below(sim_chance(20) ? 200000 : 8000);
+    if (now_us >= living.committer_us) {
+        step_committer();
+        living.committer_us = now_us + (int64_t)sim_below(sim_chance(20) ? 200000 : 8000);
     }
-    if (now_us >= living->loader_us) {
-        loader_step(living->relay.loader, 0);
-        living->loader_us = now_us + (int64_t)sim_below(3000);
+    if (now_us >= living.loader_us) {
+        loader_step(living.relay.loader, 0);
+        living.loader_us = now_us + (int64_t)sim_below(3000);
     }
+    if (living.broken_us > 0 && now_us >= living.broken_us)
+        disk_dies();
+}
+
+static void step_anybody(bool *any)
+{
+    unsigned first = (unsigned)sim_below(WORKERS), disk_at = (unsigned)sim_below(WORKERS + 1);
+    for (unsigned i = 0; i <= WORKERS; i++) {
+        if (i == disk_at)
+            step_disk();
+        if (i == WORKERS || !worker_is_due((first + i) % WORKERS))
+            continue;
+        step_worker((first + i) % WORKERS);
+        *any = true;
+    }
+}
+
+/* Half of all machines die in the middle of a commit, the others between two steps. */
+static void die_if_it_is_time(void)
+{
+    if (sim_now_us() < living.plan->dies_us || living.dying)
+        return;
+    living.dying = true;
+    if (sim_chance(500))
+        disk_dies();
+    sim_count(FAULT_CRASH_IN_COMMIT);
+    disk_dies_soon((unsigned)sim_below(LAST_STEPS));
 }
 
 /* Whoever has something to do at this moment, in an order that chance gives. */
-static void do_what_is_due(struct living *living)
+static void do_what_is_due(void)
 {
     for (int round = 0; round < 100000; round++) {
-        unsigned first = (unsigned)sim_below(WORKERS);
         bool any = false;
-        step_disk(living);
-        for (unsigned i = 0; i < WORKERS; i++)
-            if (worker_is_due(living, (first + i) % WORKERS)) {
-                step_worker(living, (first + i) % WORKERS);
-                any = true;
-            }
+        step_anybody(&any);
         any |= sim_act();
         if (!any)
             return;
+        die_if_it_is_time();
     }
     broken("the relay has something to do for ever, at %lld us", (long long)sim_now_us());
 }
 
-/* Each is asked once more what it waits for: what was done may have changed it. */
-static int64_t next_us(struct living *living)
+/* Who was stepped is asked once more what it waits for: its step may have changed it. Who was not
+ * must have been woken by whoever changed it. */
+static int64_t next_us(void)
 {
     int64_t next = sim_next_us();
     for (unsigned i = 0; i < WORKERS; i++) {
-        step_worker(living, i);
-        int64_t at = sim_loop_next_us(living->workers[i]->loop);
+        if (!living.asked[i])
+            step_worker(i);
+        living.asked[i] = true;
+        int64_t at = sim_loop_next_us(living.workers[i]->loop);
         next = at < next ? at : next;
     }
     int64_t disk =
-        living->committer_us < living->loader_us ? living->committer_us : living->loader_us;
+        living.committer_us < living.loader_us ? living.committer_us : living.loader_us;
     return disk < next ? disk : next;
 }
 
-static bool is_done(const struct living *living)
+static bool is_done(void)
 {
     return clients_are_done() && metric_read(METRIC_QUEUED) == 0 &&
-           dispatch_out(living->relay.dispatch) == 0;
+           dispatch_out(living.relay.dispatch) == 0;
 }
 
-static void heal_if_it_is_time(const struct living *living)
+/* Nothing is left over: not in the spool, not in the books. */
+static void judge_end(void)
 {
-    if (servers_healed() || sim_now_us() < living->plan->heals_us)
+    struct spool_facts facts;
+    spool_facts(living.relay.spool, &facts);
+    keeps(PROMISE_BOOKS, metrics_balanced(), "the books do not balance at the end");
+    keeps(PROMISE_BOOKS, facts.envelopes == 0 && facts.messages == 0,
+          "%llu messages and %llu envelopes stay in the spool", (unsigned long long)facts.messages,
+          (unsigned long long)facts.envelopes);
+}
+
+static void heal_if_it_is_time(void)
+{
+    if (servers_healed() || sim_now_us() < living.plan->heals_us)
         return;
     servers_heal();
     clients_heal();
+    disk_heal();
+    oracles_excuse();
 }
 
-static enum life_end go_on(struct living *living)
+static enum life_end go_on(void)
 {
     while (ledger->broken[0] == '\0') {
-        heal_if_it_is_time(living);
-        do_what_is_due(living);
-        read_log(living);
-        if (sim_now_us() >= living->plan->dies_us)
-            return LIFE_DIED;
-        if (is_done(living))
+        heal_if_it_is_time();
+        do_what_is_due();
+        oracles_look();
+        die_if_it_is_time();
+        if (is_done()) {
+            judge_end();
             return LIFE_DONE;
-        if (sim_now_us() >= living->plan->ends_us)
+        }
+        if (sim_now_us() >= living.plan->ends_us + ledger->back_us)
             broken("%lld recipients are still queued, long after everything works again",
                    (long long)metric_read(METRIC_QUEUED));
-        int64_t next = next_us(living);
+        int64_t next = next_us();
         if (next > sim_now_us())
-            sim_set_clock(next < living->plan->dies_us ? next : living->plan->dies_us);
+            sim_set_clock(next < living.plan->dies_us || living.dying ? next
+                                                                      : living.plan->dies_us);
     }
     return LIFE_WRONG;
 }
 
+void life_dies(void)
+{
+    ledger->clock_us = sim_now_us();
+    fflush(stdout);
+    _exit(LIFE_DIED);
+}
+
 enum life_end live(const struct life_plan *plan)
 {
-    static struct living living;
-    living = (struct living){.plan = plan};
-    living.log = memfd_create("log", 0);
-    must(living.log >= 0);
-    dup2(living.log, STDERR_FILENO);
+    living = (struct living){.plan = plan, .clock.act = clock_jumps};
+    disk_log = read_log;
     log_open(LOG_TEXT, os_wall);
-    be_born(&living);
+    be_born();
     if (ledger->broken[0] != '\0')
         return LIFE_WRONG;
-    clients_open(CLIENTS, &living.config->listen[0].at);
-    enum life_end end = go_on(&living);
+    clients_open(LIFE_CLIENTS, &living.config->listen[0].at);
+    operator_begin(living.relay.dispatch, living.relay.spool);
+    if (scenario.clock_jumps)
+        sim_after(&living.clock, (int64_t)sim_below(CLOCK_PAUSE_US));
+    enum life_end end = go_on();
     ledger->clock_us = sim_now_us();
     return end;
 }

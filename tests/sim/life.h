@@ -5,13 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LIFE_CLIENTS 12
+
 struct life_plan {
     uint64_t seed;
-    unsigned destinations;
     const char *directory; /* with the configuration, and the spool */
     int64_t heals_us;      /* from then on nothing goes wrong any more */
     int64_t dies_us;       /* INT64_MAX: it does not */
     int64_t ends_us;       /* what is not done by then never will be */
+    bool disk_fails;
     bool talks;            /* the log goes to stderr, too */
 };
 
@@ -22,6 +24,8 @@ enum life_end {
 };
 
 enum life_end live(const struct life_plan *plan);
+/* In the middle of whatever it does: ends the process with LIFE_DIED. */
+void life_dies(void) __attribute__((noreturn));
 
 /* Writes the configuration of a run. */
-void life_configure(const char *directory, unsigned destinations);
+void life_configure(const char *directory);

@@ -1,4 +1,8 @@
 /* relay/os.h over the simulated network. */
+#include "tests/sim/ledger.h"
+#include "tests/sim/oracles.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/server.h"
 #include "tests/sim/wire.h"
 
 #include <errno.h>
@@ -10,7 +14,7 @@
 #define SOCKETS_MAX 65536
 
 static struct socket sockets[SOCKETS_MAX];
-static unsigned socket_count;
+static unsigned socket_count, open_sockets;
 
 /* ---- clock, chance, the machine ---- */
 
@@ -21,7 +25,7 @@ int64_t os_now(void)
 
 int64_t os_wall(void)
 {
-    return SIM_BEGAN_MS + sim_now_us() / 1000;
+    return sim_wall_ms();
 }
 
 int64_t os_now_us(void)
@@ -71,6 +75,22 @@ static int number_of(const struct socket *socket)
     return FIRST_SOCKET + (int)(socket - sockets);
 }
 
+/* The process has no descriptor left, or another process has taken the last one. */
+static bool lacks_descriptor(void)
+{
+    static bool told;
+    bool lacks = open_sockets >= scenario.descriptors;
+    if (servers_healed() || (!lacks && !sim_chance(scenario.no_descriptor))) {
+        told = false;
+        return false;
+    }
+    if (!told || !lacks)
+        sim_count(FAULT_NO_DESCRIPTOR);
+    told = lacks;
+    oracles_excuse();
+    return true;
+}
+
 static int open_socket(enum kind kind)
 {
     unsigned at = 0;
@@ -79,6 +99,7 @@ static int open_socket(enum kind kind)
     must(at < SOCKETS_MAX);
     if (at == socket_count)
         socket_count++;
+    open_sockets++;
     sockets[at] = (struct socket){.kind = kind};
     list_init(&sockets[at].backlog);
     return FIRST_SOCKET + (int)at;
@@ -148,6 +169,8 @@ int os_accept(int listener, struct endpoint *peer)
     struct socket *from = socket_of(listener);
     if (list_empty(&from->backlog))
         return -EAGAIN;
+    if (lacks_descriptor())
+        return -EMFILE;
     int number = open_socket(STREAM);
     struct wire *wire = container_of(list_pop(&from->backlog), struct wire, waiting);
     struct socket *socket = socket_of(number);
@@ -184,6 +207,8 @@ static void answered(struct action *action)
 int os_connect(const struct endpoint *to, const struct endpoint *from)
 {
     (void)from;
+    if (lacks_descriptor())
+        return -EMFILE;
     int number = open_socket(STREAM);
     struct socket *socket = socket_of(number);
     struct wire *wire = socket->wire = make_wire(NULL);
@@ -228,6 +253,17 @@ ssize_t os_read(int number, void *to, size_t length)
     return (ssize_t)count;
 }
 
+/* QUIT, in clear: the relay's site counts it no more. */
+static void note_parting(struct wire *wire, struct span bytes)
+{
+    struct span quit = SPAN("QUIT\r\n");
+    if (wire->place == NULL || wire->parting || bytes.length < quit.length ||
+        !span_equal(span_skip(bytes, bytes.length - quit.length), quit))
+        return;
+    wire->parting = true;
+    wire->place->parting++;
+}
+
 ssize_t os_write(int number, const void *from, size_t length)
 {
     struct wire *wire = socket_of(number)->wire;
@@ -241,6 +277,7 @@ ssize_t os_write(int number, const void *from, size_t length)
     if (count > 1 && sim_chance(20))
         count = 1 + sim_below(count);
     wire->full = count < length;
+    note_parting(wire, (struct span){from, count});
     wire->under_way += count;
     put(wire, &wire->to_actor, (struct span){from, count}, false);
     return (ssize_t)count;
@@ -278,7 +315,7 @@ void os_close(int number)
     }
     if (wire != NULL) {
         if (wire->place != NULL)
-            wire->place->open--;
+            wire->place->open--, wire->place->parting -= wire->parting;
         if (wire->established && wire->actor != NULL && !wire->reset)
             put(wire, &wire->to_actor, (struct span){"", 0}, true);
         wire->socket = -1;
@@ -287,6 +324,7 @@ void os_close(int number)
         else
             free_if_done(wire);
     }
+    open_sockets--;
     *socket = (struct socket){.kind = FREE};
 }
 

@@ -1,6 +1,7 @@
 #include "tests/sim/server.h"
 
 #include "tests/sim/ledger.h"
+#include "tests/sim/scenario.h"
 #include "tlspolicy/tls.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@ struct server {
     struct buffer plain; /* what came, in clear or out of TLS */
     unsigned rcpts[RCPTS_MAX][2];
     int notices[RCPTS_MAX];
-    unsigned rcpt_count;
+    unsigned rcpt_count, mails;
     struct buffer body;
     size_t chunk_left;
     bool chunk_last;
@@ -51,7 +52,7 @@ static void tell(const struct server *server, char sign, struct span line)
         return;
     while (line.length > 0 && line.data[line.length - 1] <= ' ')
         line.length--;
-    printf("%12.6f d%u #%llu %c %.*s\n", (double)sim_now_us() / 1e6, server->host->number,
+    printf("%12.6f h%u #%llu %c %.*s\n", (double)sim_now_us() / 1e6, server->host->number,
            (unsigned long long)server->number, sign, SPAN_FORMAT(line));
 }
 
@@ -197,14 +198,9 @@ static void arrives(struct server *server, unsigned at)
         return;
     }
     struct ledger_recipient *to = ledger_recipient(message, recipient);
-    if (to->heard)
-        broken("m%ur%d arrives again, though its 250 was heard", message, recipient);
-    if (to->delivered)
-        broken("m%ur%d arrives again, though its delivery is committed", message, recipient);
-    if (to->bounced)
-        broken("m%ur%d arrives, and has bounced", message, recipient);
-    if (!is_whole(server, message))
-        broken("m%ur%d arrives changed", message, recipient);
+    keeps(PROMISE_NOT_AGAIN, !to->heard, "m%ur%d arrives again, though its 250 was heard", message,
+          recipient);
+    keeps(PROMISE_WHOLE, is_whole(server, message), "m%ur%d arrives changed", message, recipient);
     to->arrived++;
     ledger->arrived++;
     server->heard[server->heard_count][0] = message;
@@ -235,6 +231,11 @@ static void content_ended(struct server *server)
     sim_after(&server->look, 1000);
 }
 
+static bool encrypts(unsigned message, int recipient)
+{
+    return scenario_encrypts(ledger_recipient(message, recipient)->destination);
+}
+
 static void rcpt(struct server *server, struct span line)
 {
     unsigned message;
@@ -249,6 +250,11 @@ static void rcpt(struct server *server, struct span line)
         reply(server, "550 5.1.1 who is that\r\n");
         return;
     }
+    keeps(PROMISE_CLEAR, server->secured || recipient < 0 || !encrypts(message, recipient),
+          "m%ur%d goes in clear", message, recipient);
+    if (recipient >= 0)
+        keeps(PROMISE_NOT_AGAIN, !ledger_has_ended(ledger_recipient(message, recipient)),
+              "m%ur%d is offered again, and has ended", message, recipient);
     server->rcpts[server->rcpt_count][0] = message;
     server->rcpts[server->rcpt_count][1] = recipient < 0 ? 0 : (unsigned)recipient;
     server->notices[server->rcpt_count++] = recipient < 0;
@@ -306,10 +312,12 @@ static void bdat(struct server *server, struct span line)
 
 static void mail_begins(struct server *server)
 {
-    if (server->host->plan.must_encrypt && !server->secured)
-        broken("mail for d%u goes in clear", server->host->number);
     forget_mail(server);
     server->mail = true;
+    server->mails++;
+    keeps(PROMISE_SESSION_LIMIT, scenario.per_session == 0 || server->mails <= scenario.per_session,
+          "%u messages on one connection to host %u, and %u may be", server->mails,
+          server->host->number, scenario.per_session);
     reply(server, "250 2.1.0 Ok\r\n");
 }
 
@@ -482,8 +490,12 @@ struct actor *server_met(struct place *place)
     server->host = host;
     server->look.act = look;
     server->number = ++ledger->connections;
-    if (place->open > host->plan.most)
-        broken("d%u: %u connections at a time, and %u may be", host->number, place->open,
-               host->plan.most);
+    keeps(PROMISE_HOST_LIMIT, place->open <= host->plan.most,
+          "host %u: %u connections at a time, and %u may be", host->number, place->open,
+          host->plan.most);
+    if (!host->plan.tls) /* inside TLS nobody sees that it says QUIT */
+        keeps(PROMISE_SITE_LIMIT, place->open - place->parting <= host->plan.per_sites,
+              "host %u: %u connections of its sites at a time, and %u may be", host->number,
+              place->open - place->parting, host->plan.per_sites);
     return &server->actor;
 }

@@ -7,10 +7,10 @@
 struct host_plan {     /* of one host, for the whole run */
     unsigned trouble;  /* per thousand: how often something goes wrong at a step */
     bool tls;          /* offers STARTTLS */
-    bool must_encrypt; /* whoever sends to it here, has to: nothing may come in clear */
     bool pipelining, chunking;
     bool silent, refuses; /* for as long as trouble lasts */
     unsigned most;        /* connections of the relay at a time */
+    unsigned per_sites;   /* the same, as the limits of its sites come to */
 };
 
 struct host {
@@ -26,7 +26,7 @@ struct actor *server_met(struct place *place);
 /* hosts.c: the host of destination `number` is at 10.x.y.z:25. */
 struct endpoint server_place(unsigned number);
 /* Their certificate is made in `directory`. */
-void servers_open(unsigned count, uint64_t seed, const char *directory);
+void servers_open(uint64_t seed, const char *directory);
 const struct host_plan *server_plan(unsigned number);
 /* From now on everything works. */
 void servers_heal(void);

@@ -1,11 +1,14 @@
-/* The simulator: sim [--seed N] [--seeds N] [--messages N] [--for SECONDS] [--talk]
- * Spools lie in $TMPDIR: let that be memory.
+/* The simulator: sim [--seed N] [--seeds N] [--messages N] [--for 10m] [--fresh N] [--traces]
+ * [--talk]. With --traces each seed tells the hash of all that happened, with --talk all of it;
+ * --fresh adds seeds that nobody has chosen, and says which. Spools lie in $TMPDIR: let that be memory.
  *
  * Each seed is a run: a relay, its clients and the hosts it delivers to, in one thread on a virtual
  * clock; faults for a while, crashes in between, then everything works again and all mail must
  * come to its end. A run lives in a process of its own, each life of its relay too. */
 #include "tests/sim/ledger.h"
 #include "tests/sim/life.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/seeded.h"
 #include "tests/sim/server.h"
 
 #include <errno.h>
@@ -15,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,25 +28,26 @@
 #define LIVES_MAX 20
 
 struct options {
-    uint64_t seed, seeds;
+    uint64_t seed, seeds, fresh;
     unsigned messages;
     int64_t for_s;
-    bool talk;
+    bool talk, traces;
 };
 
-static uint64_t totals[SIM_FAULTS];
-static uint64_t total_messages, total_twice, total_lives;
+static uint64_t totals[SIM_FAULTS], total_checks[SIM_PROMISES];
+static uint64_t total_messages, total_recipients, total_twice, total_lives, total_trace;
+static int64_t total_us;
 
 /* ---- one run ---- */
 
-static void draw_messages(unsigned count, unsigned destinations, struct random_state *chance)
+static void draw_messages(unsigned count, struct random_state *chance)
 {
     ledger->messages = count;
     for (unsigned i = 0; i < count; i++) {
         struct ledger_message *message = &ledger->message[i];
         message->recipients = (uint8_t)(1 + random_below(chance, LEDGER_RECIPIENTS_MAX));
         for (unsigned r = 0; r < message->recipients; r++)
-            message->to[r].destination = (uint16_t)random_below(chance, destinations);
+            message->to[r].destination = (uint16_t)random_below(chance, scenario.domains);
     }
 }
 
@@ -55,10 +60,11 @@ static int live_once(const struct life_plan *plan)
     if (child == 0) {
         sim_talks = plan->talks;
         sim_seed(plan->seed + ledger->lives * 1000003u);
+        seeded_begin(plan->seed + ledger->lives * 1000003u);
         sim_set_clock(ledger->clock_us > 0 ? ledger->clock_us : sim_now_us());
-        servers_open(plan->destinations, plan->seed, plan->directory);
+        servers_open(plan->seed, plan->directory);
         if (ledger->lives == 1)
-            life_configure(plan->directory, plan->destinations);
+            life_configure(plan->directory);
         int end = (int)live(plan);
         fflush(stdout);
         _exit(end);
@@ -84,17 +90,15 @@ static bool run(uint64_t seed, const struct options *options)
     const char *above = getenv("TMPDIR");
     char directory[256];
     struct random_state chance = {seed};
-    struct life_plan plan = {.seed = seed,
-                             .destinations = 20 + (unsigned)random_below(&chance, 2000),
-                             .directory = directory,
-                             .talks = options->talk};
+    struct life_plan plan = {.seed = seed, .directory = directory, .talks = options->talk};
     snprintf(directory, sizeof(directory), "%s/millrace-sim-%d", above ? above : "/tmp", getpid());
     if (mkdir(directory, 0700) != 0) {
         perror(directory);
         exit(73);
     }
     memset(ledger, 0, sizeof(*ledger));
-    draw_messages(options->messages, plan.destinations, &chance);
+    scenario_draw(seed);
+    draw_messages(options->messages, &chance);
     plan.heals_us = (int64_t)(60 + random_below(&chance, 1800)) * SECOND;
     unsigned crashes = (unsigned)random_below(&chance, 4);
     int end;
@@ -103,6 +107,7 @@ static bool run(uint64_t seed, const struct options *options)
         int64_t since = ledger->clock_us > 0 ? ledger->clock_us : SECOND;
         plan.dies_us = dies ? since + (int64_t)random_below(&chance, 600 * SECOND) : INT64_MAX;
         plan.ends_us = (plan.heals_us > since ? plan.heals_us : since) + 7200 * SECOND;
+        plan.disk_fails = scenario.disk_fails && ledger->lives < LIVES_MAX;
         ledger->lives++;
         end = live_once(&plan);
         if (end == LIFE_DIED) {
@@ -122,49 +127,96 @@ static void add_up(void)
 {
     for (unsigned i = 0; i < SIM_FAULTS; i++)
         totals[i] += ledger->faults[i];
+    for (unsigned i = 0; i < SIM_PROMISES; i++)
+        total_checks[i] += ledger->checks[i];
     total_messages += ledger->handed_in;
+    total_recipients += ledger->arrived + ledger->bounced;
     total_twice += ledger->twice;
     total_lives += ledger->lives;
+    total_us += ledger->clock_us;
+    total_trace = total_trace * 31 + ledger->trace;
 }
 
 static void print_totals(uint64_t seeds)
 {
-    printf("%llu seeds, %llu lives, %llu messages taken, %llu recipients twice (excused)\n",
+    printf("%llu seeds, %llu lives of the relay, %lld hours of its time: %llu messages taken, %llu "
+           "arrivals and bounces, %llu of them twice (and excused); trace %016llx\n",
            (unsigned long long)seeds, (unsigned long long)total_lives,
-           (unsigned long long)total_messages, (unsigned long long)total_twice);
+           (long long)(total_us / (3600 * SECOND)), (unsigned long long)total_messages,
+           (unsigned long long)total_recipients, (unsigned long long)total_twice,
+           (unsigned long long)total_trace);
+    printf("faults:\n");
     for (unsigned i = 0; i < SIM_FAULTS; i++)
-        printf("  %-20s %llu\n", sim_fault_name((enum sim_fault)i), (unsigned long long)totals[i]);
+        printf("  %-20s %10llu\n", sim_fault_name((enum sim_fault)i),
+               (unsigned long long)totals[i]);
+    printf("promises looked after:\n");
+    for (unsigned i = 0; i < SIM_PROMISES; i++)
+        printf("  %-20s %10llu\n", sim_promise_name((enum sim_promise)i),
+               (unsigned long long)total_checks[i]);
 }
 
+static void print_seed(uint64_t seed)
+{
+    printf("seed %llu: %u messages, %llu taken, %llu unsure, %llu arrived (%llu twice), %llu "
+           "bounced, %llu connections (%llu in TLS), %u lives, %lld s, trace %016llx\n",
+           (unsigned long long)seed, ledger->messages, (unsigned long long)ledger->handed_in,
+           (unsigned long long)ledger->unsure, (unsigned long long)ledger->arrived,
+           (unsigned long long)ledger->twice, (unsigned long long)ledger->bounced,
+           (unsigned long long)ledger->connections, (unsigned long long)ledger->secured,
+           ledger->lives, (long long)(ledger->clock_us / SECOND),
+           (unsigned long long)ledger->trace);
+}
+
+static int64_t seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static bool run_seed(uint64_t seed, const struct options *options)
+{
+    bool fine = run(seed, options);
+    add_up();
+    if (options->talk || options->traces || !fine)
+        print_seed(seed);
+    if (!fine)
+        printf("seed %llu: BROKEN: %s\n  again: ./dev sim --seed %llu --messages %u --talk\n",
+               (unsigned long long)seed, ledger->broken, (unsigned long long)seed,
+               options->messages);
+    else if (isatty(STDOUT_FILENO))
+        printf("\rseed %llu ", (unsigned long long)seed);
+    fflush(stdout);
+    return fine;
+}
+
+/* Those that are asked for, or as many as there is time for; then some that nobody has seen. */
 static int run_all(const struct options *options)
 {
-    time_t until = options->for_s ? time(NULL) + options->for_s : 0;
-    uint64_t count = 0;
-    for (uint64_t seed = options->seed;; seed++, count++) {
-        if (until ? time(NULL) >= until : count >= options->seeds)
-            break;
-        bool fine = run(seed, options);
-        add_up();
-        if (options->talk || !fine)
-            printf(
-                "seed %llu: %u messages, %llu taken, %llu unsure, %llu arrived (%llu twice), %llu "
-                "bounced, %llu connections (%llu in TLS), %u lives, %lld s\n",
-                (unsigned long long)seed, ledger->messages, (unsigned long long)ledger->handed_in,
-                (unsigned long long)ledger->unsure, (unsigned long long)ledger->arrived,
-                (unsigned long long)ledger->twice, (unsigned long long)ledger->bounced,
-                (unsigned long long)ledger->connections, (unsigned long long)ledger->secured,
-                ledger->lives, (long long)(ledger->clock_us / SECOND));
-        if (!fine) {
-            printf("seed %llu: BROKEN: %s\n  again: sim --seed %llu --messages %u --talk\n",
-                   (unsigned long long)seed, ledger->broken, (unsigned long long)seed,
-                   options->messages);
+    int64_t until = seconds() + options->for_s;
+    uint64_t count = 0, fresh = (uint64_t)getpid();
+    for (; options->for_s > 0 ? seconds() < until : count < options->seeds; count++)
+        if (!run_seed(options->seed + count, options))
             return 1;
-        }
-        if (isatty(STDOUT_FILENO))
-            printf("\rseed %llu", (unsigned long long)seed), fflush(stdout);
+    if (options->fresh > 0) {
+        must(getrandom(&fresh, sizeof(fresh), 0) == sizeof(fresh));
+        fresh >>= 16; /* so that it can be typed */
+        printf("fresh: --seed %llu --seeds %llu\n", (unsigned long long)fresh,
+               (unsigned long long)options->fresh);
     }
+    for (uint64_t i = 0; i < options->fresh; i++, count++)
+        if (!run_seed(fresh + i, options))
+            return 1;
     print_totals(count);
     return 0;
+}
+
+/* "90", "90s", "10m", "1h" */
+static int64_t duration(const char *text)
+{
+    char *end;
+    int64_t number = strtoll(text, &end, 10);
+    return number * (*end == 'm' ? 60 : *end == 'h' ? 3600 : 1);
 }
 
 static void read_options(int argc, char **argv, struct options *options)
@@ -172,13 +224,16 @@ static void read_options(int argc, char **argv, struct options *options)
     static const struct option names[] = {
         {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'n'},
         {"messages", required_argument, NULL, 'm'}, {"for", required_argument, NULL, 'f'},
+        {"fresh", required_argument, NULL, 'r'},    {"traces", no_argument, NULL, 'c'},
         {"talk", no_argument, NULL, 't'},           {0}};
     for (int found; (found = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (found) {
         case 's': options->seed = strtoull(optarg, NULL, 10); break;
         case 'n': options->seeds = strtoull(optarg, NULL, 10); break;
         case 'm': options->messages = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 'f': options->for_s = strtoll(optarg, NULL, 10); break;
+        case 'f': options->for_s = duration(optarg); break;
+        case 'r': options->fresh = strtoull(optarg, NULL, 10); break;
+        case 'c': options->traces = true; break;
         case 't': options->talk = true; break;
         default: exit(64);
         }

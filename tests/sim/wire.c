@@ -1,9 +1,9 @@
 /* Wires: what is under way between the relay and an actor, and when it comes. */
 #include "tests/sim/wire.h"
 
-#include <stdlib.h>
+#include "base/map.h"
 
-#define PLACES_MAX 4096
+#include <stdlib.h>
 
 /* One direction's bytes come in pieces, each after a while, in order. */
 struct piece {
@@ -13,8 +13,19 @@ struct piece {
     struct buffer bytes;
 };
 
-static struct place *places[PLACES_MAX];
-static unsigned place_count;
+static struct map places;
+
+static uint64_t place_hash(const void *item)
+{
+    const struct place *place = item;
+    return ip_hash(&place->at.ip);
+}
+
+static bool place_same(const void *item, const void *key)
+{
+    const struct place *place = item;
+    return endpoint_equal(&place->at, key);
+}
 
 /* ---- wires ---- */
 
@@ -109,6 +120,7 @@ static void pieces_arrive(struct action *action)
 void put(struct wire *wire, struct list *pieces, struct span bytes, bool end)
 {
     int64_t last = sim_now_us();
+    sim_trace(bytes);
     for (struct list_node *node = list_first(pieces); node; node = list_next(pieces, node))
         last = container_of(node, struct piece, node)->at_us;
     unsigned cuts = sim_chance(30) ? 1 + (unsigned)sim_below(8) : 1;
@@ -152,16 +164,14 @@ void wire_connected(struct wire *wire)
 
 void sim_add_place(struct place *place)
 {
-    must(place_count < PLACES_MAX);
-    places[place_count++] = place;
+    if (places.hash == NULL)
+        map_init(&places, place_hash, place_same);
+    map_add(&places, place);
 }
 
 struct place *find_place(const struct endpoint *at)
 {
-    for (unsigned i = 0; i < place_count; i++)
-        if (endpoint_equal(&places[i]->at, at))
-            return places[i];
-    return NULL;
+    return map_find(&places, ip_hash(&at->ip), at);
 }
 
 bool sim_connect(struct actor *actor, const struct endpoint *to)
@@ -217,6 +227,11 @@ void sim_reset(struct actor *actor)
         tell(socket, OS_READABLE | OS_WRITABLE);
     }
     let_go(actor);
+}
+
+bool sim_is_held(const struct actor *actor)
+{
+    return actor->wire != NULL && actor->wire->socket >= 0;
 }
 
 size_t sim_unread(const struct actor *actor)

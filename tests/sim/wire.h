@@ -39,6 +39,7 @@ struct wire {
     size_t under_way; /* bytes to the actor */
     bool connecting, established, refused, reset;
     bool full;                     /* a write was short: the relay waits until it may go on */
+    bool parting;                  /* the relay has said QUIT */
     bool relay_ended, actor_ended; /* as the other side knows */
 };
 

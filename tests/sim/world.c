@@ -1,5 +1,10 @@
 #include "tests/sim/world.h"
 
+#include "tests/sim/ledger.h"
+
+#define FORWARD_MS 3600000
+#define BACK_MS 600000
+
 bool sim_talks;
 
 static struct heap actions;
@@ -16,6 +21,34 @@ void sim_set_clock(int64_t us)
     must(us >= now_us);
     now_us = us;
 }
+
+/* ---- the wall ---- */
+
+int64_t sim_wall_ms(void)
+{
+    return SIM_BEGAN_MS + now_us / 1000 + ledger->skew_ms;
+}
+
+void sim_jump(void)
+{
+    bool back = sim_chance(500);
+    int64_t ms = 1 + (int64_t)sim_below(back ? BACK_MS : FORWARD_MS);
+    sim_count(back ? FAULT_CLOCK_BACK : FAULT_CLOCK_FORWARD);
+    ledger->skew_ms += back ? -ms : ms;
+    if (back)
+        ledger->back_us += ms * 1000;
+}
+
+/* FNV-1a, and the time. */
+void sim_trace(struct span bytes)
+{
+    uint64_t hash = ledger->trace ^ (uint64_t)now_us;
+    for (size_t i = 0; i < bytes.length; i++)
+        hash = (hash ^ (unsigned char)bytes.data[i]) * 0x100000001b3u;
+    ledger->trace = hash * 0x100000001b3u + bytes.length;
+}
+
+/* ---- actions ---- */
 
 void sim_after(struct action *action, int64_t us)
 {

@@ -30,6 +30,12 @@ int64_t sim_next_us(void);
 void sim_set_clock(int64_t us);
 extern bool sim_talks; /* what is said goes to standard output */
 
+int64_t sim_wall_ms(void);
+void sim_jump(void); /* somebody sets the wall clock, forward or back */
+
+/* What goes into the hash by which two runs of one seed are compared. */
+void sim_trace(struct span bytes);
+
 /* ---- chance ---- */
 
 void sim_seed(uint64_t seed);
@@ -53,7 +59,8 @@ struct place {
     struct endpoint at;
     struct actor *(*met)(struct place *place);
     bool silent;   /* does not even refuse: the relay runs into its timeout */
-    unsigned open; /* connections of the relay to this address, as the relay sees it */
+    unsigned open;    /* connections of the relay to this address, as the relay sees it */
+    unsigned parting; /* of these, those on which it has said QUIT in clear */
 };
 void sim_add_place(struct place *place);
 
@@ -63,6 +70,8 @@ bool sim_connect(struct actor *actor, const struct endpoint *to);
 void sim_send(struct actor *actor, struct span bytes); /* in pieces, after a while */
 void sim_end(struct actor *actor);                     /* after what was sent */
 void sim_reset(struct actor *actor);                   /* at once: what is under way is lost */
+/* Whether the relay has taken this connection, and not closed it. */
+bool sim_is_held(const struct actor *actor);
 /* What the actor has sent and the relay has not read yet: bytes. */
 size_t sim_unread(const struct actor *actor);
 
