@@ -129,8 +129,8 @@ static void take_back(const struct undo *undo)
 
 static bool overlap(const struct undo *a, const struct undo *b)
 {
-    return a->inode == b->inode && a->device == b->device &&
-           a->at < b->at + (off_t)b->written && b->at < a->at + (off_t)a->written;
+    return a->inode == b->inode && a->device == b->device && a->at < b->at + (off_t)b->written &&
+           b->at < a->at + (off_t)a->written;
 }
 
 /* Whether it lies under a later write that is kept. */

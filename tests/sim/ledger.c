@@ -11,24 +11,42 @@ struct ledger *ledger;
 const char *sim_fault_name(enum sim_fault fault)
 {
     static const char *const names[SIM_FAULTS] = {
-        "refused-connection", "silent-host",
-        "reset",              "reset-after-dot",
-        "4xx",                "5xx",
-        "421",                "stall",
-        "garbage",            "endless-reply",
-        "early-bytes",        "454",
-        "502-to-starttls",    "residue",
-        "broken-handshake",   "tls-gone",
-        "dns-temporary",      "dns-late",
-        "dns-no-domain",      "dns-null-mx",
-        "dns-no-address",     "dns-partial",
-        "no-descriptor",      "client-reset",
-        "client-slow",        "clock-forward",
-        "clock-back",         "disk-full",
-        "write-enospc",       "short-write",
-        "write-eio",          "sync-eio",
-        "crash",              "crash-in-commit",
-        "lost-write",         "operator",
+        "refused-connection",
+        "silent-host",
+        "reset",
+        "reset-after-dot",
+        "4xx",
+        "5xx",
+        "421",
+        "stall",
+        "garbage",
+        "endless-reply",
+        "early-bytes",
+        "454",
+        "502-to-starttls",
+        "residue",
+        "broken-handshake",
+        "tls-gone",
+        "dns-temporary",
+        "dns-late",
+        "dns-no-domain",
+        "dns-null-mx",
+        "dns-no-address",
+        "dns-partial",
+        "no-descriptor",
+        "client-reset",
+        "client-slow",
+        "clock-forward",
+        "clock-back",
+        "disk-full",
+        "write-enospc",
+        "short-write",
+        "write-eio",
+        "sync-eio",
+        "crash",
+        "crash-in-commit",
+        "lost-write",
+        "operator",
     };
     return names[fault];
 }
@@ -36,10 +54,12 @@ const char *sim_fault_name(enum sim_fault fault)
 const char *sim_promise_name(enum sim_promise promise)
 {
     static const char *const names[SIM_PROMISES] = {
-        "durable-before-250", "verdict-after-commit", "one-end",      "kept-over-crash",
-        "never-again",        "whole",                "sender-told",  "never-in-clear",
-        "host-limit",         "site-limit",           "session-limit", "client-limit",
-        "queue-limit",        "tried-when-due",       "books",        "broken-disk-ends"};
+        "durable-before-250", "verdict-after-commit", "one-end",
+        "kept-over-crash",    "never-again",          "whole",
+        "sender-told",        "never-in-clear",       "host-limit",
+        "site-limit",         "session-limit",        "client-limit",
+        "queue-limit",        "tried-when-due",       "books",
+        "broken-disk-ends"};
     return names[promise];
 }
 

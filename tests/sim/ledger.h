@@ -41,62 +41,65 @@ struct ledger_message {
 };
 
 enum sim_fault { /* what is done to the relay, or before it */
-    FAULT_REFUSED_CONNECTION,
-    FAULT_SILENT_HOST,
-    FAULT_RESET,
-    FAULT_RESET_AFTER_DOT,
-    FAULT_4XX,
-    FAULT_5XX,
-    FAULT_421,
-    FAULT_STALL,
-    FAULT_GARBAGE,
-    FAULT_ENDLESS,
-    FAULT_EARLY_BYTES,
-    FAULT_454,
-    FAULT_502_STARTTLS,
-    FAULT_RESIDUE,
-    FAULT_BROKEN_HANDSHAKE,
-    FAULT_TLS_GONE,
-    FAULT_DNS_TEMPORARY,
-    FAULT_DNS_LATE,
-    FAULT_DNS_NO_DOMAIN,
-    FAULT_DNS_NULL_MX,
-    FAULT_DNS_NO_ADDRESS,
-    FAULT_DNS_PARTIAL,
-    FAULT_NO_DESCRIPTOR,
-    FAULT_CLIENT_RESET,
-    FAULT_CLIENT_SLOW,
-    FAULT_CLOCK_FORWARD,
-    FAULT_CLOCK_BACK,
-    FAULT_DISK_FULL,
-    FAULT_WRITE_ENOSPC,
-    FAULT_SHORT_WRITE,
-    FAULT_WRITE_EIO,
-    FAULT_SYNC_EIO,
-    FAULT_CRASH,
-    FAULT_CRASH_IN_COMMIT,
-    FAULT_LOST_WRITE,
-    FAULT_OPERATOR,
+                 FAULT_REFUSED_CONNECTION,
+                 FAULT_SILENT_HOST,
+                 FAULT_RESET,
+                 FAULT_RESET_AFTER_DOT,
+                 FAULT_4XX,
+                 FAULT_5XX,
+                 FAULT_421,
+                 FAULT_STALL,
+                 FAULT_GARBAGE,
+                 FAULT_ENDLESS,
+                 FAULT_EARLY_BYTES,
+                 FAULT_454,
+                 FAULT_502_STARTTLS,
+                 FAULT_RESIDUE,
+                 FAULT_BROKEN_HANDSHAKE,
+                 FAULT_TLS_GONE,
+                 FAULT_DNS_TEMPORARY,
+                 FAULT_DNS_LATE,
+                 FAULT_DNS_NO_DOMAIN,
+                 FAULT_DNS_NULL_MX,
+                 FAULT_DNS_NO_ADDRESS,
+                 FAULT_DNS_PARTIAL,
+                 FAULT_NO_DESCRIPTOR,
+                 FAULT_CLIENT_RESET,
+                 FAULT_CLIENT_SLOW,
+                 FAULT_CLOCK_FORWARD,
+                 FAULT_CLOCK_BACK,
+                 FAULT_DISK_FULL,
+                 FAULT_WRITE_ENOSPC,
+                 FAULT_SHORT_WRITE,
+                 FAULT_WRITE_EIO,
+                 FAULT_SYNC_EIO,
+                 FAULT_CRASH,
+                 FAULT_CRASH_IN_COMMIT,
+                 FAULT_LOST_WRITE,
+                 FAULT_OPERATOR,
 };
 #define SIM_FAULTS (FAULT_OPERATOR + 1)
 
-enum sim_promise { /* what is looked after, and how often */
-    PROMISE_DURABLE,       /* a 250 is said when the spool has the message */
-    PROMISE_VERDICT,       /* the end of a recipient is told when the spool has it no more */
-    PROMISE_ONE_END,       /* delivered, bounced or dropped, and nothing else */
-    PROMISE_KEPT,          /* after a crash: all that was taken and has no end is in the spool */
-    PROMISE_NOT_AGAIN,     /* nothing is offered again after a committed end, or a 2xx heard */
-    PROMISE_WHOLE,         /* the body arrives as it was handed in */
-    PROMISE_SENDER_TOLD,   /* of a bounce */
-    PROMISE_CLEAR,         /* nothing in clear where policy forbids */
-    PROMISE_HOST_LIMIT,    /* connections to one address */
-    PROMISE_SITE_LIMIT,    /* connections to one site */
-    PROMISE_SESSION_LIMIT, /* messages on one connection */
-    PROMISE_CLIENT_LIMIT,  /* connections of one client */
-    PROMISE_QUEUE_LIMIT,   /* recipients in the queue */
-    PROMISE_DUE,           /* what is due is tried within a bound */
-    PROMISE_BOOKS,         /* received + restored = delivered + bounced + dropped + queued */
-    PROMISE_BROKEN_ENDS,   /* a relay whose disk fails ends, and says yes to nobody */
+enum sim_promise {                  /* what is looked after, and how often */
+                   PROMISE_DURABLE, /* a 250 is said when the spool has the message */
+                   PROMISE_VERDICT, /* the end of a recipient is told when the spool has it no more
+                                     */
+                   PROMISE_ONE_END, /* delivered, bounced or dropped, and nothing else */
+                   PROMISE_KEPT, /* after a crash: all that was taken and has no end is in the spool
+                                  */
+                   PROMISE_NOT_AGAIN,   /* nothing is offered again after a committed end, or a 2xx
+                                           heard */
+                   PROMISE_WHOLE,       /* the body arrives as it was handed in */
+                   PROMISE_SENDER_TOLD, /* of a bounce */
+                   PROMISE_CLEAR,       /* nothing in clear where policy forbids */
+                   PROMISE_HOST_LIMIT,  /* connections to one address */
+                   PROMISE_SITE_LIMIT,  /* connections to one site */
+                   PROMISE_SESSION_LIMIT, /* messages on one connection */
+                   PROMISE_CLIENT_LIMIT,  /* connections of one client */
+                   PROMISE_QUEUE_LIMIT,   /* recipients in the queue */
+                   PROMISE_DUE,           /* what is due is tried within a bound */
+                   PROMISE_BOOKS, /* received + restored = delivered + bounced + dropped + queued */
+                   PROMISE_BROKEN_ENDS, /* a relay whose disk fails ends, and says yes to nobody */
 };
 #define SIM_PROMISES (PROMISE_BROKEN_ENDS + 1)
 
@@ -106,9 +109,9 @@ struct ledger {
     int64_t clock_us;
     uint64_t handed_in, unsure, arrived, twice, bounced, notices, connections, secured;
     uint64_t faults[SIM_FAULTS], checks[SIM_PROMISES];
-    uint64_t trace;      /* a hash over all that went over the network and into the log */
-    int64_t skew_ms;     /* of the wall clock */
-    int64_t back_us;     /* how far the wall was set back, in all */
+    uint64_t trace;   /* a hash over all that went over the network and into the log */
+    int64_t skew_ms;  /* of the wall clock */
+    int64_t back_us;  /* how far the wall was set back, in all */
     char broken[512]; /* the first promise that did not hold; "" */
     struct ledger_message message[LEDGER_MESSAGES_MAX];
 };

@@ -28,6 +28,7 @@
 #define GLANCES 256
 #define CLOCK_PAUSE_US 300000000 /* between two jumps of the wall clock, on average */
 #define LAST_STEPS 12            /* writes and syncs before a machine dies in a commit */
+#define IDLE_STEPS 40            /* turns of the disk in which it does all that waits for it */
 #define END_US 200000            /* that a relay with a broken disk may take to end */
 
 struct living {
@@ -41,6 +42,7 @@ struct living {
     int64_t broken_us;               /* since when the disk is broken; 0: it is not */
     struct action clock;
     bool dying;
+    unsigned idle_steps; /* turns of the disk since anybody else did anything */
 };
 
 static struct living living;
@@ -200,9 +202,10 @@ static void clock_jumps(struct action *action)
 
 /* ---- stepping ---- */
 
+/* Mail alone is not enough: whoever posts it must have woken the worker. */
 static bool worker_is_due(unsigned i)
 {
-    return sim_loop_is_due(living.workers[i]->loop) || !mailbox_empty(&living.mailboxes[i]);
+    return sim_loop_is_due(living.workers[i]->loop);
 }
 
 static void step_worker(unsigned i)
@@ -215,19 +218,39 @@ static void step_worker(unsigned i)
 static void step_committer(void)
 {
     bool works = committer_step(living.relay.committer, 0);
-    /* While it is full as well, what cannot be written may be for want of room: it is tried again. */
-    keeps(PROMISE_BROKEN_ENDS, works == !disk_is_broken() || (works && disk_is_full()), "the disk %s, and the spool %s: %s",
-          disk_is_broken() ? "failed" : "works", works ? "goes on" : "gave up",
-          committer_why(living.relay.committer));
+    /* While it is full as well, what cannot be written may be for want of room: it is tried again.
+     */
+    keeps(PROMISE_BROKEN_ENDS, works == !disk_is_broken() || (works && disk_is_full()),
+          "the disk %s, and the spool %s: %s", disk_is_broken() ? "failed" : "works",
+          works ? "goes on" : "gave up", committer_why(living.relay.committer));
     if (!works && living.broken_us == 0)
         living.broken_us = sim_now_us() + (int64_t)sim_below(END_US);
+}
+
+/* Somebody may have posted something: the disk turns again, from now on. */
+static void stir_disk(void)
+{
+    if (living.idle_steps >= IDLE_STEPS) {
+        living.committer_us = sim_now_us() + (int64_t)sim_below(8000);
+        living.loader_us = sim_now_us() + (int64_t)sim_below(3000);
+    }
+    living.idle_steps = 0;
+}
+
+/* When nothing has happened for many of its turns, nothing waits for it. */
+static bool disk_is_idle(void)
+{
+    return living.idle_steps >= IDLE_STEPS && living.broken_us == 0 && !disk_is_full();
 }
 
 static void step_disk(void)
 {
     int64_t now_us = sim_now_us();
+    if (disk_is_idle())
+        return;
     if (now_us >= living.committer_us) {
         step_committer();
+        living.idle_steps++;
         living.committer_us = now_us + (int64_t)sim_below(sim_chance(20) ? 200000 : 8000);
     }
     if (now_us >= living.loader_us) {
@@ -272,6 +295,7 @@ static void do_what_is_due(void)
         any |= sim_act();
         if (!any)
             return;
+        stir_disk();
         die_if_it_is_time();
     }
     broken("the relay has something to do for ever, at %lld us", (long long)sim_now_us());
@@ -289,8 +313,9 @@ static int64_t next_us(void)
         int64_t at = sim_loop_next_us(living.workers[i]->loop);
         next = at < next ? at : next;
     }
-    int64_t disk =
-        living.committer_us < living.loader_us ? living.committer_us : living.loader_us;
+    if (disk_is_idle())
+        return next;
+    int64_t disk = living.committer_us < living.loader_us ? living.committer_us : living.loader_us;
     return disk < next ? disk : next;
 }
 

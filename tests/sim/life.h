@@ -14,7 +14,7 @@ struct life_plan {
     int64_t dies_us;       /* INT64_MAX: it does not */
     int64_t ends_us;       /* what is not done by then never will be */
     bool disk_fails;
-    bool talks;            /* the log goes to stderr, too */
+    bool talks; /* the log goes to stderr, too */
 };
 
 enum life_end {

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_US INT64_C(30000000)          /* between two looks at all recipients */
-#define DUE_US INT64_C(1200000000)         /* in which whatever is due is tried: see `retry` */
-#define BALANCE_US INT64_C(10000000)       /* in which a change comes back from the spool */
-#define AGAIN_US 1000000                   /* after which a second look is taken */
+#define LOOK_US INT64_C(30000000)    /* between two looks at all recipients */
+#define DUE_US INT64_C(1200000000)   /* in which whatever is due is tried: see `retry` */
+#define BALANCE_US INT64_C(10000000) /* in which a change comes back from the spool */
+#define AGAIN_US 1000000             /* after which a second look is taken */
 #define GLANCES 256
 #define DROPS_MAX 1024
 

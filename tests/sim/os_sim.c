@@ -253,7 +253,7 @@ ssize_t os_read(int number, void *to, size_t length)
     return (ssize_t)count;
 }
 
-/* QUIT, in clear: the relay's site counts it no more. */
+/* QUIT, in clear: the relay's site counts it no more, whether there is room for it or not. */
 static void note_parting(struct wire *wire, struct span bytes)
 {
     struct span quit = SPAN("QUIT\r\n");
@@ -269,6 +269,7 @@ ssize_t os_write(int number, const void *from, size_t length)
     struct wire *wire = socket_of(number)->wire;
     if (wire->reset)
         return -ECONNRESET;
+    note_parting(wire, (struct span){from, length});
     if (!wire->established)
         return -EAGAIN;
     if (wire->full)
@@ -277,7 +278,6 @@ ssize_t os_write(int number, const void *from, size_t length)
     if (count > 1 && sim_chance(20))
         count = 1 + sim_below(count);
     wire->full = count < length;
-    note_parting(wire, (struct span){from, count});
     wire->under_way += count;
     put(wire, &wire->to_actor, (struct span){from, count}, false);
     return (ssize_t)count;

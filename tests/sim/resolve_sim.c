@@ -120,7 +120,8 @@ void resolve_post(struct resolve *resolve, struct resolution *take)
     task->answer.act = answer;
     task->goes_wrong = !servers_healed() && sim_chance(scenario.dns_trouble);
     bool late = task->goes_wrong && sim_chance(300);
-    sim_after(&task->answer, late ? RESOLVE_DEADLINE_MS * 1000 : (int64_t)(1000 + sim_below(300000)));
+    sim_after(&task->answer,
+              late ? RESOLVE_DEADLINE_MS * 1000 : (int64_t)(1000 + sim_below(300000)));
 }
 
 void resolution_free(struct resolution **resolution)

@@ -71,10 +71,8 @@ static unsigned sites_of_group(unsigned group)
 
 unsigned scenario_sites(unsigned host)
 {
-    unsigned count = sites_of_group(host);
-    if (host > 0 && way_of_group(host - 1).count == 2)
-        count += sites_of_group(host - 1);
-    return count;
+    bool shared = way_of_group(host).count > 1 || (host > 0 && way_of_group(host - 1).count > 1);
+    return shared ? 0 : sites_of_group(host);
 }
 
 bool scenario_is_calm(unsigned domain)

@@ -7,11 +7,11 @@
 
 struct scenario {
     unsigned domains, hosts;
-    unsigned share;      /* domains that lead to the same hosts */
-    bool pairs;          /* every third of these groups has a second host: the next group's */
+    unsigned share; /* domains that lead to the same hosts */
+    bool pairs;     /* every third of these groups has a second host: the next group's */
     unsigned per_site, per_host, per_session; /* limits of the relay; per_session 0: none */
     unsigned per_client, queue;
-    unsigned dns_trouble; /* per thousand questions */
+    unsigned dns_trouble;   /* per thousand questions */
     unsigned no_descriptor; /* per thousand sockets */
     unsigned descriptors;   /* sockets at a time, as long as there is trouble */
     bool disk_fails, clock_jumps, operator_acts;
@@ -26,7 +26,8 @@ struct scenario_way { /* where a domain leads, best first */
 struct scenario_way scenario_way(unsigned domain);
 /* Mail for it must not go in clear. */
 bool scenario_encrypts(unsigned domain);
-/* How many of the relay's sites lead to that host. */
+/* How many of the relay's sites lead to that host. 0: nobody can say, for when DNS keeps one of two
+ * hosts back, what is left is another site. */
 unsigned scenario_sites(unsigned host);
 /* Nothing is the matter with it or its hosts, ever. */
 bool scenario_is_calm(unsigned domain);

@@ -231,11 +231,6 @@ static void content_ended(struct server *server)
     sim_after(&server->look, 1000);
 }
 
-static bool encrypts(unsigned message, int recipient)
-{
-    return scenario_encrypts(ledger_recipient(message, recipient)->destination);
-}
-
 static void rcpt(struct server *server, struct span line)
 {
     unsigned message;
@@ -250,7 +245,9 @@ static void rcpt(struct server *server, struct span line)
         reply(server, "550 5.1.1 who is that\r\n");
         return;
     }
-    keeps(PROMISE_CLEAR, server->secured || recipient < 0 || !encrypts(message, recipient),
+    keeps(PROMISE_CLEAR,
+          server->secured || recipient < 0 ||
+              !scenario_encrypts(ledger_recipient(message, recipient)->destination),
           "m%ur%d goes in clear", message, recipient);
     if (recipient >= 0)
         keeps(PROMISE_NOT_AGAIN, !ledger_has_ended(ledger_recipient(message, recipient)),
@@ -493,7 +490,7 @@ struct actor *server_met(struct place *place)
     keeps(PROMISE_HOST_LIMIT, place->open <= host->plan.most,
           "host %u: %u connections at a time, and %u may be", host->number, place->open,
           host->plan.most);
-    if (!host->plan.tls) /* inside TLS nobody sees that it says QUIT */
+    if (!host->plan.tls && host->plan.per_sites > 0) /* inside TLS nobody sees that it says QUIT */
         keeps(PROMISE_SITE_LIMIT, place->open - place->parting <= host->plan.per_sites,
               "host %u: %u connections of its sites at a time, and %u may be", host->number,
               place->open - place->parting, host->plan.per_sites);

@@ -4,9 +4,9 @@
 #include "tests/sim/world.h"
 #include "tlspolicy/tls.h"
 
-struct host_plan {     /* of one host, for the whole run */
-    unsigned trouble;  /* per thousand: how often something goes wrong at a step */
-    bool tls;          /* offers STARTTLS */
+struct host_plan {    /* of one host, for the whole run */
+    unsigned trouble; /* per thousand: how often something goes wrong at a step */
+    bool tls;         /* offers STARTTLS */
     bool pipelining, chunking;
     bool silent, refuses; /* for as long as trouble lasts */
     unsigned most;        /* connections of the relay at a time */

@@ -1,6 +1,7 @@
-/* The simulator: sim [--seed N] [--seeds N] [--messages N] [--for 10m] [--fresh N] [--traces]
- * [--talk]. With --traces each seed tells the hash of all that happened, with --talk all of it;
- * --fresh adds seeds that nobody has chosen, and says which. Spools lie in $TMPDIR: let that be memory.
+/* The simulator: sim [--seed N] [--seeds N] [--messages N] [--for 10m] [--fresh N] [--twice]
+ * [--traces] [--talk]. --fresh adds seeds that nobody has chosen, and says which; --twice runs each
+ * again, and compares; --traces tells a hash of all that happened in each, --talk all of it. Spools
+ * lie in $TMPDIR: let that be memory.
  *
  * Each seed is a run: a relay, its clients and the hosts it delivers to, in one thread on a virtual
  * clock; faults for a while, crashes in between, then everything works again and all mail must
@@ -31,7 +32,7 @@ struct options {
     uint64_t seed, seeds, fresh;
     unsigned messages;
     int64_t for_s;
-    bool talk, traces;
+    bool talk, traces, twice;
 };
 
 static uint64_t totals[SIM_FAULTS], total_checks[SIM_PROMISES];
@@ -174,9 +175,20 @@ static int64_t seconds(void)
     return now.tv_sec;
 }
 
+/* Again, from the beginning: nothing may differ. */
+static bool run_again(uint64_t seed, const struct options *options)
+{
+    uint64_t before = ledger->trace;
+    run(seed, options);
+    if (ledger->trace != before)
+        broken("the same seed gave two traces, %016llx and %016llx", (unsigned long long)before,
+               (unsigned long long)ledger->trace);
+    return ledger->broken[0] == '\0';
+}
+
 static bool run_seed(uint64_t seed, const struct options *options)
 {
-    bool fine = run(seed, options);
+    bool fine = run(seed, options) && (!options->twice || run_again(seed, options));
     add_up();
     if (options->talk || options->traces || !fine)
         print_seed(seed);
@@ -190,22 +202,29 @@ static bool run_seed(uint64_t seed, const struct options *options)
     return fine;
 }
 
-/* Those that are asked for, or as many as there is time for; then some that nobody has seen. */
+/* One that nobody has chosen; it is told, so that what it finds can be had again. */
+static uint64_t draw_seed(void)
+{
+    uint32_t seed;
+    must(getrandom(&seed, sizeof(seed), 0) == sizeof(seed));
+    printf("fresh seeds, from %u on\n", seed);
+    return seed;
+}
+
+/* Those that are asked for, or as many as there is time for; then some fresh ones. */
 static int run_all(const struct options *options)
 {
     int64_t until = seconds() + options->for_s;
-    uint64_t count = 0, fresh = (uint64_t)getpid();
+    uint64_t count = 0, seed = options->seed;
+    if (seed == 0)
+        seed = options->for_s > 0 ? draw_seed() : 1;
     for (; options->for_s > 0 ? seconds() < until : count < options->seeds; count++)
-        if (!run_seed(options->seed + count, options))
+        if (!run_seed(seed++, options))
             return 1;
-    if (options->fresh > 0) {
-        must(getrandom(&fresh, sizeof(fresh), 0) == sizeof(fresh));
-        fresh >>= 16; /* so that it can be typed */
-        printf("fresh: --seed %llu --seeds %llu\n", (unsigned long long)fresh,
-               (unsigned long long)options->fresh);
-    }
+    if (options->fresh > 0)
+        seed = draw_seed();
     for (uint64_t i = 0; i < options->fresh; i++, count++)
-        if (!run_seed(fresh + i, options))
+        if (!run_seed(seed++, options))
             return 1;
     print_totals(count);
     return 0;
@@ -221,11 +240,15 @@ static int64_t duration(const char *text)
 
 static void read_options(int argc, char **argv, struct options *options)
 {
-    static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'n'},
-        {"messages", required_argument, NULL, 'm'}, {"for", required_argument, NULL, 'f'},
-        {"fresh", required_argument, NULL, 'r'},    {"traces", no_argument, NULL, 'c'},
-        {"talk", no_argument, NULL, 't'},           {0}};
+    static const struct option names[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"messages", required_argument, NULL, 'm'},
+                                          {"for", required_argument, NULL, 'f'},
+                                          {"fresh", required_argument, NULL, 'r'},
+                                          {"traces", no_argument, NULL, 'c'},
+                                          {"talk", no_argument, NULL, 't'},
+                                          {"twice", no_argument, NULL, '2'},
+                                          {0}};
     for (int found; (found = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (found) {
         case 's': options->seed = strtoull(optarg, NULL, 10); break;
@@ -234,6 +257,7 @@ static void read_options(int argc, char **argv, struct options *options)
         case 'f': options->for_s = duration(optarg); break;
         case 'r': options->fresh = strtoull(optarg, NULL, 10); break;
         case 'c': options->traces = true; break;
+        case '2': options->twice = true; break;
         case 't': options->talk = true; break;
         default: exit(64);
         }
@@ -255,7 +279,7 @@ static void fix_addresses(char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.seed = 1, .seeds = 1, .messages = 1000};
+    struct options options = {.seeds = 1, .messages = 1000};
     fix_addresses(argv);
     read_options(argc, argv, &options);
     ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

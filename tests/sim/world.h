@@ -58,7 +58,7 @@ struct actor {
 struct place {
     struct endpoint at;
     struct actor *(*met)(struct place *place);
-    bool silent;   /* does not even refuse: the relay runs into its timeout */
+    bool silent;      /* does not even refuse: the relay runs into its timeout */
     unsigned open;    /* connections of the relay to this address, as the relay sees it */
     unsigned parting; /* of these, those on which it has said QUIT in clear */
 };
