@@ -78,6 +78,10 @@ static void look_at_end(struct connection *connection)
 void connection_over(struct connection *connection)
 {
     look_at_end(connection);
+    if (connection->given_back) { /* its site may be gone by now */
+        connection_leave(connection);
+        return;
+    }
     if (!connection->session.ready) {
         connection_tell_tls(connection);
         connection_host_failed(connection);

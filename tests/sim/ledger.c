@@ -53,13 +53,23 @@ const char *sim_fault_name(enum sim_fault fault)
 
 const char *sim_promise_name(enum sim_promise promise)
 {
-    static const char *const names[SIM_PROMISES] = {
-        "durable-before-250", "verdict-after-commit", "one-end",
-        "kept-over-crash",    "never-again",          "whole",
-        "sender-told",        "never-in-clear",       "host-limit",
-        "site-limit",         "session-limit",        "client-limit",
-        "queue-limit",        "tried-when-due",       "books",
-        "broken-disk-ends"};
+    static const char *const names[SIM_PROMISES] = {"durable-before-250",
+                                                    "verdict-after-commit",
+                                                    "one-end",
+                                                    "kept-over-crash",
+                                                    "never-again",
+                                                    "whole",
+                                                    "sender-told",
+                                                    "never-in-clear",
+                                                    "host-limit",
+                                                    "site-limit",
+                                                    "session-limit",
+                                                    "rate-limit",
+                                                    "client-limit",
+                                                    "queue-limit",
+                                                    "tried-when-due",
+                                                    "books",
+                                                    "broken-disk-ends"};
     return names[promise];
 }
 

@@ -95,6 +95,7 @@ enum sim_promise {                  /* what is looked after, and how often */
                    PROMISE_HOST_LIMIT,  /* connections to one address */
                    PROMISE_SITE_LIMIT,  /* connections to one site */
                    PROMISE_SESSION_LIMIT, /* messages on one connection */
+                   PROMISE_RATE_LIMIT,    /* messages to one site in a while */
                    PROMISE_CLIENT_LIMIT,  /* connections of one client */
                    PROMISE_QUEUE_LIMIT,   /* recipients in the queue */
                    PROMISE_DUE,           /* what is due is tried within a bound */

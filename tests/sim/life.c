@@ -28,7 +28,7 @@
 #define GLANCES 256
 #define CLOCK_PAUSE_US 300000000 /* between two jumps of the wall clock, on average */
 #define LAST_STEPS 12            /* writes and syncs before a machine dies in a commit */
-#define IDLE_STEPS 40            /* turns of the disk in which it does all that waits for it */
+#define IDLE_STEPS 12            /* turns of the disk in which it does all that waits for it */
 #define END_US 200000            /* that a relay with a broken disk may take to end */
 
 struct living {
@@ -53,10 +53,10 @@ static void configure_limits(FILE *file)
 {
     fprintf(file,
             "destination \"*\" { max-connections = %u max-connections-per-host = %u "
-            "messages-per-connection = %u idle = 5s back-off = 10s }\n"
+            "messages-per-connection = %u rate = \"%u/s\" idle = 5s back-off = 10s }\n"
             "limits { connections-per-client = %u queue = %u }\n",
-            scenario.per_site, scenario.per_host, scenario.per_session, scenario.per_client,
-            scenario.queue);
+            scenario.per_site, scenario.per_host, scenario.per_session, scenario.rate,
+            scenario.per_client, scenario.queue);
 }
 
 void life_configure(const char *directory)

@@ -22,6 +22,7 @@ void scenario_draw(uint64_t seed)
     scenario.per_session = sessions[random_below(&chance, 4)];
     scenario.per_client = random_below(&chance, 3) == 0 ? 6 : 200;
     scenario.queue = random_below(&chance, 4) == 0 ? 100 : 2000000;
+    scenario.rate = random_below(&chance, 4) == 0 ? 3 : 0;
     scenario.dns_trouble = dns[random_below(&chance, 4)];
     scenario.no_descriptor = random_below(&chance, 3) == 0 ? 10 : 0;
     scenario.descriptors = random_below(&chance, 4) == 0 ? 24 : 1u << 16;
@@ -58,15 +59,16 @@ bool scenario_encrypts(unsigned domain)
     return domain != 0 && domain % 2 == 1;
 }
 
+/* Each domain with a `tls` section of its own has a site of its own. */
 static unsigned sites_of_group(unsigned group)
 {
-    bool in_clear = group == 0, encrypted = false;
-    for (unsigned i = group * scenario.share;
-         i < (group + 1) * scenario.share && i < scenario.domains; i++) {
-        encrypted |= scenario_encrypts(i);
+    bool in_clear = group == 0;
+    unsigned encrypted = 0, end = (group + 1) * scenario.share;
+    for (unsigned i = group * scenario.share; i < end && i < scenario.domains; i++) {
+        encrypted += scenario_encrypts(i);
         in_clear |= !scenario_encrypts(i);
     }
-    return (unsigned)in_clear + (unsigned)encrypted;
+    return in_clear + encrypted;
 }
 
 unsigned scenario_sites(unsigned host)

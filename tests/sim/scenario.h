@@ -11,6 +11,7 @@ struct scenario {
     bool pairs;     /* every third of these groups has a second host: the next group's */
     unsigned per_site, per_host, per_session; /* limits of the relay; per_session 0: none */
     unsigned per_client, queue;
+    unsigned rate;          /* messages a second to one site; 0: as many as there are */
     unsigned dns_trouble;   /* per thousand questions */
     unsigned no_descriptor; /* per thousand sockets */
     unsigned descriptors;   /* sockets at a time, as long as there is trouble */

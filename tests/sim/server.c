@@ -312,6 +312,7 @@ static void mail_begins(struct server *server)
     forget_mail(server);
     server->mail = true;
     server->mails++;
+    host_gets_mail(server->host);
     keeps(PROMISE_SESSION_LIMIT, scenario.per_session == 0 || server->mails <= scenario.per_session,
           "%u messages on one connection to host %u, and %u may be", server->mails,
           server->host->number, scenario.per_session);

@@ -18,7 +18,10 @@ struct host {
     unsigned number;
     struct host_plan plan;
     struct tls_server *tls; /* one for all */
+    uint64_t mails;         /* begun in this life of the relay */
 };
+/* hosts.c: another one; judged against the rate of its sites. */
+void host_gets_mail(struct host *host);
 
 /* Somebody connects to the host that this place is in: a server for him (server.c). */
 struct actor *server_met(struct place *place);

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,7 @@ int main(int argc, char **argv)
 {
     struct options options = {.seeds = 1, .messages = 1000};
     fix_addresses(argv);
+    mallopt(M_PERTURB, 0xa5); /* who uses what was freed shall stumble */
     read_options(argc, argv, &options);
     ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(ledger != MAP_FAILED);
