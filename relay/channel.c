@@ -91,10 +91,15 @@ enum channel_result channel_flush(struct channel *channel)
     return channel->tls ? flush_tls(channel) : send_all(channel, &channel->out);
 }
 
+size_t channel_unsent(const struct channel *channel)
+{
+    return buffer_length(&channel->out) +
+           (channel->tls != NULL ? buffer_length(tls_outgoing(channel->tls)) : 0);
+}
+
 bool channel_flushed(const struct channel *channel)
 {
-    return buffer_length(&channel->out) == 0 &&
-           (channel->tls == NULL || buffer_length(tls_outgoing(channel->tls)) == 0);
+    return channel_unsent(channel) == 0;
 }
 
 /* ---- receiving ---- */

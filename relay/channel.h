@@ -55,8 +55,9 @@ enum channel_result channel_flush(struct channel *channel);
  * must have been flushed. */
 void channel_end(struct channel *channel);
 
-/* True when all of `out` has left for the socket, encrypted bytes included. */
-bool channel_flushed(const struct channel *channel);
+/* Bytes of `out` that have not left for the socket, or of what became of them in TLS. */
+size_t channel_unsent(const struct channel *channel);
+bool channel_flushed(const struct channel *channel); /* there are none */
 
 /* From here on the channel is inside `tls`, which moves in. `in` must be empty: whoever
  * finds residue there must refuse instead (RFC 3207 5). Flush `out` first. */

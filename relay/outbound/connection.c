@@ -357,7 +357,9 @@ static void read_unasked(struct connection *connection)
  * doubt. */
 static void server_ended(struct connection *connection)
 {
-    if (os_unacknowledged(connection->channel.socket) > 0)
+    const struct channel *channel = &connection->channel;
+    size_t unknown = (size_t)os_unacknowledged(channel->socket) + channel_unsent(channel);
+    if (unknown > connection->behind)
         session_not_received(&connection->session);
     connection_lost(connection, "the server closed the connection");
 }

@@ -96,6 +96,7 @@ struct connection {
     uint64_t body_at, body_until; /* what of the body is in `out` or gone; what this piece has */
     bool chunk;                   /* the piece goes as it is */
     bool body_ended;              /* the final dot is in `out` */
+    size_t behind;                /* bytes that went right behind the content, at most */
     int64_t sent_by_ms;           /* monotonic: the whole body must have left by then */
     int64_t idle_since_ms;        /* monotonic; 0: it was not in the pool before this delivery */
     bool tls_told, ready_told, alive_told; /* of this socket's session */

@@ -7,6 +7,7 @@
 #define SENDING_LEAST_MS 600000   /* ours: the whole body, however slowly the server reads it … */
 #define SENDING_BYTES_PER_MS 1    /* … and a second more for each 1,000 bytes */
 #define SENDING_TIMEOUT_MS 180000 /* RFC 5321 4.5.3.2.5: a DATA block */
+#define RECORD_MOST 128           /* that TLS puts around a few bytes */
 #define BODY_WINDOW 65536         /* bytes of a body that are stuffed and encrypted at a time */
 
 _Static_assert(BODY_WINDOW <= LOADER_WINDOW, "a window is loaded at once");
@@ -42,9 +43,20 @@ static void end_piece(struct connection *connection)
     connection->body_ended = true;
     if (!connection->chunk)
         data_write_end(&connection->writer, out);
-    connection->out_noted = buffer_length(out); /* a body is none of the transcript's */
+    size_t content_end = buffer_length(out);
+    connection->out_noted = content_end; /* a body is none of the transcript's */
     session_body_written(&connection->session);
     connection_note_said(connection);
+    connection->behind = buffer_length(out) - content_end;
+    if (connection->behind > 0 && connection->channel.tls != NULL)
+        connection->behind += RECORD_MOST;
+}
+
+/* All of the content has left for the socket, though not yet what goes right behind it: the server
+ * may have it, and may answer. */
+static bool content_left(const struct connection *connection)
+{
+    return channel_unsent(&connection->channel) <= connection->behind;
 }
 
 /* Puts out as much as the channel should hold. True when the piece has been written whole. */
@@ -76,7 +88,7 @@ static bool send_piece(struct connection *connection, enum session_ask *ask)
                 session_lost(&connection->session, "the connection broke while the body was sent");
             return true;
         }
-        if (whole && channel_flushed(&connection->channel)) {
+        if (whole && content_left(connection)) {
             *ask = session_body_sent(&connection->session);
             return true;
         }
@@ -116,6 +128,7 @@ static bool begin_piece(struct connection *connection, uint64_t from, uint64_t u
 {
     uint64_t whole = connection->attempt->envelope->message->place.length;
     connection->phase = PHASE_SENDING;
+    connection->behind = 0;
     connection->body_at = from;
     connection->body_until = until;
     if (from == 0)
