@@ -312,9 +312,24 @@ void load_session_due(struct load_session *session)
     write_and_send(session);
 }
 
+/* Nothing has come of it yet: no greeting, if there is a connection at all. */
+static bool is_before_greeting(const struct load_session *session)
+{
+    switch (session->phase) {
+    case LOAD_AWAY:
+    case LOAD_CONNECTING: return true;
+    case LOAD_TALKING:
+        return session->expected_count > 0 &&
+               session->expected[session->expected_first] == LOAD_GREETING;
+    case LOAD_SHAKING:
+    case LOAD_GONE: return false;
+    }
+    must_not_reach();
+}
+
 void load_session_stop(struct load_session *session)
 {
-    if (session->phase == LOAD_AWAY)
+    if (is_before_greeting(session))
         leave(session);
 }
 

@@ -65,7 +65,7 @@ struct load_session {
 
 void load_session_begin(struct load_session *session, struct load_worker *worker);
 void load_session_due(struct load_session *session);  /* an idle one: its turn has come */
-void load_session_stop(struct load_session *session); /* while away: it stays away */
+void load_session_stop(struct load_session *session); /* goes, if it waits for its greeting still */
 void load_session_close(struct load_session *session);
 
 /* ---- between connection and dialogue ---- */

@@ -112,7 +112,7 @@ static void turn(struct load_worker *worker)
     rouse(worker);
     if (!ledger_write(&worker->ledger))
         load_break(worker->load, "write the ledger", errno);
-    if (worker->load->stopping)
+    if (load_worker_is_done(worker))
         for (unsigned i = 0; i < worker->session_count; i++)
             load_session_stop(&worker->sessions[i]);
 }
