@@ -1,8 +1,7 @@
-/* A session against whatever a server says. Beside it runs a model that knows SMTP and nothing of
- * the session: it sees the commands that were written and the replies that were taken, one for
- * each, and says who has the mail. What it says and what the verdicts say must agree; nothing may
- * go in clear that must not; nothing a server says reaches a verdict unprintable; and however its
- * words are cut, the same comes of them.
+/* A session against whatever a server says. Beside it runs a model (session_model.h) that knows
+ * SMTP and nothing of the session, and says who has the mail. What it says and what the verdicts
+ * say must agree; nothing may go in clear that must not; nothing a server says reaches a verdict
+ * unprintable; and however its words are cut, the same comes of them.
  *
  * The input: a line of letters, each an option (see options_read); then what the server says, a
  * piece at a time, with '|' between two pieces. The session gets the next piece when it waits. */
@@ -10,15 +9,14 @@
 
 #include "relay/config.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/session_model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define HOST "mx.test[192.0.2.1]:25"
 #define SECRET "vEryS3cret"
-#define RECIPIENTS_MAX 6
 #define DELIVERIES 3
-#define OWED_MAX 128
 #define NOW 1795266005000 /* ms since 1970 */
 
 /* ---- options ---- */
@@ -78,68 +76,6 @@ static struct options options_read(struct span *rest)
     if (options.piece == 0)
         options.piece = 1;
     return options;
-}
-
-/* ---- the model: who has the mail ---- */
-
-enum command { GREETING, OTHER, MAIL, RCPT, DATA, RSET, BDAT, CONTENT };
-
-struct owed {
-    enum command command;
-    unsigned of; /* RCPT: which recipient */
-};
-
-struct model {
-    struct owed owed[OWED_MAX]; /* commands without a reply, oldest first */
-    unsigned count;
-    bool mail;                 /* was taken */
-    bool chunk_failed;         /* and what comes of the content then, the server alone knows */
-    bool open[RECIPIENTS_MAX]; /* RCPT was taken, in the transaction */
-    bool has[RECIPIENTS_MAX];  /* of this delivery: the server said so, */
-    bool sure[RECIPIENTS_MAX]; /* and had taken each chunk as well */
-};
-
-static void owe(struct model *model, enum command command, unsigned of)
-{
-    must(model->count < OWED_MAX);
-    model->owed[model->count++] = (struct owed){command, of};
-}
-
-static void forget_transaction(struct model *model)
-{
-    model->mail = model->chunk_failed = false;
-    memset(model->open, 0, sizeof(model->open));
-}
-
-static void content_ended(struct model *model, bool yes)
-{
-    for (unsigned i = 0; i < RECIPIENTS_MAX && yes; i++) {
-        must(!model->open[i] || !model->has[i]); /* nobody gets it twice */
-        model->has[i] |= model->open[i];
-        model->sure[i] |= model->open[i] && !model->chunk_failed;
-    }
-    forget_transaction(model);
-}
-
-static void replied(struct model *model, unsigned code)
-{
-    bool yes = code >= 200 && code < 300;
-    must(model->count > 0); /* each reply that counts is to a command */
-    struct owed to = model->owed[0];
-    memmove(model->owed, model->owed + 1, --model->count * sizeof(*model->owed));
-    switch (to.command) {
-    case GREETING:
-    case OTHER:
-    case DATA: break;
-    case MAIL:
-        forget_transaction(model);
-        model->mail = yes;
-        break;
-    case RCPT: model->open[to.of] = model->mail && yes; break;
-    case RSET: forget_transaction(model); break;
-    case BDAT: model->chunk_failed |= !yes; break;
-    case CONTENT: content_ended(model, yes); break;
-    }
 }
 
 /* ---- one play ---- */
