@@ -165,6 +165,7 @@ static void command_written(struct play *play, struct span line)
     must(!play->starting);
     if (span_starts_nocase(line, SPAN("MAIL FROM:<s@app.test>"))) {
         check_mail(play);
+        must(!model->begun);
         play->sent = 0;
         owe(model, MAIL, 0);
     } else if (span_starts_nocase(line, SPAN("RCPT TO:<r"))) {
@@ -173,12 +174,13 @@ static void command_written(struct play *play, struct span line)
         owe(model, DATA, 0);
     } else if (span_starts_nocase(line, SPAN("BDAT "))) {
         bool last = memmem(line.data, line.length, " LAST", 5) != NULL;
-        owe(model, last ? CONTENT : BDAT, 0);
+        owe(model, last ? CONTENT : BDAT, last);
     } else if (span_equal(line, SPAN("."))) {
         owe(model, CONTENT, 0); /* an empty body, where nobody was taken */
         for (unsigned i = 0; i < RECIPIENTS_MAX; i++)
             must(!model->open[i]);
     } else if (span_equal(line, SPAN("RSET"))) {
+        model->begun = false;
         owe(model, RSET, 0);
     } else {
         if (span_starts_nocase(line, SPAN("AUTH ")))

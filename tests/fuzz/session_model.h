@@ -14,13 +14,14 @@ enum command { GREETING, OTHER, MAIL, RCPT, DATA, RSET, BDAT, CONTENT };
 
 struct owed {
     enum command command;
-    unsigned of; /* RCPT: which recipient */
+    unsigned of; /* RCPT: which recipient; CONTENT: whether it came by BDAT */
 };
 
 struct model {
     struct owed owed[OWED_MAX]; /* commands without a reply, oldest first */
     unsigned count;
     bool mail;                 /* was taken */
+    bool begun;                /* a transaction that RSET must end before the next */
     bool chunk_failed;         /* and what comes of the content then, the server alone knows */
     bool open[RECIPIENTS_MAX]; /* RCPT was taken, in the transaction */
     bool has[RECIPIENTS_MAX];  /* of this delivery: the server said so, */
@@ -62,10 +63,14 @@ static inline void replied(struct model *model, unsigned code)
     case MAIL:
         forget_transaction(model);
         model->mail = yes;
+        model->begun |= yes;
         break;
     case RCPT: model->open[to.of] = model->mail && yes; break;
     case RSET: forget_transaction(model); break;
     case BDAT: model->chunk_failed |= !yes; break;
-    case CONTENT: content_ended(model, yes); break;
+    case CONTENT:
+        content_ended(model, yes);
+        model->begun &= to.of && !yes; /* after a BDAT that failed nobody knows (RFC 3030 2) */
+        break;
     }
 }
