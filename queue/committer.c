@@ -358,6 +358,8 @@ static void take_turn(struct committer *committer)
         process_batch(committer);
     else
         look_for_room(committer);
+    if (!committer->broken)
+        spool_tidy(committer->spool);
 }
 
 bool committer_step(struct committer *committer, int wait_ms)

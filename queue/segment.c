@@ -1,6 +1,5 @@
 #include "queue/segment_inside.h"
 
-#include "base/map.h"
 #include "base/must.h"
 
 #include <dirent.h>
@@ -8,7 +7,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,35 +14,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define NAME_BYTES 32
 #define SEGMENT_SUFFIX ".seg"
 #define OWN_FILE_SUFFIX ".msg"
-
-struct body_file {
-    uint64_t number;
-    uint64_t live;  /* bytes of bodies that are committed and not yet released */
-    uint64_t bytes; /* of the file */
-    bool sealed;    /* nothing will be appended any more */
-};
-
-struct segments {
-    int directory;
-    bool sync;
-    uint64_t segment_bytes; /* at which one is sealed */
-    pthread_mutex_t books;  /* guards the maps, the counts and `scanned` */
-    struct map segments;    /* of body_file, by number */
-    struct map orphans;     /* own files on disk that no message is known to need, by id */
-    uint64_t own_file_bytes;
-    bool scanned;
-    atomic_bool directory_changed;
-
-    /* The committer's: where it appends. */
-    struct body_file *current;
-    int file;           /* of `current`; -1 when there is none */
-    uint64_t undo_size; /* size of `current` before the last append */
-    bool unsynced;
-    uint64_t next_number;
-};
 
 static uint64_t body_file_hash(const void *item)
 {
@@ -72,29 +43,36 @@ static struct body_file *add(struct map *map, uint64_t number)
     return file;
 }
 
+static void free_file(struct body_file *file)
+{
+    list_remove(&file->holey);
+    blocks_free(&file->blocks);
+    free(file);
+}
+
 static void forget(struct map *map, struct body_file *file)
 {
     must(map_remove(map, file));
-    free(file);
+    free_file(file);
 }
 
 static void forget_all(struct map *map)
 {
     size_t at = 0;
     for (struct body_file *file; (file = map_walk(map, &at)) != NULL;)
-        free(file);
+        free_file(file);
     map_free(map);
 }
 
 /* ---- names ---- */
 
-static void file_name(uint64_t number, bool own_file, char name[NAME_BYTES])
+void segments_file_name(uint64_t number, bool own_file, char name[SEGMENT_NAME_BYTES])
 {
     char id[MESSAGE_ID_TEXT];
     if (own_file)
-        snprintf(name, NAME_BYTES, "%s" OWN_FILE_SUFFIX, message_id_format(number, id));
+        snprintf(name, SEGMENT_NAME_BYTES, "%s" OWN_FILE_SUFFIX, message_id_format(number, id));
     else
-        snprintf(name, NAME_BYTES, "%" PRIu64 SEGMENT_SUFFIX, number);
+        snprintf(name, SEGMENT_NAME_BYTES, "%" PRIu64 SEGMENT_SUFFIX, number);
 }
 
 static bool has_suffix(const char *name, const char *suffix, struct span *stem)
@@ -110,8 +88,8 @@ static bool has_suffix(const char *name, const char *suffix, struct span *stem)
 /* An error is no news: the file is only garbage, and the next start looks for it again. */
 static void unlink_file(struct segments *segments, uint64_t number, bool own_file)
 {
-    char name[NAME_BYTES];
-    file_name(number, own_file, name);
+    char name[SEGMENT_NAME_BYTES];
+    segments_file_name(number, own_file, name);
     unlinkat(segments->directory, name, 0);
 }
 
@@ -173,6 +151,7 @@ int segments_open(const struct segments_options *options, struct segments **segm
     pthread_mutex_init(&opened->books, NULL);
     map_init(&opened->segments, body_file_hash, body_file_same);
     map_init(&opened->orphans, body_file_hash, body_file_same);
+    list_init(&opened->holey);
     int error = open_directory(options->spool_directory, &opened->directory);
     if (!error)
         error = find_on_disk(opened);
@@ -202,6 +181,7 @@ static void close_current(struct segments *segments)
     segments->current->sealed = true;
     unlink_if_dead(segments, segments->current);
     segments->current = NULL;
+    segments_find_holes(segments, false);
     pthread_mutex_unlock(&segments->books);
 }
 
@@ -241,8 +221,8 @@ static int seal_current(struct segments *segments)
 
 static int begin_segment(struct segments *segments)
 {
-    char name[NAME_BYTES];
-    file_name(segments->next_number, false, name);
+    char name[SEGMENT_NAME_BYTES];
+    segments_file_name(segments->next_number, false, name);
     int file = openat(segments->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0)
         return errno;
@@ -371,6 +351,26 @@ static void keep_own_file(struct segments *segments, const struct body_place *pl
         segments->own_file_bytes += place->length;
 }
 
+/* Of a body in the file. The place may come from a damaged record, which points anywhere. */
+static uint64_t bytes_within(const struct body_file *file, const struct body_place *place)
+{
+    uint64_t room = place->offset < file->bytes ? file->bytes - place->offset : 0;
+    return place->length < room ? place->length : room;
+}
+
+static void keep_body(struct body_file *file, const struct body_place *place)
+{
+    file->live += place->length;
+    blocks_keep(&file->blocks, place->offset, bytes_within(file, place));
+}
+
+static void release_body(struct body_file *file, const struct body_place *place)
+{
+    must(file->live >= place->length);
+    file->live -= place->length;
+    blocks_release(&file->blocks, place->offset, bytes_within(file, place));
+}
+
 void segments_keep(struct segments *segments, const struct body_place *place)
 {
     pthread_mutex_lock(&segments->books);
@@ -378,7 +378,7 @@ void segments_keep(struct segments *segments, const struct body_place *place)
     if (place->own_file)
         keep_own_file(segments, place);
     else if (file != NULL) /* a segment that is missing makes its bodies LOAD_DAMAGED */
-        file->live += place->length;
+        keep_body(file, place);
     pthread_mutex_unlock(&segments->books);
 }
 
@@ -403,8 +403,7 @@ void segments_release(struct segments *segments, const struct body_place *place)
     if (place->own_file) {
         release_own_file(segments, place);
     } else if (file != NULL) {
-        must(file->live >= place->length);
-        file->live -= place->length;
+        release_body(file, place);
         unlink_if_dead(segments, file);
     }
     pthread_mutex_unlock(&segments->books);
@@ -418,6 +417,7 @@ void segments_scanned(struct segments *segments)
     size_t at = 0;
     for (struct body_file *file; (file = map_walk(&segments->segments, &at)) != NULL;)
         unlink_if_dead(segments, file);
+    segments_find_holes(segments, false);
     at = 0;
     for (struct body_file *file; (file = map_walk(&segments->orphans, &at)) != NULL;) {
         unlink_own_file(segments, file->number, file->bytes);
@@ -426,48 +426,22 @@ void segments_scanned(struct segments *segments)
     pthread_mutex_unlock(&segments->books);
 }
 
+/* The last block may be less than one. */
+static uint64_t bytes_punched(const struct body_file *file)
+{
+    uint64_t bytes = (uint64_t)file->blocks.punched * BLOCK_BYTES;
+    return bytes < file->bytes ? bytes : file->bytes;
+}
+
 uint64_t segments_bytes(struct segments *segments)
 {
     pthread_mutex_lock(&segments->books);
     uint64_t bytes = segments->own_file_bytes;
     size_t at = 0;
     for (struct body_file *file; (file = map_walk(&segments->segments, &at)) != NULL;)
-        bytes += file->bytes;
+        bytes += file->bytes - bytes_punched(file);
     pthread_mutex_unlock(&segments->books);
     return bytes;
-}
-
-/* ---- reading ---- */
-
-static int read_all(int file, char *to, size_t length, uint64_t offset)
-{
-    while (length > 0) {
-        ssize_t count = pread(file, to, length, (off_t)offset);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            return count == 0 ? EIO : errno;
-        to += count;
-        offset += (uint64_t)count;
-        length -= (size_t)count;
-    }
-    return 0;
-}
-
-int segments_read(struct segments *segments, const struct body_place *place, uint64_t offset,
-                  char *to, size_t length)
-{
-    must(offset <= place->length && length <= place->length - offset);
-    if (length == 0) /* no file is kept for that */
-        return 0;
-    char name[NAME_BYTES];
-    file_name(place->segment, place->own_file, name);
-    int file = openat(segments->directory, name, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return errno;
-    int error = read_all(file, to, length, place->offset + offset);
-    close(file);
-    return error;
 }
 
 /* ---- own files: what own_file.c asks for ---- */
@@ -486,8 +460,8 @@ static void no_orphan(struct segments *segments, uint64_t id)
 
 int segments_create_own(struct segments *segments, uint64_t id, int *file)
 {
-    char name[NAME_BYTES];
-    file_name(id, true, name);
+    char name[SEGMENT_NAME_BYTES];
+    segments_file_name(id, true, name);
     no_orphan(segments, id); /* before it is ours: the scan unlinks orphans */
     *file = openat(segments->directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (*file < 0)

@@ -3,8 +3,9 @@
  * DIR/bodies/NUMBER.seg holds many bodies; a body over SEGMENT_BODY_MAX has DIR/bodies/ID.msg
  * for itself. Appending and syncing belong to the committer's thread; reading may happen on
  * any thread, by place; a worker may write a large body's own file before the commit.
- * A segment is unlinked when its last live body goes. Nothing committed ever points at a
- * torn tail, so a crash needs no repair here.
+ * A segment is unlinked when its last live body goes; where a few stay behind and room gets short,
+ * what lies dead between them is given back before. Nothing committed ever points at a torn tail,
+ * so a crash needs no repair here.
  *
  * Errors are errno values (0: fine). */
 #pragma once
@@ -54,7 +55,12 @@ void segments_release(struct segments *segments, const struct body_place *place)
  * out dead: segments without live bytes, and own files of messages that do not exist. */
 void segments_scanned(struct segments *segments);
 
-/* Bytes of all segments and own files. Any thread. */
+/* Gives back to the file system some of what is dead in segments that a few bodies keep, once that
+ * is as much as the disk has free: it is looked at when a segment is sealed, and, with `full`, now,
+ * however much is free. The committer's thread, between batches, again and again. */
+void segments_tidy(struct segments *segments, bool full);
+
+/* Bytes of all segments and own files, without what was given back. Any thread. */
 uint64_t segments_bytes(struct segments *segments);
 
 /* Reads `length` bytes from `offset` within the body. EIO when the file is shorter. */

@@ -415,3 +415,9 @@ void spool_abort(struct spool_batch *batch)
         atomic_store_explicit(&batch->spool->full, true, memory_order_relaxed);
     }
 }
+
+/* While all new mail is refused no segment is sealed, and what is dead may be what makes room. */
+void spool_tidy(struct spool *spool)
+{
+    segments_tidy(spool->segments, spool_full(spool));
+}

@@ -105,6 +105,10 @@ void spool_lift(struct spool_batch *batch, const char *destination);
 enum spool_result spool_commit(struct spool_batch *batch);
 void spool_abort(struct spool_batch *batch);
 
+/* Between batches, again and again: gives a little of what is dead in the segments back to the
+ * disk. The writer's thread. */
+void spool_tidy(struct spool *spool);
+
 /* What made the last batch fail, for people. The writer's thread. */
 const char *spool_why(const struct spool *spool);
 

@@ -34,17 +34,23 @@ static void no_wake(void *owner)
     (void)owner;
 }
 
-static void bench_begin(struct bench *bench, uint64_t map_bytes, uint64_t min_free_bytes)
+static void bench_open(struct bench *bench, struct scratch scratch, uint64_t map_bytes,
+                       uint64_t min_free_bytes)
 {
     char why[300];
     int exit_code;
-    *bench = (struct bench){.scratch = scratch_make()};
+    *bench = (struct bench){.scratch = scratch};
     struct spool_options options = scratch_options(&bench->scratch, map_bytes);
     options.min_free_bytes = min_free_bytes;
     bench->spool = spool_open(&options, why, sizeof(why), &exit_code);
     ck_assert_ptr_nonnull(bench->spool);
     bench->committer = committer_create(bench->spool);
     mailbox_init(&bench->mailbox, no_wake, NULL);
+}
+
+static void bench_begin(struct bench *bench, uint64_t map_bytes, uint64_t min_free_bytes)
+{
+    bench_open(bench, scratch_make(), map_bytes, min_free_bytes);
 }
 
 static void bench_end(struct bench *bench)
@@ -536,9 +542,40 @@ START_TEST(suspensions_come_and_go)
 }
 END_TEST
 
+/* One of forty bodies stays in the first segment, and nothing can be sealed any more. */
+START_TEST(a_full_disk_gets_back_what_is_dead)
+{
+    enum { BODIES = 400, BODY_BYTES = 4000, STAYS_OF = 40 };
+    static char body[BODY_BYTES];
+    struct bench bench;
+    struct spool_facts before, after;
+    uint64_t ids[BODIES];
+    struct scratch scratch = scratch_make();
+    struct spool *spool = scratch_open(&scratch, SMALL_MAP);
+    for (size_t i = 0; i < BODIES; i++)
+        ids[i] = accept_body(spool, (struct span){body, BODY_BYTES});
+    spool_close(&spool);
+    spool = scratch_open(&scratch, SMALL_MAP);
+    accept_body(spool, SPAN("of a newer segment"));
+    spool_close(&spool);
+    bench_open(&bench, scratch, SMALL_MAP, UINT64_MAX);
+    scratch_scan(bench.spool);
+    for (size_t i = 0; i < BODIES; i++)
+        if (i % STAYS_OF != 0)
+            ck_assert_int_eq(remove_one(bench.spool, ids[i], 0), SPOOL_OK);
+    spool_facts(bench.spool, &before);
+    ck_assert(spool_full(bench.spool));
+    ck_assert(committer_step(bench.committer, 0)); /* with nothing to do */
+    spool_facts(bench.spool, &after);
+    ck_assert_uint_lt(after.bytes, before.bytes - BODIES * BODY_BYTES / 2);
+    bench_end(&bench);
+}
+END_TEST
+
 TEST_MAIN("queue/committer", suspensions_come_and_go, what_gathered_is_one_commit,
           new_mail_does_not_queue_behind_verdicts, words_are_committed_in_order,
           a_batch_is_bounded_in_bytes, many_threads_post_while_it_commits,
           verdicts_survive_a_full_spool, a_bounce_is_not_refused,
           mail_is_taken_again_when_there_is_room, verdicts_wait_for_room,
-          many_verdicts_wait_for_room, a_failed_sync_is_the_end, a_large_body_has_its_own_file)
+          many_verdicts_wait_for_room, a_failed_sync_is_the_end, a_large_body_has_its_own_file,
+          a_full_disk_gets_back_what_is_dead)

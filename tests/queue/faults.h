@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@ static int write_error;    /* what all writing at a place fails with; 0: they wr
 static size_t write_short; /* with it set, pwritev writes this many bytes at most */
 static int sync_error;     /* what fdatasync fails with */
 static unsigned syncs;     /* how often fdatasync was called */
+static int punch_error;    /* what fallocate fails with */
 
 int fdatasync(int file)
 {
@@ -52,4 +54,13 @@ ssize_t writev(int file, const struct iovec *vector, int count)
         return -1;
     }
     return syscall(SYS_writev, file, vector, count);
+}
+
+int fallocate(int file, int mode, off_t offset, off_t count)
+{
+    if (punch_error != 0) {
+        errno = punch_error;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, file, mode, offset, count);
 }
