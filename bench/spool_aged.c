@@ -11,6 +11,8 @@
 #define OUT 1024    /* messages on their way: any of them may be the next to have an outcome */
 #define STAYS_OF 10 /* one of so many is deferred, and stays */
 #define RETRIES 3
+#define AGEING_NS_MAX 90000000000 /* on a slow disk less goes through it, and that is told */
+#define TIDY_NS_MAX 10000000000
 #define HOUR_MINUTES 60
 #define FIRST_RETRY_MS 300000
 
@@ -123,10 +125,10 @@ static void turns(struct traffic *traffic, uint64_t count, struct loop_time *too
             envelope_free(&envelopes[i][j]);
 }
 
-/* In blocks, until `messages` have come in. */
+/* In blocks, until `messages` have come in, or for as long as there is time for it. */
 static void pass(struct traffic *traffic, uint64_t messages, struct loop_time *took)
 {
-    while (traffic->came < messages)
+    while (traffic->came < messages && took->wall_ns < AGEING_NS_MAX)
         turns(traffic, LOOP_BLOCK, took);
 }
 
@@ -193,12 +195,11 @@ static void print_tidied(struct traffic *aged)
     struct loop_time took = {0};
     struct segments *segments = spool_segments(aged->spool);
     snprintf(path, sizeof(path), "%s/aged", aged->loop->directory);
-    uint64_t before = loop_disk_bytes(path), bytes;
+    uint64_t before = loop_disk_bytes(path);
     struct loop_time began = loop_now();
-    do {
-        bytes = segments_bytes(segments);
-        segments_tidy(segments, true);
-    } while (segments_bytes(segments) < bytes);
+    int64_t end_ns = began.wall_ns + TIDY_NS_MAX;
+    for (bool more = segments_tidy(segments, true); more && loop_now_ns() < end_ns;)
+        more = segments_tidy(segments, false);
     loop_time_add(&took, began);
     spool_facts(aged->spool, &facts);
     printf("],\"live\":%" PRIu64 ",\"before_bytes\":%" PRIu64 ",\"after_bytes\":%" PRIu64

@@ -57,8 +57,9 @@ void segments_scanned(struct segments *segments);
 
 /* Gives back to the file system some of what is dead in segments that a few bodies keep, once that
  * is as much as the disk has free: it is looked at when a segment is sealed, and, with `full`, now,
- * however much is free. The committer's thread, between batches, again and again. */
-void segments_tidy(struct segments *segments, bool full);
+ * however much is free. The committer's thread, between batches, again and again: true while it
+ * knows of more. */
+bool segments_tidy(struct segments *segments, bool full);
 
 /* Bytes of all segments and own files, without what was given back. Any thread. */
 uint64_t segments_bytes(struct segments *segments);

@@ -73,7 +73,7 @@ static bool punch_some(const struct segments *segments, struct body_file *file)
     return more;
 }
 
-void segments_tidy(struct segments *segments, bool full)
+bool segments_tidy(struct segments *segments, bool full)
 {
     pthread_mutex_lock(&segments->books);
     if (full)
@@ -81,5 +81,7 @@ void segments_tidy(struct segments *segments, bool full)
     struct list_node *first = list_first(&segments->holey);
     if (first != NULL && !punch_some(segments, container_of(first, struct body_file, holey)))
         list_remove(first);
+    bool more = !list_empty(&segments->holey);
     pthread_mutex_unlock(&segments->books);
+    return more;
 }

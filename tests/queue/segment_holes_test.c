@@ -61,8 +61,8 @@ static uint64_t taken(const struct holed *holed, const char *name)
 
 static void tidy(struct holed *holed, bool full)
 {
-    for (unsigned i = 0; i < HOLED; i++)
-        segments_tidy(holed->segments, full);
+    while (segments_tidy(holed->segments, full))
+        full = false; /* once is enough to know of all */
 }
 
 static void all_that_stay_are_read(struct holed *holed)
