@@ -1,13 +1,70 @@
 """CPU time of a daemon and of all it ever started.
 
-A tree's time is what each living process has used, and what each has collected of children that
-ended: so nothing is lost when short-lived children come and go, as long as somebody waits for
-them. (The peers run in a pid namespace whose first process does.)
+Where that can be, it is started in a control group of its own (version 2), whose time the kernel
+keeps: nothing is lost when short-lived children come and go. Else a tree's time is what each living
+process has used, and what each has collected of children that ended; who does not wait for them,
+as Exim, looks cheaper then than he is.
 """
+import atexit
+import contextlib
 import os
+import time
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
+_PREFIX = "millrace-bench-"
+_groups = []
+
+
+def _hierarchy():
+    """Where control groups of version 2 are mounted; None where they are not."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        fields = line.split()
+        if fields[2] == "cgroup2":
+            return Path(fields[1])
+    return None
+
+
+def _group_of(pid):
+    """The process's control group, as a directory; None where there are none."""
+    root = _hierarchy()
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    paths = [line[len("0::/"):] for line in lines if line.startswith("0::/")]
+    return root / paths[0] if root and paths else None
+
+
+def _remove_empty():
+    """Those whose processes have ended."""
+    for group in list(_groups):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            _groups.remove(group)
+
+
+@contextlib.contextmanager
+def counted():
+    """What is started within has a control group of its own, if we may make one."""
+    ours, group = _group_of("self"), None
+    _remove_empty()
+    try:
+        if ours:
+            group = ours / f"{_PREFIX}{os.getpid()}-{time.monotonic_ns()}"
+            group.mkdir()
+            _groups.append(group)
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+    except OSError:
+        group = None
+    try:
+        yield
+    finally:
+        if group:
+            (ours / "cgroup.procs").write_text(str(os.getpid()))
+
+
+atexit.register(_remove_empty)
 
 
 def _stat(pid):
@@ -18,6 +75,13 @@ def _stat(pid):
         return None
     fields = text.rpartition(")")[2].split()
     return int(fields[1]), sum(map(int, fields[11:15])) / _TICK     # utime stime cutime cstime
+
+
+def method():
+    """How it is counted here, in words."""
+    ours = _group_of("self")
+    return "the kernel, a control group for each relay" if ours and os.access(ours, os.W_OK) else \
+        "what processes and their parents tell: too little of who does not wait for his children"
 
 
 def thread_seconds(pid):
@@ -36,6 +100,10 @@ def idle_seconds():
 
 def tree_seconds(pid):
     """What the process and all below it have used, in user mode and in the kernel."""
+    group = _group_of(pid)
+    if group and group.name.startswith(_PREFIX):
+        used = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+        return int(used["usage_usec"]) / 1e6
     found = {int(name): _stat(name) for name in os.listdir("/proc") if name.isdigit()}
     found = {number: facts for number, facts in found.items() if facts}
     children = {}

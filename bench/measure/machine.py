@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from measure import cpu
 from lib.millrace import binary
 from lib.servers import ROOTS
 
@@ -100,6 +101,7 @@ def facts():
         ("kernel", f"Linux {os.uname().release}"),
         ("spools on", _disk(directory)),
         ("one write of 4 KiB with fdatasync there", f"{_sync_us(directory):,.0f} µs (median)"),
+        ("CPU time is counted by", cpu.method()),
         ("compiled by", _compiled()),
         *((name, _said_by("dpkg-query", "-W", "-f", "${Version}", package) or "unknown")
           for name, package in _LIBRARIES.items()),

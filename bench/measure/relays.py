@@ -9,6 +9,7 @@ import re
 import urllib.request
 from pathlib import Path
 
+from measure import cpu
 from lib.exposition import families_of
 from lib.millrace import Relay
 from lib.servers import (USERS, PEER_NAME, _namespaced, _private_etc, postfix_main_cf, root_of,
@@ -74,7 +75,8 @@ class MillraceRelay:
         self.paused = case.paused
 
     def start(self):
-        self.relay.start()
+        with cpu.counted():
+            self.relay.start()
         if self.paused:
             self.relay.command("dest", "pause", DOMAIN, "--reason", "a measurement")
 
@@ -126,8 +128,9 @@ class _Peer:
 
     def start(self):
         binds, command = self.prepare()
-        self.daemon = self.workshop.start(f"{self.name}.{self.port}",
-                                          _namespaced(self.root, self.etc, binds, command))
+        with cpu.counted():
+            self.daemon = self.workshop.start(f"{self.name}.{self.port}",
+                                              _namespaced(self.root, self.etc, binds, command))
         wait_until(lambda: greets("127.0.0.1", self.port), f"{self.name} greets", within=60,
                    alive=[self.daemon])
 
