@@ -24,9 +24,10 @@ void sim_set_clock(int64_t us)
 
 /* ---- the wall ---- */
 
+/* Libraries ask as early as they are loaded. */
 int64_t sim_wall_ms(void)
 {
-    return SIM_BEGAN_MS + now_us / 1000 + ledger->skew_ms;
+    return SIM_BEGAN_MS + now_us / 1000 + (ledger != NULL ? ledger->skew_ms : 0);
 }
 
 void sim_jump(void)
