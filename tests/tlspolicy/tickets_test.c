@@ -539,12 +539,13 @@ START_TEST(what_is_no_ticket_is_passed_over)
     write_raw(SPAN("12345679"), (struct span){huge, sizeof(huge)});
     write_raw(SPAN("1234567a"), (struct span){no_session, sizeof(no_session)});
     write_raw(SPAN("not eight"), SPAN("x"));
+    write_raw(SPAN("\377\377\377\377\377\377\377\377"), SPAN("x")); /* no number follows it */
     crash(0);
     ck_assert_uint_eq(facts().now, 1);
-    assert_taken("key", 0, "one");
     put("key", "two", MINUTE, 0); /* its number is above all that were there */
     restart(0);
     assert_taken("key", 0, "two");
+    assert_taken("key", 0, "one");
     end_on_disk();
 }
 END_TEST
