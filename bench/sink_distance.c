@@ -44,13 +44,19 @@ void sink_distance_hold(struct sink_session *session)
     list_append(&session->flights, &flight->in_session);
 }
 
+/* The next one that has arrived, out of the worker's list; or NULL. */
+static struct sink_flight *pop_arrived(struct sink_worker *worker)
+{
+    struct list_node *node = list_first(&worker->flights);
+    if (node == NULL || container_of(node, struct sink_flight, in_worker)->due_ms > worker->now)
+        return NULL;
+    return container_of(list_pop(&worker->flights), struct sink_flight, in_worker);
+}
+
 void sink_distance_arrive(struct sink_worker *worker)
 {
-    for (struct list_node *node; (node = list_first(&worker->flights)) != NULL;) {
-        struct sink_flight *flight = container_of(node, struct sink_flight, in_worker);
+    for (struct sink_flight *flight; (flight = pop_arrived(worker)) != NULL;) {
         struct sink_session *session = flight->session;
-        if (flight->due_ms > worker->now)
-            return;
         land(flight);
         sink_session_send(session);
     }
@@ -67,6 +73,6 @@ int sink_distance_wait_ms(const struct sink_worker *worker)
 
 void sink_distance_forget(struct sink_session *session)
 {
-    for (struct list_node *node; (node = list_first(&session->flights)) != NULL;)
+    for (struct list_node *node; (node = list_pop(&session->flights)) != NULL;)
         land(container_of(node, struct sink_flight, in_session));
 }
