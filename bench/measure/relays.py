@@ -57,7 +57,7 @@ class Case:
 class MillraceRelay:
     name = "millrace"
 
-    def __init__(self, workshop, case, workers=2):
+    def __init__(self, workshop, case, workers=2, program=None):
         level = "encrypt" if case.starttls else "none"
         (first, hop), *rest = case.hops()
         routes = [f'route "{domain}" {{ hosts = {{ "{to}" }} }}' for domain, to in rest]
@@ -69,7 +69,8 @@ class MillraceRelay:
         self.admin = f"127.0.0.1:{workshop.free_port()}"
         self.relay = Relay(workshop, route=[hop] if first == "*" else None, level=level,
                            top=f'durability = "commit"\nadmin "{self.admin}" {{ }}\n' + "\n".join(routes),
-                           destination=destination, connections=CONNECTIONS, workers=workers)
+                           destination=destination, connections=CONNECTIONS, workers=workers,
+                           program=program)
         self.port = self.relay.port
         self.queue = self.relay.spool
         self.paused = case.paused

@@ -79,12 +79,13 @@ class Relay:
     certificate: (certificate, key) to offer STARTTLS with; None: not offered
     listen: more of the section `listen`
     env: more of its environment
+    program: another millrace than binary()
     """
 
     def __init__(self, workshop, name="relay", *, route=None, level="encrypt", top="",
                  destination="", retry="", back_off="1s", relay_from=LOOPBACK, certificate=None,
                  listen="", tls="", connections=20, spool=None, port=None,
-                 env=None, workers=2):
+                 env=None, workers=2, program=None):
         self.workshop = workshop
         self.name = name
         self.host = "127.0.0.1"
@@ -92,6 +93,7 @@ class Relay:
         self.spool = spool or workshop.path(f"{name}.spool")
         self.config = workshop.path(f"{name}.conf")
         self.env = env
+        self.program = program
         self.daemon = None
         self._starts = 0
         self.settings = {"route": route, "level": level, "top": top, "destination": destination,
@@ -134,7 +136,8 @@ class Relay:
         """Start it and wait until it greets. May be called again after stop or kill."""
         self._starts += 1
         self.daemon = self.workshop.start(f"{self.name}.{self._starts}",
-                                          [binary(), "run", "-c", self.config], env=self.env)
+                                          [self.program or binary(), "run", "-c", self.config],
+                                          env=self.env)
         wait_until(lambda: greets(self.host, self.port), f"the relay greets on {self.address}",
                    alive=[self.daemon])
         return self
