@@ -60,6 +60,8 @@ static ssize_t noted_write(ssize_t count, int file, off_t offset)
     return count;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) ; the C library has its own */
+
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t offset)
 {
     return noted_write(syscall(SYS_pwrite64, file, bytes, count, offset), file, offset);
@@ -99,6 +101,8 @@ int fsync(int file)
         note(CALL_SYNC_DIRECTORY, file, 0, 0);
     return (int)syscall(SYS_fsync, file);
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 size_t calls_longest(const struct calls *calls)
 {

@@ -67,8 +67,10 @@ char *loop_bodies(uint64_t size)
 {
     char *bodies = must_calloc(LOOP_BATCH, size);
     memset(bodies, 'x', LOOP_BATCH * size);
-    for (uint64_t at = LINE; at + 2 <= LOOP_BATCH * size; at += LINE + 2)
-        memcpy(bodies + at, "\r\n", 2);
+    for (uint64_t at = LINE; at + 2 <= LOOP_BATCH * size; at += LINE + 2) {
+        bodies[at] = '\r';
+        bodies[at + 1] = '\n';
+    }
     return bodies;
 }
 
