@@ -27,8 +27,8 @@ struct options {
     unsigned discarded, recipients, piece;
     uint32_t flags;
     uint64_t length; /* of the body */
-    bool wary, promises, implicit, tls_fails, doubtful, times_out, breaks_in_body;
-    bool logs_in, in_clear, last_at_once;
+    bool wary, promises, implicit, tls_fails, doubtful, times_out, breaks, breaks_in_body;
+    bool logs_in, in_clear, has_no_secret, last_at_once;
 };
 
 static void option_read(struct options *options, char letter)
@@ -50,6 +50,8 @@ static void option_read(struct options *options, char letter)
     case 'w': options->wary = true; break;
     case 'p': options->promises = true; break;
     case 't': options->times_out = true; break;
+    case 'k': options->breaks = true; break;
+    case 'n': options->has_no_secret = true; break;
     case 'b': options->breaks_in_body = true; break;
     case 'E': options->length = 0; break;
     case 'L': options->length = SESSION_FLIGHT_BYTES + 1; break;
@@ -361,11 +363,28 @@ static enum session_ask handshake(struct play *play)
     return session_secured(&play->session, doubt);
 }
 
+static enum session_ask give_secret(struct play *play)
+{
+    if (play->options->has_no_secret)
+        return session_no_secret(&play->session, "the file is gone");
+    return session_give_secret(&play->session, SECRET);
+}
+
+/* The server says no more. */
+static enum session_ask fall_silent(struct play *play)
+{
+    if (play->options->times_out)
+        return session_timed_out(&play->session);
+    if (play->options->breaks)
+        return session_broke(&play->session, TLS_ALERT, "broke");
+    return session_lost(&play->session, "lost");
+}
+
 static enum session_ask act(struct play *play, enum session_ask ask)
 {
     switch (ask) {
     case ASK_TLS: return handshake(play);
-    case ASK_SECRET: return session_give_secret(&play->session, SECRET);
+    case ASK_SECRET: return give_secret(play);
     case ASK_CLAIM: delivery_over(play); return deliver_next(play);
     case ASK_BODY:
     case ASK_CHUNK: return send_content(play, ask);
@@ -419,8 +438,7 @@ static void run(struct play *play, const struct options *options, struct span sa
     while (ask == ASK_BYTES && said.length > 0)
         ask = hear(play, next_words(&said), piece);
     if (ask == ASK_BYTES)
-        ask = options->times_out ? session_timed_out(&play->session)
-                                 : session_lost(&play->session, "lost");
+        ask = fall_silent(play);
     take_written(play);
     must(ask == ASK_CLOSE);
     delivery_over(play);
