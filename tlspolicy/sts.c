@@ -65,7 +65,7 @@ static bool begins(struct span text, struct span with)
     return text.length >= with.length && memcmp(text.data, with.data, with.length) == 0;
 }
 
-static bool is_id(struct span value)
+bool sts_is_id(struct span value)
 {
     for (size_t i = 0; i < value.length; i++)
         if (!is_alphanumeric(value.data[i]))
@@ -107,7 +107,7 @@ static bool read_record(struct span text, char id[STS_ID_MAX + 1])
         bool is_known = span_equal(name, SPAN("id"));
         if (is_known && found)
             continue;
-        if (is_known ? !is_id(value) : !is_record_value(value))
+        if (is_known ? !sts_is_id(value) : !is_record_value(value))
             return false;
         if (is_known)
             memcpy(id, value.data, value.length);

@@ -49,6 +49,8 @@ enum sts_record {
 /* Which of the TXT records of _mta-sts.D counts, and its id. */
 enum sts_record sts_choose_record(const struct span *texts, unsigned count,
                                   char id[STS_ID_MAX + 1]);
+/* 1 to STS_ID_MAX letters and digits (RFC 8461 3.1). */
+bool sts_is_id(struct span value);
 
 /* Reads a policy's text (RFC 8461 3.2): mode, max_age and patterns. NULL, or what is wrong with
  * it: a constant, one line. */

@@ -86,8 +86,7 @@ bool sts_record_read(struct span bytes, struct arena *arena, struct sts_policy *
         version != STS_RECORD_VERSION || !read_number(&line, INT64_MAX / 2, &fetched_ms))
         return false;
     struct span id = span_word(&line);
-    if (id.length == 0 || id.length > STS_ID_MAX || line.length > 0 ||
-        sts_read_policy(bytes, arena, policy) != NULL)
+    if (!sts_is_id(id) || line.length > 0 || sts_read_policy(bytes, arena, policy) != NULL)
         return false;
     memcpy(policy->id, id.data, id.length);
     policy->fetched_ms = (int64_t)fetched_ms;

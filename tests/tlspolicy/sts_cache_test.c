@@ -137,6 +137,7 @@ START_TEST(damaged_records)
         SPAN("1 x a\n" TEXT),
         SPAN("1 9223372036854775807 a\n" TEXT),
         SPAN("1 5 a b\n" TEXT),
+        SPAN("1 5 a\r\0\n" TEXT),
         SPAN("1 5 a123456789a123456789a123456789abc\n" TEXT),
         SPAN("1 5 a\nversion: STSv1\n"),
         SPAN("\0\0\0"),
