@@ -41,6 +41,7 @@ static void set_limits(struct host *host)
 {
     host->plan.per_sites = scenario_sites(host->number) * scenario.per_site;
     host->plan.most = scenario.per_host;
+    host->plan.wants_tls = scenario_wants_tls(host->number);
 }
 
 void servers_open(uint64_t seed, const char *directory)

@@ -12,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_US INT64_C(30000000)    /* between two looks at all recipients */
-#define DUE_US INT64_C(1200000000)   /* in which whatever is due is tried: see `retry` */
-#define BALANCE_US INT64_C(10000000) /* in which a change comes back from the spool */
-#define AGAIN_US 1000000             /* after which a second look is taken */
+#define LOOK_US INT64_C(30000000)       /* between two looks at all recipients */
+#define DUE_US INT64_C(1200000000)      /* in which whatever is due is tried: see `retry` */
+#define BACK_OFF_US INT64_C(4000000000) /* the longest of a site: PACE_LONGEST_MS and a tenth */
+#define BALANCE_US INT64_C(10000000)    /* in which a change comes back from the spool */
+#define AGAIN_US 1000000                /* after which a second look is taken */
 #define GLANCES 256
 #define DROPS_MAX 1024
 
@@ -317,9 +318,16 @@ static void look_at_queue(void)
           (long long)queued, scenario.queue);
 }
 
+/* A relay without descriptors backs off from hosts with which nothing is the matter. */
+static int64_t longest_us(void)
+{
+    bool lacks = scenario.no_descriptor > 0 || scenario.descriptors < 1u << 16;
+    return DUE_US + (lacks ? BACK_OFF_US : 0);
+}
+
 static void look_at_recipients(void)
 {
-    int64_t now_us = sim_now_us();
+    int64_t now_us = sim_now_us(), most_us = longest_us();
     if (scenario.operator_acts && !servers_healed())
         return; /* what he holds waits */
     for (unsigned i = 0; i < ledger->messages; i++)
@@ -329,7 +337,7 @@ static void look_at_recipients(void)
                 to->vanished || to->drop_asked || !scenario_is_calm(to->destination))
                 continue;
             int64_t since = to->touched_us > excused_us ? to->touched_us : excused_us;
-            keeps(PROMISE_DUE, now_us - since < DUE_US,
+            keeps(PROMISE_DUE, now_us - since < most_us,
                   "m%ur%u waits for d%u.test, where all is well, since %lld s: now is %lld s", i, r,
                   to->destination, (long long)(since / 1000000), (long long)(now_us / 1000000));
         }

@@ -59,6 +59,21 @@ bool scenario_encrypts(unsigned domain)
     return domain != 0 && domain % 2 == 1;
 }
 
+static bool group_encrypts(unsigned group)
+{
+    unsigned end = (group + 1) * scenario.share;
+    for (unsigned i = group * scenario.share; i < end && i < scenario.domains; i++)
+        if (!scenario_encrypts(i))
+            return false;
+    return true;
+}
+
+bool scenario_wants_tls(unsigned host)
+{
+    bool second = host > 0 && way_of_group(host - 1).count > 1;
+    return group_encrypts(host) && (!second || group_encrypts(host - 1));
+}
+
 /* Each domain with a `tls` section of its own has a site of its own. */
 static unsigned sites_of_group(unsigned group)
 {

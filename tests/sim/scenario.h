@@ -27,6 +27,8 @@ struct scenario_way { /* where a domain leads, best first */
 struct scenario_way scenario_way(unsigned domain);
 /* Mail for it must not go in clear. */
 bool scenario_encrypts(unsigned domain);
+/* All that leads to that host wants TLS. */
+bool scenario_wants_tls(unsigned host);
 /* How many of the relay's sites lead to that host. 0: nobody can say, for when DNS keeps one of two
  * hosts back, what is left is another site. */
 unsigned scenario_sites(unsigned host);

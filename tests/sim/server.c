@@ -92,11 +92,8 @@ static void mark_heard(struct server *server)
 static void mark_unheard(struct server *server)
 {
     tell(server, '.', SPAN("is over"));
-    for (unsigned i = 0; i < server->heard_count; i++) {
-        struct ledger_recipient *to =
-            ledger_recipient(server->heard[i][0], (int)server->heard[i][1]);
-        to->excused++;
-    }
+    for (unsigned i = 0; i < server->heard_count; i++)
+        ledger_recipient(server->heard[i][0], (int)server->heard[i][1])->excused++;
     server->heard_count = 0;
 }
 
@@ -309,6 +306,8 @@ static void bdat(struct server *server, struct span line)
 
 static void mail_begins(struct server *server)
 {
+    keeps(PROMISE_CLEAR, server->secured || !server->host->plan.wants_tls,
+          "MAIL for host %u goes in clear", server->host->number);
     forget_mail(server);
     server->mail = true;
     server->mails++;

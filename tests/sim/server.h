@@ -7,6 +7,7 @@
 struct host_plan {    /* of one host, for the whole run */
     unsigned trouble; /* per thousand: how often something goes wrong at a step */
     bool tls;         /* offers STARTTLS */
+    bool wants_tls;   /* whoever sends to it here: not even MAIL may come in clear */
     bool pipelining, chunking;
     bool silent, refuses; /* for as long as trouble lasts */
     unsigned most;        /* connections of the relay at a time */
