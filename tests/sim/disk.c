@@ -20,23 +20,30 @@
 #define FULL_CHANCE 15
 #define QUOTA_CHANCE 10
 #define BREAKS_CHANCE 2
+#define KNOWN_MAX 256
 #define FULL_LONGEST_US 60000000
 
 void (*disk_log)(const char *bytes, unsigned long length);
 
-/* What a write replaced, until it is synced. */
-struct undo {
+struct known { /* a file that was written to */
     dev_t device;
     ino_t inode;
-    int file; /* our own descriptor of it */
+    int file; /* our own descriptor of it: as long as it is open nobody else gets that inode */
+};
+
+/* What a write replaced, until it is synced. */
+struct undo {
+    const struct known *of;
     off_t at;
     size_t written;
     struct buffer before;
 };
 
+static struct known known[KNOWN_MAX];
+static unsigned known_count;
 static struct undo *undos; /* in order of the writes */
 static size_t undo_count, undo_room;
-static bool armed, healed, broken_now, dying;
+static bool armed, healed, broken_now, goes_on_failing, dying;
 static unsigned dies_in; /* 0: not planned */
 static int64_t full_until_us;
 
@@ -69,16 +76,31 @@ void disk_dies_soon(unsigned steps)
 
 /* ---- what is not on the disk yet ---- */
 
+static bool is_of(const struct known *one, const struct stat *file)
+{
+    return one->inode == file->st_ino && one->device == file->st_dev;
+}
+
+static const struct known *know(int file, const struct stat *facts)
+{
+    for (unsigned i = 0; i < known_count; i++)
+        if (is_of(&known[i], facts))
+            return &known[i];
+    must(known_count < KNOWN_MAX);
+    known[known_count] =
+        (struct known){facts->st_dev, facts->st_ino, fcntl(file, F_DUPFD_CLOEXEC, 3)};
+    must(known[known_count].file >= 0);
+    return &known[known_count++];
+}
+
 static void synced(const struct stat *file)
 {
     size_t kept = 0;
     for (size_t i = 0; i < undo_count; i++) {
-        if (undos[i].inode != file->st_ino || undos[i].device != file->st_dev) {
+        if (is_of(undos[i].of, file))
+            buffer_free(&undos[i].before);
+        else
             undos[kept++] = undos[i];
-            continue;
-        }
-        close(undos[i].file);
-        buffer_free(&undos[i].before);
     }
     undo_count = kept;
 }
@@ -96,12 +118,7 @@ static void remember(int file, const struct stat *facts, off_t at, size_t length
 {
     static char page[1u << 16];
     struct undo *undo = add_undo();
-    *undo = (struct undo){.device = facts->st_dev,
-                          .inode = facts->st_ino,
-                          .file = fcntl(file, F_DUPFD_CLOEXEC, 3),
-                          .at = at,
-                          .written = length};
-    must(undo->file >= 0);
+    *undo = (struct undo){.of = know(file, facts), .at = at, .written = length};
     while (length > 0) {
         ssize_t count = pread(file, page, length < sizeof(page) ? length : sizeof(page), at);
         if (count <= 0)
@@ -119,18 +136,17 @@ static void take_back(const struct undo *undo)
     struct span before = buffer_span(&undo->before);
     off_t at = undo->at, end = undo->at + (off_t)undo->written;
     if (before.length > 0)
-        at += syscall(SYS_pwrite64, undo->file, before.data, before.length, at);
+        at += syscall(SYS_pwrite64, undo->of->file, before.data, before.length, at);
     for (; at < end; at += (off_t)sizeof(zeros)) {
         size_t length = (size_t)(end - at) < sizeof(zeros) ? (size_t)(end - at) : sizeof(zeros);
-        if (syscall(SYS_pwrite64, undo->file, zeros, length, at) < 0)
+        if (syscall(SYS_pwrite64, undo->of->file, zeros, length, at) < 0)
             return;
     }
 }
 
 static bool overlap(const struct undo *a, const struct undo *b)
 {
-    return a->inode == b->inode && a->device == b->device && a->at < b->at + (off_t)b->written &&
-           b->at < a->at + (off_t)a->written;
+    return a->of == b->of && a->at < b->at + (off_t)b->written && b->at < a->at + (off_t)a->written;
 }
 
 /* Whether it lies under a later write that is kept. */
@@ -165,16 +181,18 @@ static bool step_dies(void)
     return dies_in > 0 && --dies_in == 0;
 }
 
-/* Of a write or a sync: whether it fails, as all do from then on. */
+/* Of a write or a sync: whether it fails. The next ones may work, as if nothing had been. While the
+ * disk is full as well, nobody could tell the two apart. */
 static bool breaks(bool writes)
 {
     if (step_dies())
         disk_dies();
-    if (!broken_now && !healed && sim_below(1000 * RARELY) < BREAKS_CHANCE) {
-        broken_now = true;
-        sim_count(writes ? FAULT_WRITE_EIO : FAULT_SYNC_EIO);
-    }
-    return broken_now;
+    if (broken_now || healed || disk_is_full() || sim_below(1000 * RARELY) >= BREAKS_CHANCE)
+        return broken_now && goes_on_failing;
+    broken_now = true;
+    goes_on_failing = sim_chance(500);
+    sim_count(writes ? FAULT_WRITE_EIO : FAULT_SYNC_EIO);
+    return true;
 }
 
 /* Of a write that makes its file longer. */
