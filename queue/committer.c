@@ -128,8 +128,10 @@ void committer_post(struct committer *committer, struct change *take)
 {
     must(take->accept != NULL || has_verdict(take));
     must(take->accept == NULL || take->accepted_count > 0);
-    mailbox_post(is_new_mail(take) ? &committer->inbox.box : &committer->inbox.patient,
-                 &take->mail);
+    if (is_new_mail(take))
+        mailbox_post(&committer->inbox.box, &take->mail);
+    else
+        inbox_post_patient(&committer->inbox, &take->mail);
 }
 
 /* ---- the batch ---- */

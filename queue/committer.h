@@ -6,10 +6,10 @@
  *
  * Verdicts and new mail wait apart, each in order, and share every batch: however many of the one
  * there are, the other goes on. A client waits for new mail to be durable, and nobody for a
- * verdict: where there are only verdicts they wait INBOX_PATIENCE_US for others to share their
- * commit. New mail that does not fit comes back SPOOL_FULL (452). A verdict never comes back
- * undone: it is tried again until it fits, ahead of any new mail. When the spool is broken the
- * process must end: committer_step returns false. */
+ * verdict: where there are only verdicts they gather first, to share one (queue/inbox.h). New mail
+ * that does not fit comes back SPOOL_FULL (452). A verdict never comes back undone: it is tried
+ * again until it fits, ahead of any new mail. When the spool is broken the process must end:
+ * committer_step returns false. */
 #pragma once
 
 #include "base/distribution.h"

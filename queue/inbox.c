@@ -45,14 +45,26 @@ static struct timespec from_now(int64_t us)
     return at;
 }
 
-/* Until something lies in `box`, or also in `patient` where that is looked at; or `until`, NULL:
- * for ever. Posters signal with the mutex held, so what comes after the look is not missed. */
-static void wait_for_mail(struct inbox *inbox, bool patient, const struct timespec *until)
+void inbox_post_patient(struct inbox *inbox, struct mail *take)
+{
+    mailbox_post(&inbox->patient, take);
+    if (atomic_fetch_add(&inbox->gathered, 1) + 1 == INBOX_ENOUGH)
+        wake(inbox);
+}
+
+static bool has_patient(struct inbox *inbox, bool enough)
+{
+    return !mailbox_empty(&inbox->patient) &&
+           (!enough || atomic_load(&inbox->gathered) >= INBOX_ENOUGH);
+}
+
+/* Until something lies in `box`, or in `patient`, or there enough of it; or `until`, NULL: for
+ * ever. Posters signal with the mutex held, so what comes after the look is not missed. */
+static void wait_for_mail(struct inbox *inbox, bool enough, const struct timespec *until)
 {
     int error = 0;
     pthread_mutex_lock(&inbox->mutex);
-    while (error == 0 && mailbox_empty(&inbox->box) &&
-           !(patient && !mailbox_empty(&inbox->patient)))
+    while (error == 0 && mailbox_empty(&inbox->box) && !has_patient(inbox, enough))
         error = until == NULL ? pthread_cond_wait(&inbox->came, &inbox->mutex)
                               : pthread_cond_timedwait(&inbox->came, &inbox->mutex, until);
     pthread_mutex_unlock(&inbox->mutex);
@@ -62,14 +74,14 @@ void inbox_take_both(struct inbox *inbox, int wait_ms, struct mail **box, struct
 {
     if (wait_ms != 0) {
         struct timespec until = from_now((int64_t)wait_ms * 1000);
-        wait_for_mail(inbox, true, wait_ms < 0 ? NULL : &until);
+        wait_for_mail(inbox, false, wait_ms < 0 ? NULL : &until);
     }
-    if (wait_ms != 0 && mailbox_empty(&inbox->box)) {
+    if (wait_ms != 0 && has_patient(inbox, false)) {
         struct timespec until = from_now(INBOX_PATIENCE_US);
-        if (!mailbox_empty(&inbox->patient))
-            wait_for_mail(inbox, false, &until);
+        wait_for_mail(inbox, true, &until);
     }
     *box = mailbox_take(&inbox->box);
+    atomic_store(&inbox->gathered, 0); /* first: of what is posted meanwhile too many are counted */
     *patient = mailbox_take(&inbox->patient);
 }
 

@@ -64,11 +64,11 @@ START_TEST(what_is_patient_comes_too)
     struct mail hasty, patient, *box, *others;
     inbox_init(&inbox);
     for (int wait_ms = -1; wait_ms <= 1; wait_ms++) {
-        mailbox_post(&inbox.patient, &patient);
+        inbox_post_patient(&inbox, &patient);
         mailbox_post(&inbox.box, &hasty);
         inbox_take_both(&inbox, wait_ms, &box, &others);
         ck_assert(box == &hasty && others == &patient);
-        mailbox_post(&inbox.patient, &patient);
+        inbox_post_patient(&inbox, &patient);
         inbox_take_both(&inbox, wait_ms, &box, &others);
         ck_assert(box == NULL && others == &patient);
     }
@@ -80,7 +80,10 @@ static void *play_patiently(void *argument)
 {
     struct player *player = argument;
     for (int i = 0; i < ROUNDS / 10; i++) {
-        mailbox_post(i % 2 ? &player->inbox->box : &player->inbox->patient, &player->mail);
+        if (i % 2)
+            mailbox_post(&player->inbox->box, &player->mail);
+        else
+            inbox_post_patient(player->inbox, &player->mail);
         while (sem_wait(&player->taken) != 0) {}
     }
     return NULL;
@@ -106,6 +109,26 @@ START_TEST(no_wake_of_either_is_lost)
 }
 END_TEST
 
+/* What is patient waits for nobody when there is enough of it. */
+START_TEST(enough_is_enough)
+{
+    static struct mail mails[INBOX_ENOUGH];
+    struct inbox inbox;
+    struct mail *box, *patient;
+    unsigned count = 0;
+    inbox_init(&inbox);
+    for (int turn = 0; turn < ROUNDS / 10; turn++, count = 0) {
+        for (unsigned i = 0; i < INBOX_ENOUGH; i++)
+            inbox_post_patient(&inbox, &mails[i]);
+        inbox_take_both(&inbox, -1, &box, &patient);
+        for (; patient != NULL; patient = patient->next)
+            count++;
+        ck_assert_uint_eq(count, INBOX_ENOUGH);
+    }
+    inbox_free(&inbox);
+}
+END_TEST
+
 START_TEST(gives_up_waiting)
 {
     struct inbox inbox;
@@ -117,4 +140,4 @@ START_TEST(gives_up_waiting)
 END_TEST
 
 TEST_MAIN("queue/inbox", no_wake_is_lost, oldest_first, what_is_patient_comes_too,
-          no_wake_of_either_is_lost, gives_up_waiting)
+          no_wake_of_either_is_lost, enough_is_enough, gives_up_waiting)
