@@ -285,6 +285,7 @@ static void begin_tls(struct sink_session *session)
         return;
     case FAULT_STALL: sink_session_become(session, SINK_STALLED); return;
     }
+    session->channel.speaks_next = true; /* write_out() comes behind every step */
     channel_start_tls(&session->channel, tls_accept(server));
 }
 
@@ -429,6 +430,8 @@ static bool is_unread_by_client(const struct sink_session *session)
 static bool write_out(struct sink_session *session)
 {
     struct channel *channel = &session->channel;
+    if (session->state == SINK_CLOSING && session->held == 0)
+        channel_part(channel);
     if (!session->broken)
         session->broken = channel_flush(channel) != CHANNEL_OK;
     bool said = session->held == 0 && channel_flushed(channel);

@@ -14,7 +14,7 @@ void channel_open(struct channel *channel, int socket)
     channel->tls = NULL;
     channel->in = channel->out = (struct buffer){0};
     channel->in_stalled = channel->ended = channel->secured = channel->abandoned = false;
-    channel->speaks_next = false;
+    channel->speaks_next = channel->parting = channel->parted = false;
     channel->why = NULL;
 }
 
@@ -72,12 +72,22 @@ static bool encrypt_some(struct channel *channel)
     return true;
 }
 
+/* Of TLS: nothing can follow it. */
+static void say_goodbye(struct channel *channel)
+{
+    if (channel->secured && !channel->parted)
+        tls_bye(channel->tls);
+    channel->parted = true;
+}
+
 static enum channel_result flush_tls(struct channel *channel)
 {
     struct buffer *records = tls_outgoing(channel->tls);
     for (;;) {
         if (channel->secured && buffer_length(records) < ENCRYPT_BYTES && !encrypt_some(channel))
             return fail_tls(channel);
+        if (channel->parting && buffer_length(&channel->out) == 0)
+            say_goodbye(channel);
         if (send_all(channel, records) != CHANNEL_OK)
             return CHANNEL_FAILED;
         if (buffer_length(records) > 0 || buffer_length(&channel->out) == 0 || !channel->secured)
@@ -265,10 +275,15 @@ enum tls_progress channel_handshake(struct channel *channel)
     }
 }
 
+void channel_part(struct channel *channel)
+{
+    channel->parting = true;
+}
+
 void channel_end(struct channel *channel)
 {
-    if (channel->secured) {
-        tls_bye(channel->tls);
+    if (channel->secured && !channel->parted) {
+        say_goodbye(channel);
         send_all(channel, tls_outgoing(channel->tls));
     }
     os_end(channel->socket);
@@ -286,8 +301,9 @@ void channel_close(struct channel *channel)
 {
     if (channel->socket < 0)
         return;
-    if (channel->secured && !channel->ended && !channel->abandoned && channel->why == NULL) {
-        tls_bye(channel->tls);
+    if (channel->secured && !channel->parted && !channel->ended && !channel->abandoned &&
+        channel->why == NULL) {
+        say_goodbye(channel);
         send_all(channel, tls_outgoing(channel->tls));
     }
     if (channel->tls)

@@ -23,9 +23,12 @@ struct channel {
     bool ended;      /* the peer sends nothing more */
     bool secured;    /* the TLS handshake is over */
     bool abandoned;  /* nothing is sent any more */
-    /* The owner will write and flush at once when it is, as a client does after STARTTLS: what ends
-     * the handshake goes out along with that. */
+    /* The owner will flush at once when it is, as a client does with its EHLO after STARTTLS, and a
+     * server with its answer to what may have come along: what ends the handshake goes out along
+     * with that. */
     bool speaks_next;
+    bool parting;    /* channel_part() was called */
+    bool parted;     /* the goodbye of TLS has been said */
     const char *why; /* see channel_why */
 };
 
@@ -50,6 +53,9 @@ enum channel_result channel_fill(struct channel *channel);
 
 /* Sends as much of `out` as the socket takes; the rest goes with the next writable event. */
 enum channel_result channel_flush(struct channel *channel);
+
+/* What lies in `out` is the last: the next channel_flush() says goodbye in TLS along with it. */
+void channel_part(struct channel *channel);
 
 /* Says to the peer that nothing more will be sent (close_notify, FIN); it may still talk. `out`
  * must have been flushed. */

@@ -83,6 +83,7 @@ void inbound_start_tls(struct inbound_connection *connection)
         inbound_close(connection); /* a client that does not even read the 220 */
         return;
     }
+    channel->speaks_next = true; /* inbound_pump() flushes */
     channel_start_tls(channel, tls);
     inbound_handshake(connection);
 }

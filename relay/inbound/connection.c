@@ -79,6 +79,7 @@ void inbound_close_politely(struct inbound_connection *connection)
 {
     struct channel *channel = &connection->channel;
     connection->phase = INBOUND_CLOSING;
+    channel_part(channel);
     if (channel_flush(channel) != CHANNEL_OK) {
         die(connection);
     } else if (channel_flushed(channel)) {
