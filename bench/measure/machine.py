@@ -1,5 +1,6 @@
 """What the figures were measured on: the machine, its disk, the compiler, the libraries, the peers."""
 import gzip
+import json
 import os
 import re
 import statistics
@@ -16,7 +17,7 @@ _SYNCS = 200
 _BLOCK = 4096
 
 # what it is called here -> its package
-_LIBRARIES = {"OpenSSL": "libssl3", "LMDB": "liblmdb0"}
+_LIBRARIES = {"OpenSSL": "libssl3", "LMDB": "liblmdb0", "jemalloc": "libjemalloc2"}
 # what it is called here -> (the root it is unpacked in, its package)
 _PEERS = {"Postfix": ("postfix", "postfix"), "OpenSMTPD": ("opensmtpd", "opensmtpd"),
           "Exim": ("exim", "exim4-daemon-light")}
@@ -70,18 +71,16 @@ def _sync_us(directory):
 
 
 def _compiled():
-    """Compiler and options of the program that is measured."""
-    cache = binary().parent / "CMakeCache.txt"
-    text = cache.read_text() if cache.exists() else ""
-
-    def entry(name):
-        found = re.search(rf"^{name}:\w+=(.*)$", text, re.MULTILINE)
-        return found.group(1) if found else ""
-    kind = entry("CMAKE_BUILD_TYPE")
-    flags = entry(f"CMAKE_C_FLAGS_{kind.upper()}")
-    hardened = ", hardened" if entry("MILLRACE_HARDEN").upper() in ("ON", "TRUE", "1") else ""
-    said = _said_by(entry("CMAKE_C_COMPILER") or "cc", "-dumpfullversion")
-    return f"gcc {said} {flags}{hardened}"
+    """Compiler and options of the program that is measured: those it was really called with."""
+    commands = binary().parent / "compile_commands.json"
+    if not commands.exists():
+        return "not known"
+    words = next(each["command"] for each in json.loads(commands.read_text())
+                 if each["file"].endswith("/relay/main.c")).split()
+    compiler = next(word for word in words if "=" not in word and not word.endswith("ccache"))
+    told = re.compile(r"-(O|g|flto|fstack|fcf|D_FORTIFY|DNDEBUG)")
+    said = _said_by(compiler, "-dumpfullversion")
+    return f"{os.path.basename(compiler)} {said} {' '.join(filter(told.match, words))}"
 
 
 def _peer_version(root, package):
