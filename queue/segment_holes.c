@@ -7,7 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define HOLES_AT_ONCE 64
+#define HOLES_AT_ONCE 16      /* few: whoever begins a file of its own waits meanwhile */
 #define DEAD_LEAST_BLOCKS 256 /* for less it is not worth it */
 
 /* The last one to be sealed is left alone: most of what it has goes soon, and then the whole of it.

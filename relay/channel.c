@@ -72,11 +72,12 @@ static bool encrypt_some(struct channel *channel)
     return true;
 }
 
-/* Of TLS: nothing can follow it. */
+/* Of TLS, once: nothing can follow it. */
 static void say_goodbye(struct channel *channel)
 {
-    if (channel->secured && !channel->parted)
-        tls_bye(channel->tls);
+    if (channel->parted)
+        return;
+    tls_bye(channel->tls);
     channel->parted = true;
 }
 
@@ -86,7 +87,7 @@ static enum channel_result flush_tls(struct channel *channel)
     for (;;) {
         if (channel->secured && buffer_length(records) < ENCRYPT_BYTES && !encrypt_some(channel))
             return fail_tls(channel);
-        if (channel->parting && buffer_length(&channel->out) == 0)
+        if (channel->parting && channel->secured && buffer_length(&channel->out) == 0)
             say_goodbye(channel);
         if (send_all(channel, records) != CHANNEL_OK)
             return CHANNEL_FAILED;
@@ -282,7 +283,7 @@ void channel_part(struct channel *channel)
 
 void channel_end(struct channel *channel)
 {
-    if (channel->secured && !channel->parted) {
+    if (channel->secured) {
         say_goodbye(channel);
         send_all(channel, tls_outgoing(channel->tls));
     }
@@ -301,8 +302,7 @@ void channel_close(struct channel *channel)
 {
     if (channel->socket < 0)
         return;
-    if (channel->secured && !channel->parted && !channel->ended && !channel->abandoned &&
-        channel->why == NULL) {
+    if (channel->secured && !channel->ended && !channel->abandoned && channel->why == NULL) {
         say_goodbye(channel);
         send_all(channel, tls_outgoing(channel->tls));
     }
